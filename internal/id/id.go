@@ -69,13 +69,26 @@ func (d *Digest) Absent() *Digest {
 
 // Texts adds a list as its length followed by its fields.
 func (d *Digest) Texts(fields []string) *Digest {
-	var count [4]byte
-	binary.BigEndian.PutUint32(count[:], uint32(len(fields))) //nolint:gosec // no list comes near 4 G entries
-	d.Bytes(count[:])
+	d.count(len(fields))
 	for _, field := range fields {
 		d.Text(field)
 	}
 	return d
+}
+
+// IDs adds a list of identifiers as its length followed by its fields.
+func (d *Digest) IDs(fields []ID) *Digest {
+	d.count(len(fields))
+	for _, field := range fields {
+		d.ID(field)
+	}
+	return d
+}
+
+func (d *Digest) count(n int) {
+	var count [4]byte
+	binary.BigEndian.PutUint32(count[:], uint32(n)) //nolint:gosec // no list comes near 4 G entries
+	d.Bytes(count[:])
 }
 
 // Sum is the whole digest, for what has to be proven.
@@ -119,7 +132,7 @@ func Lineage(organization, workload, resource ID) ID {
 }
 
 // Composition fingerprints what a path is made of. Roles and actions are
-// expected sorted and without repetition.
-func Composition(workload ID, identity *ID, resource ID, roles, actions []string) [sha256.Size]byte {
-	return New("composition/1").ID(workload).Optional(identity).ID(resource).Texts(roles).Texts(actions).Sum()
+// expected sorted by their bytes and without repetition.
+func Composition(workload ID, identity *ID, resource ID, roles []ID, actions []string) [sha256.Size]byte {
+	return New("composition/1").ID(workload).Optional(identity).ID(resource).IDs(roles).Texts(actions).Sum()
 }

@@ -1,0 +1,98 @@
+package db
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Query is a named statement of a package's queries.sql.
+type Query struct {
+	Name string
+	SQL  string
+}
+
+// Queries are the statements of one file.
+type Queries struct {
+	pkg    string
+	byName map[string]Query
+}
+
+// Parse reads a file of statements, each headed by a line "-- name: <name>".
+// Comment lines right after the head explain the statement. It panics on a
+// malformed file: the file is part of the program.
+func Parse(pkg, file string) Queries {
+	queries := Queries{pkg: pkg, byName: map[string]Query{}}
+	for i, part := range strings.Split("\n"+file, "\n-- name: ") {
+		if i == 0 {
+			continue // what stands before the first name is a comment
+		}
+		name, sql, found := strings.Cut(part, "\n")
+		name = pkg + "." + strings.TrimSpace(name)
+		sql = strings.TrimSuffix(strings.TrimSpace(sql), ";")
+		if _, twice := queries.byName[name]; twice || !found || sql == "" {
+			panic(fmt.Sprintf("statement %q is empty or defined twice", name))
+		}
+		// The name travels with the statement, into logs and pg_stat_activity.
+		queries.byName[name] = Query{Name: name, SQL: "/* " + name + " */ " + sql}
+	}
+	return queries
+}
+
+// Get is the statement of this name. It panics on an unknown one, so that a
+// misspelt name fails when the program starts.
+func (q Queries) Get(name string) Query {
+	query, ok := q.byName[q.pkg+"."+name]
+	if !ok {
+		panic(fmt.Sprintf("no statement %q in package %s", name, q.pkg))
+	}
+	return query
+}
+
+// All gives every statement, by name.
+func (q Queries) All() []Query {
+	return slices.SortedFunc(maps.Values(q.byName), func(a, b Query) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Where collects the conditions of a dynamic filter with their arguments.
+type Where struct {
+	conditions []string
+	args       pgx.StrictNamedArgs
+}
+
+// And adds a condition that uses one argument, @name.
+func (w *Where) And(condition, name string, value any) {
+	w.Plain(condition)
+	w.Arg(name, value)
+}
+
+// Plain adds a condition that uses no argument of its own.
+func (w *Where) Plain(condition string) { w.conditions = append(w.conditions, condition) }
+
+// Arg adds an argument alone.
+func (w *Where) Arg(name string, value any) {
+	if w.args == nil {
+		w.args = pgx.StrictNamedArgs{}
+	}
+	w.args[name] = value
+}
+
+// Args are the arguments collected so far.
+func (w *Where) Args() pgx.StrictNamedArgs { return w.args }
+
+// Where puts the conditions at the query's /* where */ marker.
+func (q Query) Where(w Where) Query {
+	var sql strings.Builder
+	for _, condition := range w.conditions {
+		sql.WriteString(" AND (" + condition + ")")
+	}
+	return q.With("where", sql.String())
+}
+
+// With puts text at a marker of the query. The text is code of ours, never input.
+func (q Query) With(marker, text string) Query {
+	return Query{Name: q.Name, SQL: strings.ReplaceAll(q.SQL, "/* "+marker+" */", text)}
+}

@@ -1,0 +1,18 @@
+-- name: role_of_connection
+SELECT r.rolname::text AS name,
+       r.rolsuper AS superuser,
+       r.rolbypassrls AS bypass_rls,
+       EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+                                        AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owner
+FROM pg_roles r
+WHERE r.rolname = current_user;
+
+-- name: unprotected_tables
+SELECT c.relname::text
+FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace
+  AND c.relkind IN ('r', 'p')
+  AND NOT c.relname = ANY (@exceptions::text[])
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))
+ORDER BY 1;

@@ -1,0 +1,121 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/exposuregraph/exposuregraph/internal/id"
+)
+
+// Snapshot is what one response reads from: one connection in one repeatable
+// read transaction, so that its counts and its lists agree. It opens with the
+// first query, in the same round trip, and queries queue behind each other.
+type Snapshot struct {
+	db *DB
+
+	mu           sync.Mutex
+	conn         *pgxpool.Conn
+	tx           pgx.Tx
+	organization id.ID
+	closed       bool
+}
+
+// Snapshot makes a snapshot. Whoever makes it closes it.
+func (d *DB) Snapshot() *Snapshot { return &Snapshot{db: d} }
+
+// Of is the snapshot seen by one organization.
+func (s *Snapshot) Of(organization id.ID) Querier { return tenantView{s, organization} }
+
+// Shared is the snapshot of the tables that belong to no organization.
+func (s *Snapshot) Shared() Querier { return sharedView{s} }
+
+// Close ends the transaction and gives the connection back.
+func (s *Snapshot) Close(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.tx != nil {
+		_ = s.tx.Rollback(context.WithoutCancel(ctx)) // nothing was written
+		s.tx = nil
+	}
+	if s.conn != nil {
+		s.conn.Release()
+		s.conn = nil
+	}
+}
+
+type tenantView struct {
+	snapshot     *Snapshot
+	organization id.ID
+}
+
+func (v tenantView) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	return v.snapshot.query(ctx, v.organization, sql, withOrganization(args, v.organization), read)
+}
+
+type sharedView struct{ snapshot *Snapshot }
+
+func (v sharedView) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	return v.snapshot.query(ctx, id.Nil, sql, args, read)
+}
+
+var errSnapshotClosed = errors.New("the snapshot of this response is closed")
+
+func (s *Snapshot) query(ctx context.Context, organization id.ID, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errSnapshotClosed
+	}
+	if s.conn == nil {
+		conn, err := s.db.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		s.conn = conn
+	}
+
+	batch := &pgx.Batch{}
+	opening := s.tx == nil
+	if opening {
+		batch.BeginTx(pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	}
+	switching := organization != id.Nil && organization != s.organization
+	if switching {
+		batch.Queue(setOrganization, organization.String())
+	}
+	batch.Queue(sql, args)
+	results := s.conn.Conn().SendBatch(ctx, batch)
+
+	err := func() error {
+		for range count(opening) + count(switching) {
+			if _, err := results.Exec(); err != nil {
+				return err
+			}
+		}
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		return read(rows)
+	}()
+	if opening {
+		s.tx = results.Tx()
+	}
+	err = errors.Join(err, results.Close())
+	if err == nil && switching {
+		s.organization = organization
+	}
+	return err
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,69 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/exposuregraph/exposuregraph/internal/id"
+)
+
+// Role tells an administrator from everybody else.
+type Role string
+
+// The roles.
+const (
+	Client Role = "client"
+	Admin  Role = "admin" // may create organizations
+)
+
+// Roles are all roles.
+var Roles = []Role{Client, Admin}
+
+// Scope is something an actor may do in its organizations.
+type Scope string
+
+// The scopes.
+const (
+	View        Scope = "vuln:view"        // read
+	Investigate Scope = "vuln:investigate" // comment, assign, collect evidence
+	Operate     Scope = "vuln:operate"     // import, change the state of findings
+	Audit       Scope = "vuln:audit"       // read the ledger, write bundles
+	Approve     Scope = "vuln:approve"     // approve the acceptance of a risk
+)
+
+// Scopes are all scopes.
+var Scopes = []Scope{View, Investigate, Operate, Audit, Approve}
+
+// Actor is who asks.
+type Actor struct {
+	Subject          string
+	Role             Role
+	Scopes           []Scope
+	Organizations    []string // slugs of the organizations it is a member of
+	AllOrganizations bool     // member of every organization, present and future
+	ExpiresAt        time.Time
+}
+
+// Sees says whether the actor is a member of the organization.
+func (a Actor) Sees(organization id.ID) bool {
+	return a.AllOrganizations || slices.ContainsFunc(a.Organizations, func(slug string) bool {
+		return id.Organization(slug) == organization
+	})
+}
+
+// May says whether the actor has the scope.
+func (a Actor) May(scope Scope) bool { return slices.Contains(a.Scopes, scope) }
+
+type contextKey struct{}
+
+// With puts the actor into the context.
+func With(ctx context.Context, actor Actor) context.Context {
+	return context.WithValue(ctx, contextKey{}, actor)
+}
+
+// From is the actor of the context, if there is one.
+func From(ctx context.Context) (Actor, bool) {
+	actor, ok := ctx.Value(contextKey{}).(Actor)
+	return actor, ok
+}

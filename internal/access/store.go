@@ -1,0 +1,113 @@
+package access
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+//go:embed queries.sql
+var queriesSQL string
+
+var (
+	queries    = db.Parse("access", queriesSQL)
+	publicKeys = queries.Get("public_keys")
+	lockKeys   = queries.Get("lock_keys")
+	newestKey  = queries.Get("newest_key")
+	insertKey  = queries.Get("insert_key")
+)
+
+// Stored gives the public keys of the database.
+func Stored(database *db.DB) PublicKeys {
+	return func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+		snapshot := database.Snapshot()
+		defer snapshot.Close(ctx)
+		type row struct {
+			ID        string
+			PublicKey []byte
+		}
+		rows, err := db.Select[row](ctx, snapshot.Shared(), publicKeys, pgx.StrictNamedArgs{})
+		if err != nil {
+			return nil, err
+		}
+		keys := make(map[string]ed25519.PublicKey, len(rows))
+		for _, row := range rows {
+			// Verifying with a key of another length would panic.
+			if len(row.PublicKey) == ed25519.PublicKeySize {
+				keys[row.ID] = row.PublicKey
+			}
+		}
+		return keys, nil
+	}
+}
+
+// EnsureKey gives the newest signing key and makes the first one. The URL is of
+// the owner role: nobody else reads private keys.
+func EnsureKey(ctx context.Context, ownerURL string, now time.Time) (Key, error) {
+	conn, err := pgx.Connect(ctx, ownerURL)
+	if err != nil {
+		return Key{}, problem.New(problem.Unavailable, "DATABASE_UNREACHABLE",
+			"the database does not answer to its owner role, which keeps the signing keys; see --owner-database-url").Because(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+
+	var key Key
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockKeys.SQL); err != nil {
+			return err
+		}
+		err := tx.QueryRow(ctx, newestKey.SQL).Scan(&key.ID, (*[]byte)(&key.Private))
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if key, err = newKey(); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, insertKey.SQL, pgx.StrictNamedArgs{
+			"id": key.ID, "public_key": []byte(key.Private.Public().(ed25519.PublicKey)), "private_key": []byte(key.Private), "now": now,
+		})
+		return err
+	})
+	if err != nil {
+		return Key{}, keyFault(err)
+	}
+	if len(key.Private) != ed25519.PrivateKeySize {
+		return Key{}, fmt.Errorf("signing key %s has %d bytes", key.ID, len(key.Private))
+	}
+	return key, nil
+}
+
+// newKey makes a key pair, named by the digest of its public half.
+func newKey() (Key, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return Key{}, err
+	}
+	digest := sha256.Sum256(public)
+	return Key{ID: hex.EncodeToString(digest[:8]), Private: private}, nil
+}
+
+func keyFault(err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "42P01": // undefined_table
+			return problem.New(problem.Unavailable, "SCHEMA_OUTDATED", "the database has no tables yet: run `exposuregraph migrate up`").Because(err)
+		case "42501": // insufficient_privilege
+			return problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "this role may not read the signing keys; give the owner role to --owner-database-url").Because(err)
+		}
+	}
+	return fmt.Errorf("signing key: %w", err)
+}

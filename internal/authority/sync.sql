@@ -1,0 +1,869 @@
+The statements of a sync, in the order in which they run. Set-based and
+diff-first: what does not differ is not written. @organization is the tenant,
+@source the feed that speaks, @at the sync's instant on the organization clock.
+
+-- name: create_stage
+CREATE TEMPORARY TABLE staged_entity (
+  entity_id uuid NOT NULL, basis smallint NOT NULL, digest uuid NOT NULL,
+  kind text COLLATE "C" NOT NULL, system text COLLATE "C" NOT NULL, external_id text COLLATE "C" NOT NULL,
+  name text, status text COLLATE "C", environment text, owner_team text, business_tier text,
+  execution_mode text COLLATE "C", artifact_identifier text, source_type text,
+  data_domain text COLLATE "C", data_domain_stated text, sensitivity smallint, sensitivity_stated text,
+  owner_type text COLLATE "C", title text, last_active_at timestamptz, created_in_source_at timestamptz, labels jsonb,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_edge (
+  kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL,
+  actions text[] NOT NULL, effective boolean NOT NULL, protocol text NOT NULL, target_system text NOT NULL,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_egress (
+  workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, category text COLLATE "C" NOT NULL,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_evidence (
+  workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, action text COLLATE "C" NOT NULL,
+  day date NOT NULL, related boolean NOT NULL, basis text COLLATE "C" NOT NULL, count bigint NOT NULL, last_at timestamptz,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_coverage (
+  kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, complete boolean NOT NULL,
+  from_at timestamptz, to_at timestamptz, max_age interval,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+) ON COMMIT DROP;
+
+-- name: create_work
+CREATE TEMPORARY TABLE entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE evidence_diff (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE coverage_diff (kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, op text NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE entity_next (LIKE staged_entity) ON COMMIT DROP;
+ALTER TABLE entity_next DROP COLUMN basis, DROP COLUMN digest, DROP COLUMN file, DROP COLUMN line, DROP COLUMN seq;
+ALTER TABLE entity_next ADD COLUMN class integer NOT NULL DEFAULT 0;
+CREATE TEMPORARY TABLE entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE touched (reason text NOT NULL, id uuid NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE desired (
+  path_id uuid NOT NULL, lineage_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
+  effective boolean NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, auth_chain_depth smallint NOT NULL, composition_hash bytea NOT NULL,
+  class integer NOT NULL, data_domain text COLLATE "C", sensitivity smallint NOT NULL,
+  ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, execution_30d bigint, execution_basis text COLLATE "C"
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE path_diff (path_id uuid NOT NULL, op text NOT NULL) ON COMMIT DROP;
+
+-- name: analyze_stage
+ANALYZE staged_entity, staged_edge, staged_egress, staged_evidence, staged_coverage;
+
+-- name: prefer_hash_joins
+SET LOCAL enable_nestloop = off;
+
+-- name: work_memory
+SET LOCAL work_mem = '256MB';
+SET LOCAL plan_cache_mode = force_custom_plan;
+
+-- name: organization_exists
+SELECT EXISTS (SELECT FROM organization WHERE id = @organization);
+
+-- name: lock_organization
+-- One sync of an organization merges at a time, so that two sources cannot
+-- each miss what the other changed.
+SELECT pg_advisory_xact_lock(hashtextextended('sync/' || @organization::uuid::text, 0));
+
+-- name: sync_by_id
+SELECT version, at, outcome, complete, records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings
+FROM sync
+WHERE organization_id = @organization AND id = @sync;
+
+-- name: clock
+SELECT max(at) AS at, coalesce(max(version), 0) AS version
+FROM sync
+WHERE organization_id = @organization;
+
+-- name: source_state
+SELECT last_observed_at, last_complete_at, content_digest,
+       EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.source_id = s.id
+                 AND greatest(c.recorded_at, s.last_complete_at) + c.max_age < @at) AS coverage_expired
+FROM source s
+WHERE s.organization_id = @organization AND s.id = @source;
+
+-- name: add_source
+INSERT INTO source (organization_id, id, name, system, format, created_at)
+VALUES (@organization, @source, @name, @system, @format, @at)
+ON CONFLICT (organization_id, id) DO NOTHING;
+
+-- name: update_source
+UPDATE source
+SET last_sync_id = @sync, last_observed_at = @observed_at, last_applied_at = @at, format = @format,
+    last_complete_at = CASE WHEN @complete THEN @at ELSE last_complete_at END,
+    content_digest = @content_digest
+WHERE organization_id = @organization AND id = @source;
+
+-- name: add_sync
+INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, outcome, complete, content_digest,
+                  records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings)
+VALUES (@organization, @sync, @source, @version, @at, @observed_at, @recorded_at, @actor, @outcome, @complete, @content_digest,
+        @records_read, @records_rejected, @paths_added, @paths_kept, @paths_changed, @paths_removed, @rejections, @warnings);
+
+-- name: window_at
+SELECT window_at FROM organization_window WHERE organization_id = @organization;
+
+-- name: add_window
+INSERT INTO organization_window (organization_id, window_at) VALUES (@organization, @at);
+
+-- name: reject_duplicates
+-- A record said twice in one delivery: the first stands, the others are
+-- rejected, also where they agree, because a source that repeats itself has
+-- lost track of what it says.
+WITH entity_twice AS (
+  DELETE FROM staged_entity s USING (
+    SELECT entity_id, basis, min(seq) AS seq FROM staged_entity GROUP BY entity_id, basis HAVING count(*) > 1
+  ) first
+  WHERE s.entity_id = first.entity_id AND s.basis = first.basis AND s.seq > first.seq
+  RETURNING s.kind AS what, s.file, s.line, s.seq, s.entity_id
+), edge_twice AS (
+  DELETE FROM staged_edge s USING (
+    SELECT kind, from_id, scope, to_id, min(seq) AS seq FROM staged_edge GROUP BY kind, from_id, scope, to_id HAVING count(*) > 1
+  ) first
+  WHERE s.kind = first.kind AND s.from_id = first.from_id AND s.scope = first.scope AND s.to_id = first.to_id AND s.seq > first.seq
+  RETURNING s.kind, s.file, s.line, s.seq, s.from_id
+), egress_twice AS (
+  DELETE FROM staged_egress s USING (
+    SELECT workload_id, host, min(seq) AS seq FROM staged_egress GROUP BY workload_id, host HAVING count(*) > 1
+  ) first
+  WHERE s.workload_id = first.workload_id AND s.host = first.host AND s.seq > first.seq
+  RETURNING 'egress'::text, s.file, s.line, s.seq, s.workload_id
+), evidence_twice AS (
+  DELETE FROM staged_evidence s USING (
+    SELECT workload_id, identity_id, resource_id, action, day, related, min(seq) AS seq FROM staged_evidence
+    GROUP BY workload_id, identity_id, resource_id, action, day, related HAVING count(*) > 1
+  ) first
+  WHERE (s.workload_id, s.identity_id, s.resource_id, s.action, s.day, s.related)
+      = (first.workload_id, first.identity_id, first.resource_id, first.action, first.day, first.related) AND s.seq > first.seq
+  RETURNING 'evidence'::text, s.file, s.line, s.seq, s.workload_id
+), coverage_twice AS (
+  DELETE FROM staged_coverage s USING (
+    SELECT kind, entity_id, min(seq) AS seq FROM staged_coverage GROUP BY kind, entity_id HAVING count(*) > 1
+  ) first
+  WHERE s.kind = first.kind AND s.entity_id = first.entity_id AND s.seq > first.seq
+  RETURNING 'coverage'::text, s.file, s.line, s.seq, s.entity_id
+)
+SELECT what, file, line, entity_id FROM (
+  TABLE entity_twice UNION ALL TABLE edge_twice UNION ALL TABLE egress_twice UNION ALL TABLE evidence_twice UNION ALL TABLE coverage_twice
+) t ORDER BY seq;
+
+-- name: reject_dangling
+-- A reference holds when this delivery names the entity or another voice keeps
+-- it alive. In a complete delivery the source's own former word does not count:
+-- it is about to be replaced.
+WITH known AS (
+  SELECT entity_id AS id FROM staged_entity
+  UNION
+  SELECT a.entity_id FROM entity_assertion a
+  WHERE a.organization_id = @organization AND (a.source_id <> @source OR NOT @complete::boolean)
+), edge_dangling AS (
+  DELETE FROM staged_edge s
+  WHERE NOT EXISTS (SELECT FROM known k WHERE k.id = s.from_id) OR NOT EXISTS (SELECT FROM known k WHERE k.id = s.to_id)
+  RETURNING s.kind AS what, s.file, s.line, s.seq, s.from_id AS entity_id,
+            EXISTS (SELECT FROM known k WHERE k.id = s.from_id) AS from_known
+), egress_dangling AS (
+  DELETE FROM staged_egress s WHERE NOT EXISTS (SELECT FROM known k WHERE k.id = s.workload_id)
+  RETURNING 'egress'::text, s.file, s.line, s.seq, s.workload_id, false
+), evidence_dangling AS (
+  DELETE FROM staged_evidence s
+  WHERE (s.workload_id <> @nil AND NOT EXISTS (SELECT FROM known k WHERE k.id = s.workload_id))
+     OR (s.identity_id <> @nil AND NOT EXISTS (SELECT FROM known k WHERE k.id = s.identity_id))
+     OR (s.resource_id <> @nil AND NOT EXISTS (SELECT FROM known k WHERE k.id = s.resource_id))
+  RETURNING 'evidence'::text, s.file, s.line, s.seq, s.workload_id, false
+), coverage_dangling AS (
+  DELETE FROM staged_coverage s WHERE s.entity_id <> @nil AND NOT EXISTS (SELECT FROM known k WHERE k.id = s.entity_id)
+  RETURNING 'coverage'::text, s.file, s.line, s.seq, s.entity_id, false
+)
+SELECT what, file, line, entity_id, from_known FROM (
+  TABLE edge_dangling UNION ALL TABLE egress_dangling UNION ALL TABLE evidence_dangling UNION ALL TABLE coverage_dangling
+) t ORDER BY seq;
+
+-- name: lower_coverage
+-- A rejected record makes what it touched partial: for its entity where that
+-- was readable, else for everything the source claims.
+UPDATE staged_coverage SET complete = false
+WHERE @everything::boolean OR entity_id = ANY (@entities::uuid[]);
+
+-- name: lower_entity_coverage
+INSERT INTO staged_coverage (kind, entity_id, system, complete, from_at, to_at, max_age, file, line, seq)
+SELECT c.kind, e.id, c.system, false, c.from_at, c.to_at, c.max_age, c.file, c.line, c.seq
+FROM unnest(@entities::uuid[]) AS e(id)
+CROSS JOIN staged_coverage c
+WHERE c.entity_id = @nil
+  AND NOT EXISTS (SELECT FROM staged_coverage s WHERE s.kind = c.kind AND s.entity_id = e.id);
+
+-- name: diff_entities
+INSERT INTO entity_diff (entity_id, basis, op)
+SELECT s.entity_id, s.basis, CASE WHEN a.entity_id IS NULL THEN 'added' ELSE 'changed' END
+FROM staged_entity s
+LEFT JOIN entity_assertion a ON a.organization_id = @organization AND a.source_id = @source
+                            AND a.entity_id = s.entity_id AND a.basis = s.basis
+WHERE a.entity_id IS NULL OR a.digest <> s.digest
+UNION ALL
+SELECT a.entity_id, a.basis, 'gone'
+FROM entity_assertion a
+WHERE @complete::boolean AND a.organization_id = @organization AND a.source_id = @source
+  AND NOT EXISTS (SELECT FROM staged_entity s WHERE s.entity_id = a.entity_id AND s.basis = a.basis);
+
+-- name: diff_edges
+INSERT INTO edge_diff (kind, from_id, scope, to_id, op)
+SELECT s.kind, s.from_id, s.scope, s.to_id, CASE WHEN e.kind IS NULL THEN 'added' ELSE 'changed' END
+FROM staged_edge s
+LEFT JOIN edge e ON e.organization_id = @organization AND e.source_id = @source
+                AND e.kind = s.kind AND e.from_id = s.from_id AND e.scope = s.scope AND e.to_id = s.to_id
+WHERE e.kind IS NULL
+   OR e.actions <> s.actions OR e.effective <> s.effective OR e.protocol <> s.protocol OR e.target_system <> s.target_system
+UNION ALL
+SELECT e.kind, e.from_id, e.scope, e.to_id, 'gone'
+FROM edge e
+WHERE @complete::boolean AND e.organization_id = @organization AND e.source_id = @source
+  AND NOT EXISTS (SELECT FROM staged_edge s WHERE s.kind = e.kind AND s.from_id = e.from_id AND s.scope = e.scope AND s.to_id = e.to_id);
+
+-- name: diff_egress
+INSERT INTO egress_diff (workload_id, host, op)
+SELECT s.workload_id, s.host, CASE WHEN e.host IS NULL THEN 'added' ELSE 'changed' END
+FROM staged_egress s
+LEFT JOIN egress e ON e.organization_id = @organization AND e.source_id = @source AND e.workload_id = s.workload_id AND e.host = s.host
+WHERE e.host IS NULL OR e.category <> s.category
+UNION ALL
+SELECT e.workload_id, e.host, 'gone'
+FROM egress e
+WHERE @complete::boolean AND e.organization_id = @organization AND e.source_id = @source
+  AND NOT EXISTS (SELECT FROM staged_egress s WHERE s.workload_id = e.workload_id AND s.host = e.host);
+
+-- name: diff_coverage
+INSERT INTO coverage_diff (kind, entity_id, system, op)
+SELECT s.kind, s.entity_id, s.system, CASE WHEN c.kind IS NULL THEN 'added' ELSE 'changed' END
+FROM staged_coverage s
+LEFT JOIN coverage c ON c.organization_id = @organization AND c.source_id = @source AND c.kind = s.kind AND c.entity_id = s.entity_id
+WHERE c.kind IS NULL
+   OR (c.system, c.complete, c.from_at, c.to_at, c.max_age) IS DISTINCT FROM (s.system, s.complete, s.from_at, s.to_at, s.max_age)
+UNION ALL
+SELECT c.kind, c.entity_id, c.system, 'gone'
+FROM coverage c
+WHERE @complete::boolean AND c.organization_id = @organization AND c.source_id = @source
+  AND NOT EXISTS (SELECT FROM staged_coverage s WHERE s.kind = c.kind AND s.entity_id = c.entity_id);
+
+-- name: diff_evidence
+INSERT INTO evidence_diff (workload_id, identity_id, resource_id)
+SELECT DISTINCT s.workload_id, s.identity_id, s.resource_id
+FROM staged_evidence s
+LEFT JOIN evidence e ON e.organization_id = @organization AND e.source_id = @source
+     AND e.workload_id = s.workload_id AND e.identity_id = s.identity_id AND e.resource_id = s.resource_id
+     AND e.action = s.action AND e.day = s.day AND e.related = s.related
+WHERE e.day IS NULL OR e.count <> s.count OR e.last_at IS DISTINCT FROM s.last_at;
+
+-- name: count_loss
+SELECT (SELECT count(DISTINCT d.entity_id) FROM entity_diff d WHERE d.op = 'gone') AS gone,
+       (SELECT count(DISTINCT a.entity_id) FROM entity_assertion a WHERE a.organization_id = @organization AND a.source_id = @source) AS before;
+
+-- name: bindings_changed
+-- Whether somebody authenticates as another identity than before, or an
+-- identity began or ceased to live.
+SELECT EXISTS (SELECT FROM edge_diff d WHERE d.kind = 'authenticates')
+    OR EXISTS (SELECT FROM entity_change c WHERE c.alive_changed AND c.kind = 'identity');
+
+-- name: analyze_diff
+ANALYZE entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff;
+
+-- name: retract_entities
+DELETE FROM entity_assertion a USING entity_diff d
+WHERE a.organization_id = @organization AND a.source_id = @source AND d.op <> 'added'
+  AND a.entity_id = d.entity_id AND a.basis = d.basis;
+
+-- name: assert_entities
+INSERT INTO entity_assertion (organization_id, entity_id, source_id, basis, digest, kind, system, external_id, name, status,
+  environment, owner_team, business_tier, execution_mode, artifact_identifier, source_type, data_domain, data_domain_stated,
+  sensitivity, sensitivity_stated, owner_type, title, last_active_at, created_in_source_at, labels)
+SELECT @organization, s.entity_id, @source, s.basis, s.digest, s.kind, s.system, s.external_id, s.name, s.status,
+  s.environment, s.owner_team, s.business_tier, s.execution_mode, s.artifact_identifier, s.source_type, s.data_domain, s.data_domain_stated,
+  s.sensitivity, s.sensitivity_stated, s.owner_type, s.title, s.last_active_at, s.created_in_source_at, s.labels
+FROM staged_entity s JOIN entity_diff d ON d.entity_id = s.entity_id AND d.basis = s.basis
+ORDER BY s.entity_id;
+
+-- name: remember_identities
+-- What the workloads ran as before, for rotation.
+INSERT INTO identity_before (workload_id, identity_id)
+SELECT DISTINCT e.from_id, e.to_id
+FROM edge e
+WHERE e.organization_id = @organization AND e.kind = 'runs_as'
+  AND e.from_id IN (SELECT d.from_id FROM edge_diff d WHERE d.kind = 'runs_as');
+
+-- name: retract_edges
+DELETE FROM edge e USING edge_diff d
+WHERE e.organization_id = @organization AND e.source_id = @source AND d.op <> 'added'
+  AND e.kind = d.kind AND e.from_id = d.from_id AND e.scope = d.scope AND e.to_id = d.to_id;
+
+-- name: assert_edges
+INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system)
+SELECT @organization, s.kind, s.from_id, s.scope, s.to_id, @source, s.actions, s.effective, s.protocol, s.target_system
+FROM staged_edge s JOIN edge_diff d ON d.kind = s.kind AND d.from_id = s.from_id AND d.scope = s.scope AND d.to_id = s.to_id
+ORDER BY s.kind, s.from_id, s.scope, s.to_id;
+
+-- name: retract_egress
+DELETE FROM egress e USING egress_diff d
+WHERE e.organization_id = @organization AND e.source_id = @source AND d.op <> 'added'
+  AND e.workload_id = d.workload_id AND e.host = d.host;
+
+-- name: assert_egress
+INSERT INTO egress (organization_id, workload_id, host, source_id, category)
+SELECT @organization, s.workload_id, s.host, @source, s.category
+FROM staged_egress s JOIN egress_diff d ON d.workload_id = s.workload_id AND d.host = s.host;
+
+-- name: retract_coverage
+DELETE FROM coverage c USING coverage_diff d
+WHERE c.organization_id = @organization AND c.source_id = @source AND d.op <> 'added'
+  AND c.kind = d.kind AND c.entity_id = d.entity_id;
+
+-- name: assert_coverage
+INSERT INTO coverage (organization_id, source_id, kind, entity_id, system, complete, from_at, to_at, max_age, recorded_at)
+SELECT @organization, @source, s.kind, s.entity_id, s.system, s.complete, s.from_at, s.to_at, s.max_age, @at
+FROM staged_coverage s JOIN coverage_diff d ON d.kind = s.kind AND d.entity_id = s.entity_id;
+
+-- name: assert_evidence
+-- Counts of a day may grow while the day lasts; nothing observed is taken back.
+INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at)
+SELECT @organization, s.workload_id, s.identity_id, s.resource_id, s.action, s.day, s.related, @source, s.basis, s.count, s.last_at, @at
+FROM staged_evidence s
+ORDER BY s.workload_id, s.identity_id, s.resource_id, s.action, s.day
+ON CONFLICT (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id)
+DO UPDATE SET count = excluded.count, last_at = excluded.last_at, recorded_at = excluded.recorded_at
+WHERE evidence.count <> excluded.count OR evidence.last_at IS DISTINCT FROM excluded.last_at;
+
+-- name: derive_entities
+-- What all voices together say. One voice is copied; several are merged
+-- attribute by attribute: the lowest basis first, then the source's name.
+WITH voice AS (
+  SELECT a.entity_id, count(*) AS voices
+  FROM (SELECT DISTINCT entity_id FROM entity_diff) d
+  JOIN entity_assertion a ON a.organization_id = @organization AND a.entity_id = d.entity_id
+  GROUP BY a.entity_id
+)
+INSERT INTO entity_next (entity_id, kind, system, external_id, name, status, environment, owner_team, business_tier, execution_mode,
+  artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title,
+  last_active_at, created_in_source_at, labels)
+SELECT a.entity_id, a.kind, a.system, a.external_id, coalesce(a.name, a.external_id), coalesce(a.status, 'active'), a.environment, a.owner_team,
+  a.business_tier, a.execution_mode, a.artifact_identifier, a.source_type, a.data_domain, a.data_domain_stated, coalesce(a.sensitivity, 0),
+  a.sensitivity_stated, a.owner_type, a.title, a.last_active_at, a.created_in_source_at, a.labels
+FROM voice v
+JOIN entity_assertion a ON a.organization_id = @organization AND a.entity_id = v.entity_id
+WHERE v.voices = 1
+UNION ALL
+SELECT v.entity_id, min(a.kind), min(a.system), min(a.external_id),
+  coalesce(first_stated(a.name ORDER BY a.basis, s.name, s.id), min(a.external_id)),
+  coalesce(first_stated(a.status ORDER BY a.basis, s.name, s.id), 'active'),
+  first_stated(a.environment ORDER BY a.basis, s.name, s.id),
+  first_stated(a.owner_team ORDER BY a.basis, s.name, s.id),
+  first_stated(a.business_tier ORDER BY a.basis, s.name, s.id),
+  first_stated(a.execution_mode ORDER BY a.basis, s.name, s.id),
+  first_stated(a.artifact_identifier ORDER BY a.basis, s.name, s.id),
+  first_stated(a.source_type ORDER BY a.basis, s.name, s.id),
+  first_stated(a.data_domain ORDER BY a.basis, s.name, s.id),
+  first_stated(a.data_domain_stated ORDER BY a.basis, s.name, s.id),
+  coalesce(first_stated(a.sensitivity ORDER BY a.basis, s.name, s.id), 0),
+  first_stated(a.sensitivity_stated ORDER BY a.basis, s.name, s.id),
+  first_stated(a.owner_type ORDER BY a.basis, s.name, s.id),
+  first_stated(a.title ORDER BY a.basis, s.name, s.id),
+  first_stated(a.last_active_at ORDER BY a.basis, s.name, s.id),
+  first_stated(a.created_in_source_at ORDER BY a.basis, s.name, s.id),
+  first_stated(a.labels ORDER BY a.basis, s.name, s.id)
+FROM voice v
+JOIN entity_assertion a ON a.organization_id = @organization AND a.entity_id = v.entity_id
+JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+WHERE v.voices > 1
+GROUP BY v.entity_id;
+
+-- name: add_access_classes
+WITH missing AS (
+  SELECT DISTINCT coalesce(n.environment, '') AS environment, coalesce(n.owner_team, '') AS owner, coalesce(n.business_tier, '') AS business_tier
+  FROM entity_next n
+  WHERE n.kind = 'workload' AND (n.environment IS NOT NULL OR n.owner_team IS NOT NULL OR n.business_tier IS NOT NULL)
+  EXCEPT
+  SELECT c.environment, c.owner, c.business_tier FROM access_class c WHERE c.organization_id = @organization
+)
+INSERT INTO access_class (organization_id, class, environment, owner, business_tier)
+SELECT @organization,
+       (SELECT coalesce(max(c.class), 0) FROM access_class c WHERE c.organization_id = @organization)
+         + row_number() OVER (ORDER BY environment, owner, business_tier),
+       environment, owner, business_tier
+FROM missing;
+
+-- name: classify_entities
+UPDATE entity_next n SET class = c.class
+FROM access_class c
+WHERE c.organization_id = @organization AND n.kind = 'workload'
+  AND c.environment = coalesce(n.environment, '') AND c.owner = coalesce(n.owner_team, '') AND c.business_tier = coalesce(n.business_tier, '');
+
+-- name: diff_entity_rows
+INSERT INTO entity_change (entity_id, kind, op, alive_changed)
+SELECT n.entity_id, n.kind, CASE WHEN e.id IS NULL THEN 'added' ELSE 'changed' END,
+       coalesce(e.status = 'removed', true) <> (n.status = 'removed')
+FROM entity_next n
+LEFT JOIN entity e ON e.organization_id = @organization AND e.id = n.entity_id
+WHERE e.id IS NULL
+   OR (e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode, e.artifact_identifier, e.source_type,
+       e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title, e.last_active_at,
+       e.created_in_source_at, e.labels, e.class)
+      IS DISTINCT FROM
+      (n.name, n.status, n.environment, n.owner_team, n.business_tier, n.execution_mode, n.artifact_identifier, n.source_type,
+       n.data_domain, n.data_domain_stated, n.sensitivity, n.sensitivity_stated, n.owner_type, n.title, n.last_active_at,
+       n.created_in_source_at, n.labels, n.class)
+UNION ALL
+SELECT e.id, e.kind, 'removed', true
+FROM (SELECT DISTINCT d.entity_id FROM entity_diff d WHERE d.op = 'gone') d
+JOIN entity e ON e.organization_id = @organization AND e.id = d.entity_id
+WHERE e.status <> 'removed' AND NOT EXISTS (SELECT FROM entity_next n WHERE n.entity_id = d.entity_id);
+
+-- name: analyze_entities
+ANALYZE entity_next, entity_change;
+
+-- name: keep_entity_versions
+INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, status, environment, owner_team, business_tier, execution_mode,
+  artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title, last_active_at,
+  created_in_source_at, labels, class, ownership_status, egress_category)
+SELECT @organization, e.id, e.version, e.from_at, @at, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
+  e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title, e.last_active_at,
+  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category
+FROM entity_change c
+JOIN entity e ON e.organization_id = @organization AND e.id = c.entity_id
+WHERE c.op <> 'added';
+
+-- name: update_entities
+UPDATE entity e
+SET name = n.name, status = n.status, environment = n.environment, owner_team = n.owner_team, business_tier = n.business_tier,
+    execution_mode = n.execution_mode, artifact_identifier = n.artifact_identifier, source_type = n.source_type,
+    data_domain = n.data_domain, data_domain_stated = n.data_domain_stated, sensitivity = n.sensitivity, sensitivity_stated = n.sensitivity_stated,
+    owner_type = n.owner_type, title = n.title, last_active_at = n.last_active_at, created_in_source_at = n.created_in_source_at,
+    labels = n.labels, class = n.class, version = e.version + 1, from_at = @at,
+    removed_at = CASE WHEN n.status = 'removed' THEN @at::timestamptz END
+FROM entity_change c JOIN entity_next n ON n.entity_id = c.entity_id
+WHERE c.op = 'changed' AND e.organization_id = @organization AND e.id = c.entity_id;
+
+-- name: remove_entities
+UPDATE entity e SET status = 'removed', removed_at = @at, version = e.version + 1, from_at = @at
+FROM entity_change c
+WHERE c.op = 'removed' AND e.organization_id = @organization AND e.id = c.entity_id;
+
+-- name: add_entities
+INSERT INTO entity (organization_id, id, kind, system, external_id, name, status, environment, owner_team, business_tier, execution_mode,
+  artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title, last_active_at,
+  created_in_source_at, labels, class, ownership_status, egress_category, version, from_at, first_seen_at, removed_at)
+SELECT @organization, n.entity_id, n.kind, n.system, n.external_id, n.name, n.status, n.environment, n.owner_team, n.business_tier, n.execution_mode,
+  n.artifact_identifier, n.source_type, n.data_domain, n.data_domain_stated, n.sensitivity, n.sensitivity_stated, n.owner_type, n.title, n.last_active_at,
+  n.created_in_source_at, n.labels, n.class, 'unknown', 'unknown', 1, @at, @at, CASE WHEN n.status = 'removed' THEN @at::timestamptz END
+FROM entity_change c JOIN entity_next n ON n.entity_id = c.entity_id
+WHERE c.op = 'added'
+ORDER BY n.entity_id;
+
+-- name: analyze_authority
+SELECT analyze_authority();
+
+-- name: touch
+-- What has to be derived again, and why: "workload" and "identity" for their
+-- paths, "context" for the ownership and egress of a workload, "resource" and
+-- "activity" for what a path copies from its resource and its identity.
+WITH RECURSIVE renewed_role AS (
+  SELECT c.entity_id AS id FROM entity_change c WHERE c.alive_changed AND c.kind = 'role'
+  UNION
+  SELECT e.from_id FROM entity_change c
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'grants' AND e.to_id = c.entity_id
+  WHERE c.alive_changed AND c.kind = 'resource'
+), seed AS (
+  SELECT 'workload' AS reason, d.from_id AS id FROM edge_diff d WHERE d.kind IN ('runs_as', 'declares', 'authenticates')
+  UNION
+  SELECT 'workload', e.from_id FROM entity_change c
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'declares' AND e.to_id = c.entity_id
+  WHERE c.alive_changed AND c.kind = 'resource'
+  UNION
+  SELECT c.kind, c.entity_id FROM entity_change c WHERE c.alive_changed AND c.kind IN ('workload', 'identity')
+  UNION
+  SELECT 'identity', d.from_id FROM edge_diff d WHERE d.kind = 'has_role'
+  UNION
+  SELECT 'identity', e.from_id FROM (SELECT DISTINCT d.from_id, d.scope FROM edge_diff d WHERE d.kind = 'grants') d
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'has_role' AND e.to_id = d.from_id AND e.scope = d.scope
+  UNION
+  SELECT 'identity', e.from_id FROM renewed_role r
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'has_role' AND e.to_id = r.id
+), upstream AS ( -- everything that authenticates as, or runs as, something touched
+  SELECT s.id FROM seed s
+  UNION
+  SELECT e.from_id FROM upstream u
+  JOIN edge e ON e.organization_id = @organization AND e.kind IN ('authenticates', 'runs_as') AND e.to_id = u.id
+)
+INSERT INTO touched (reason, id)
+SELECT s.reason, s.id FROM seed s
+UNION
+-- A change of who authenticates as whom, or of an identity's life, reaches
+-- every workload that starts the walk; so does any change above a workload
+-- that also declares destinations, whose unbound paths depend on the bound ones.
+SELECT 'workload', u.id FROM upstream u
+WHERE @bindings_changed::boolean
+   OR EXISTS (SELECT FROM edge e WHERE e.organization_id = @organization AND e.kind = 'declares' AND e.from_id = u.id)
+UNION
+SELECT 'context', c.entity_id FROM entity_change c WHERE c.kind = 'workload'
+UNION
+SELECT 'context', d.from_id FROM edge_diff d WHERE d.kind = 'owned_by'
+UNION
+SELECT 'context', e.from_id FROM entity_change c
+JOIN edge e ON e.organization_id = @organization AND e.kind = 'owned_by' AND e.to_id = c.entity_id
+WHERE c.kind = 'owner'
+UNION
+SELECT 'context', d.workload_id FROM egress_diff d
+UNION
+SELECT 'context', d.entity_id FROM coverage_diff d WHERE d.entity_id <> @nil
+UNION
+SELECT 'context', w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.entity_id = @nil AND d.kind IN ('ownership', 'egress', 'execution')) d
+JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
+UNION
+SELECT 'context', d.workload_id FROM evidence_diff d WHERE d.workload_id <> @nil
+UNION
+SELECT 'activity', d.identity_id FROM evidence_diff d WHERE d.workload_id = @nil
+UNION
+SELECT 'resource', c.entity_id FROM entity_change c WHERE c.kind = 'resource';
+
+-- name: touch_expired_context
+-- A sync that renews an expired coverage touches all that the coverage speaks about.
+INSERT INTO touched (reason, id)
+SELECT DISTINCT 'context', w.id
+FROM coverage c
+JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND (w.id = c.entity_id OR (c.entity_id = @nil AND w.system = c.system))
+WHERE c.organization_id = @organization AND c.source_id = @source AND c.max_age IS NOT NULL;
+
+-- name: analyze_touched
+ANALYZE touched;
+
+-- name: derive_context
+INSERT INTO workload_context (workload_id, ownership_status, egress_category)
+WITH target AS (
+  SELECT w.id, w.system
+  FROM (SELECT DISTINCT t.id FROM touched t WHERE t.reason = 'context') t
+  JOIN entity w ON w.organization_id = @organization AND w.id = t.id AND w.kind = 'workload' AND w.status <> 'removed'
+), particular AS (
+  SELECT t.id, c.source_id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true) AS complete
+  FROM target t
+  JOIN coverage c ON c.organization_id = @organization AND c.entity_id = t.id
+  JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
+), covered AS (
+  SELECT k.id, bool_or(k.complete) FILTER (WHERE k.kind = 'ownership') AS ownership, bool_or(k.complete) FILTER (WHERE k.kind = 'egress') AS egress
+  FROM (
+    SELECT p.id, p.kind, p.complete FROM particular p
+    UNION ALL
+    SELECT t.id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true)
+    FROM target t
+    JOIN coverage c ON c.organization_id = @organization AND c.entity_id = @nil AND c.system = t.system
+    JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
+    WHERE NOT EXISTS (SELECT FROM particular p WHERE p.id = t.id AND p.source_id = c.source_id AND p.kind = c.kind)
+  ) k
+  GROUP BY k.id
+), owners AS (
+  SELECT o.workload_id,
+         count(*) FILTER (WHERE o.status = 'active') AS active,
+         count(*) FILTER (WHERE o.status = 'active' AND o.owner_type IS DISTINCT FROM 'group') AS individuals,
+         count(*) FILTER (WHERE o.status <> 'active') AS inactive
+  FROM (
+    SELECT DISTINCT t.id AS workload_id, o.id, o.status, o.owner_type
+    FROM target t
+    JOIN edge e ON e.organization_id = @organization AND e.kind = 'owned_by' AND e.from_id = t.id
+    JOIN entity o ON o.organization_id = @organization AND o.id = e.to_id
+  ) o
+  GROUP BY o.workload_id
+), egresses AS (
+  SELECT t.id AS workload_id, bool_or(e.category = 'llm') AS llm, bool_or(e.category = 'external') AS external
+  FROM target t
+  JOIN egress e ON e.organization_id = @organization AND e.workload_id = t.id
+  GROUP BY t.id
+)
+SELECT t.id,
+       CASE WHEN o.individuals > 0 AND o.inactive = 0 THEN 'valid'
+            WHEN o.individuals > 0 THEN 'degraded'
+            WHEN NOT coalesce(c.ownership, false) THEN 'unknown' -- absence is claimed only by who looked
+            WHEN o.active > 0 THEN 'ambiguous'
+            ELSE 'orphaned' END,
+       CASE WHEN g.llm THEN 'llm'
+            WHEN g.external THEN 'external'
+            WHEN g.workload_id IS NOT NULL THEN 'internal'
+            WHEN coalesce(c.egress, false) THEN 'none'
+            ELSE 'unknown' END
+FROM target t
+LEFT JOIN covered c ON c.id = t.id
+LEFT JOIN owners o ON o.workload_id = t.id
+LEFT JOIN egresses g ON g.workload_id = t.id;
+
+-- name: keep_context_versions
+-- An entity that this sync has already changed keeps its version.
+INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, status, environment, owner_team, business_tier, execution_mode,
+  artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title, last_active_at,
+  created_in_source_at, labels, class, ownership_status, egress_category)
+SELECT @organization, e.id, e.version, e.from_at, @at, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
+  e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title, e.last_active_at,
+  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category
+FROM workload_context c
+JOIN entity e ON e.organization_id = @organization AND e.id = c.workload_id
+WHERE e.from_at < @at AND (e.ownership_status, e.egress_category) <> (c.ownership_status, c.egress_category);
+
+-- name: update_context
+UPDATE entity e
+SET ownership_status = c.ownership_status, egress_category = c.egress_category,
+    version = CASE WHEN e.from_at < @at THEN e.version + 1 ELSE e.version END, from_at = @at
+FROM workload_context c
+WHERE e.organization_id = @organization AND e.id = c.workload_id
+  AND (e.ownership_status, e.egress_category) <> (c.ownership_status, c.egress_category);
+
+-- name: derive_bindings
+-- Which identities a touched workload ends up with, and over how many systems.
+INSERT INTO binding (workload_id, identity_id, depth)
+WITH RECURSIVE upstream AS (
+  SELECT t.id FROM touched t WHERE t.reason = 'identity'
+  UNION
+  SELECT e.from_id FROM upstream u
+  JOIN edge e ON e.organization_id = @organization AND e.kind IN ('authenticates', 'runs_as') AND e.to_id = u.id
+), walk AS (
+  SELECT w.id AS workload_id, e.to_id AS identity_id, CASE e.kind WHEN 'runs_as' THEN 0 ELSE 1 END AS depth
+  FROM (SELECT t.id FROM touched t WHERE t.reason = 'workload' UNION SELECT u.id FROM upstream u) s
+  JOIN entity w ON w.organization_id = @organization AND w.id = s.id AND w.kind = 'workload' AND w.status <> 'removed'
+  JOIN edge e ON e.organization_id = @organization AND e.kind IN ('runs_as', 'authenticates') AND e.from_id = w.id
+  JOIN entity i ON i.organization_id = @organization AND i.id = e.to_id AND i.status <> 'removed'
+  UNION
+  SELECT b.workload_id, e.to_id, b.depth + 1
+  FROM walk b
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'authenticates' AND e.from_id = b.identity_id
+  JOIN entity i ON i.organization_id = @organization AND i.id = e.to_id AND i.status <> 'removed'
+  WHERE b.depth < @max_depth::integer
+)
+SELECT b.workload_id, b.identity_id, min(b.depth)
+FROM walk b
+WHERE EXISTS (SELECT FROM touched t WHERE t.reason = 'workload' AND t.id = b.workload_id)
+   OR EXISTS (SELECT FROM touched t WHERE t.reason = 'identity' AND t.id = b.identity_id)
+GROUP BY b.workload_id, b.identity_id;
+
+-- name: analyze_binding
+ANALYZE binding;
+
+-- name: derive_reach
+-- What each bound identity reaches: the union of the roles and actions whose
+-- scopes agree. All workloads of an identity share it.
+INSERT INTO reach (identity_id, resource_id, role_ids, actions, effective, tail)
+SELECT r.identity_id, r.resource_id, r.role_ids, r.actions, r.effective, composition_tail(r.role_ids, r.actions)
+FROM (
+  SELECT h.from_id AS identity_id, g.to_id AS resource_id,
+         array_agg(DISTINCT h.to_id ORDER BY h.to_id) AS role_ids,
+         CASE count(*) WHEN 1 THEN min(g.actions) ELSE sorted_distinct(array_concat(g.actions)) END AS actions,
+         bool_or(g.effective) AS effective
+  FROM (SELECT DISTINCT b.identity_id FROM binding b) b
+  JOIN edge h ON h.organization_id = @organization AND h.kind = 'has_role' AND h.from_id = b.identity_id
+  JOIN entity ro ON ro.organization_id = @organization AND ro.id = h.to_id AND ro.status <> 'removed'
+  JOIN edge g ON g.organization_id = @organization AND g.kind = 'grants' AND g.from_id = h.to_id AND g.scope = h.scope
+  JOIN entity re ON re.organization_id = @organization AND re.id = g.to_id AND re.status <> 'removed'
+  GROUP BY h.from_id, g.to_id
+) r;
+
+-- name: analyze_reach
+ANALYZE reach;
+
+-- name: derive_paths
+INSERT INTO desired (path_id, lineage_id, workload_id, identity_id, resource_id, effective, role_ids, actions, auth_chain_depth, composition_hash,
+                     class, data_domain, sensitivity, ownership_status, egress_category)
+SELECT authority_path_id(@organization, b.workload_id, b.identity_id, r.resource_id),
+       authority_lineage_id(@organization, b.workload_id, r.resource_id),
+       b.workload_id, b.identity_id, r.resource_id, r.effective, r.role_ids, r.actions, b.depth,
+       composition_hash(b.workload_id, b.identity_id, r.resource_id, r.tail),
+       w.class, d.data_domain, d.sensitivity, w.ownership_status, w.egress_category
+FROM binding b
+JOIN reach r ON r.identity_id = b.identity_id
+JOIN entity w ON w.organization_id = @organization AND w.id = b.workload_id
+JOIN entity d ON d.organization_id = @organization AND d.id = r.resource_id;
+
+-- name: derive_unbound_paths
+-- A declared destination that no identity of the workload is known to reach.
+INSERT INTO desired (path_id, lineage_id, workload_id, identity_id, resource_id, effective, role_ids, actions, auth_chain_depth, composition_hash,
+                     class, data_domain, sensitivity, ownership_status, egress_category)
+SELECT authority_path_id(@organization, u.workload_id, NULL, u.resource_id),
+       authority_lineage_id(@organization, u.workload_id, u.resource_id),
+       u.workload_id, NULL, u.resource_id, true, '{}', u.actions, 0,
+       composition_hash(u.workload_id, NULL, u.resource_id, composition_tail('{}', u.actions)),
+       w.class, d.data_domain, d.sensitivity, w.ownership_status, w.egress_category
+FROM (
+  SELECT e.from_id AS workload_id, e.to_id AS resource_id, sorted_distinct(array_concat(e.actions)) AS actions
+  FROM (SELECT DISTINCT t.id FROM touched t WHERE t.reason = 'workload') t
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'declares' AND e.from_id = t.id
+  GROUP BY e.from_id, e.to_id
+) u
+JOIN entity w ON w.organization_id = @organization AND w.id = u.workload_id AND w.kind = 'workload' AND w.status <> 'removed'
+JOIN entity d ON d.organization_id = @organization AND d.id = u.resource_id AND d.status <> 'removed'
+WHERE NOT EXISTS (SELECT FROM desired b WHERE b.workload_id = u.workload_id AND b.resource_id = u.resource_id);
+
+-- name: derive_context_paths
+-- Paths whose making is untouched, but not what they copy from around them.
+WITH around AS (
+  SELECT p.id FROM touched t
+  JOIN authority_path p ON p.organization_id = @organization AND p.workload_id = t.id
+  WHERE t.reason = 'context' AND p.status = 'active'
+  UNION
+  SELECT p.id FROM touched t
+  JOIN authority_path p ON p.organization_id = @organization AND p.resource_id = t.id
+  WHERE t.reason = 'resource' AND p.status = 'active'
+  UNION
+  SELECT p.id FROM touched t
+  JOIN authority_path p ON p.organization_id = @organization AND p.identity_id = t.id
+  WHERE t.reason = 'activity' AND p.status = 'active'
+)
+INSERT INTO desired (path_id, lineage_id, workload_id, identity_id, resource_id, effective, role_ids, actions, auth_chain_depth, composition_hash,
+                     class, data_domain, sensitivity, ownership_status, egress_category)
+SELECT p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash,
+       w.class, d.data_domain, d.sensitivity, w.ownership_status, w.egress_category
+FROM around a
+JOIN authority_path p ON p.organization_id = @organization AND p.id = a.id
+JOIN entity w ON w.organization_id = @organization AND w.id = p.workload_id
+JOIN entity d ON d.organization_id = @organization AND d.id = p.resource_id
+WHERE NOT EXISTS (SELECT FROM touched t WHERE t.reason = 'workload' AND t.id = p.workload_id)
+  AND NOT EXISTS (SELECT FROM touched t WHERE t.reason = 'identity' AND t.id = p.identity_id);
+
+-- name: execution_known
+SELECT EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization)
+    OR EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.kind = 'execution');
+
+-- name: derive_execution
+-- The most specific evidence that names the path counts; without any, zero is
+-- claimed only where somebody watched the whole window.
+WITH counted AS (
+  SELECT d.path_id, x.basis, sum(x.count)::bigint AS count
+  FROM desired d
+  JOIN LATERAL (
+    SELECT e.basis, e.count FROM evidence e
+    WHERE e.organization_id = @organization AND e.day > @window_start::date AND e.workload_id = d.workload_id
+      AND e.identity_id IN (@nil, d.identity_id) AND e.resource_id IN (@nil, d.resource_id)
+    UNION ALL
+    SELECT e.basis, e.count FROM evidence e
+    WHERE e.organization_id = @organization AND e.day > @window_start::date AND e.workload_id = @nil
+      AND e.identity_id = d.identity_id AND e.resource_id IN (@nil, d.resource_id)
+  ) x ON true
+  GROUP BY d.path_id, x.basis
+), best AS (
+  SELECT DISTINCT ON (c.path_id) c.path_id, c.basis, c.count
+  FROM counted c
+  ORDER BY c.path_id, array_position(ARRAY['path', 'workload', 'identity'], c.basis)
+), target AS (
+  SELECT w.id, w.system FROM (SELECT DISTINCT d.workload_id FROM desired d) d
+  JOIN entity w ON w.organization_id = @organization AND w.id = d.workload_id
+), watching AS (
+  SELECT c.source_id, c.entity_id, c.system,
+         c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true)
+           AND coalesce(c.from_at <= @window_start, true) AND coalesce(c.to_at >= @window_at::timestamptz - interval '1 day', true) AS complete
+  FROM coverage c JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
+  WHERE c.organization_id = @organization AND c.kind = 'execution'
+), watched AS (
+  SELECT t.id FROM target t JOIN watching c ON c.entity_id = t.id WHERE c.complete
+  UNION
+  SELECT t.id FROM target t JOIN watching c ON c.entity_id = @nil AND c.system = t.system
+  WHERE c.complete AND NOT EXISTS (SELECT FROM watching p WHERE p.entity_id = t.id AND p.source_id = c.source_id)
+)
+UPDATE desired d
+SET execution_30d = CASE WHEN b.path_id IS NOT NULL THEN b.count WHEN x.watched THEN 0 END, execution_basis = b.basis
+FROM (SELECT d.path_id, EXISTS (SELECT FROM watched w WHERE w.id = d.workload_id) AS watched FROM desired d) x
+LEFT JOIN best b ON b.path_id = x.path_id
+WHERE d.path_id = x.path_id;
+
+-- name: analyze_desired
+ANALYZE desired;
+
+-- name: diff_paths
+WITH scope AS (
+  SELECT p.id FROM (SELECT DISTINCT t.id FROM touched t WHERE t.reason = 'workload') t
+  JOIN authority_path p ON p.organization_id = @organization AND p.workload_id = t.id WHERE p.status = 'active'
+  UNION
+  SELECT p.id FROM (SELECT DISTINCT t.id FROM touched t WHERE t.reason = 'identity') t
+  JOIN authority_path p ON p.organization_id = @organization AND p.identity_id = t.id WHERE p.status = 'active'
+)
+INSERT INTO path_diff (path_id, op)
+SELECT d.path_id, CASE WHEN p.id IS NULL THEN 'added' WHEN p.status = 'removed' THEN 'revived' ELSE 'changed' END
+FROM desired d
+LEFT JOIN authority_path p ON p.organization_id = @organization AND p.id = d.path_id
+WHERE p.id IS NULL OR p.status = 'removed' OR p.composition_hash <> d.composition_hash
+   OR (p.effective, p.auth_chain_depth, p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis)
+      IS DISTINCT FROM
+      (d.effective, d.auth_chain_depth, d.class, d.data_domain, d.sensitivity, d.ownership_status, d.egress_category, d.execution_30d, d.execution_basis)
+UNION ALL
+SELECT s.id, 'removed' FROM scope s WHERE NOT EXISTS (SELECT FROM desired d WHERE d.path_id = s.id);
+
+-- name: analyze_path_diff
+ANALYZE path_diff;
+
+-- name: count_path_diff
+SELECT count(*) FILTER (WHERE op = 'added') AS added, count(*) FILTER (WHERE op = 'revived') AS revived,
+       count(*) FILTER (WHERE op = 'changed') AS changed, count(*) FILTER (WHERE op = 'removed') AS removed
+FROM path_diff;
+
+-- name: count_active_paths
+SELECT count(*) FROM authority_path WHERE organization_id = @organization AND status = 'active';
+
+-- name: keep_path_versions
+INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
+  composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis)
+SELECT @organization, p.id, p.version, p.from_at, @at, p.sync_version, p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth,
+  p.composition_hash, p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis
+FROM path_diff d
+JOIN authority_path p ON p.organization_id = @organization AND p.id = d.path_id
+WHERE d.op <> 'added'
+ORDER BY p.id;
+
+-- name: update_paths
+UPDATE authority_path p
+SET status = 'active', removed_at = NULL, last_seen_at = NULL, effective = d.effective, role_ids = d.role_ids, actions = d.actions,
+    auth_chain_depth = d.auth_chain_depth, composition_hash = d.composition_hash, class = d.class, data_domain = d.data_domain,
+    sensitivity = d.sensitivity, ownership_status = d.ownership_status, egress_category = d.egress_category,
+    execution_30d = d.execution_30d, execution_basis = d.execution_basis,
+    version = p.version + 1, from_at = @at, sync_version = @sync_version
+FROM path_diff x JOIN desired d ON d.path_id = x.path_id
+WHERE x.op IN ('changed', 'revived') AND p.organization_id = @organization AND p.id = x.path_id;
+
+-- name: remove_paths
+UPDATE authority_path p
+SET status = 'removed', removed_at = @at, last_seen_at = greatest(p.from_at, @last_complete_at),
+    version = p.version + 1, from_at = @at, sync_version = @sync_version
+FROM path_diff x
+WHERE x.op = 'removed' AND p.organization_id = @organization AND p.id = x.path_id;
+
+-- name: add_paths
+INSERT INTO authority_path (organization_id, id, lineage_id, workload_id, identity_id, resource_id, status, effective, role_ids, actions, auth_chain_depth,
+  composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis,
+  version, from_at, sync_version, first_seen_at)
+SELECT @organization, d.path_id, d.lineage_id, d.workload_id, d.identity_id, d.resource_id, 'active', d.effective, d.role_ids, d.actions, d.auth_chain_depth,
+  d.composition_hash, d.class, d.data_domain, d.sensitivity, d.ownership_status, d.egress_category, d.execution_30d, d.execution_basis,
+  1, @at, @sync_version, @at
+FROM path_diff x JOIN desired d ON d.path_id = x.path_id
+WHERE x.op = 'added'
+ORDER BY d.path_id;
+
+-- name: add_rotations
+WITH now_bound AS (
+  SELECT DISTINCT e.from_id AS workload_id, e.to_id AS identity_id FROM edge e
+  WHERE e.organization_id = @organization AND e.kind = 'runs_as' AND e.from_id IN (SELECT b.workload_id FROM identity_before b)
+), lost AS (
+  SELECT workload_id, identity_id FROM identity_before EXCEPT SELECT workload_id, identity_id FROM now_bound
+), gained AS (
+  SELECT workload_id, identity_id FROM now_bound EXCEPT SELECT workload_id, identity_id FROM identity_before
+)
+INSERT INTO identity_rotation (organization_id, workload_id, at, from_identity, to_identity, sync_id)
+SELECT @organization, l.workload_id, @at, l.identity_id, g.identity_id, @sync
+FROM lost l JOIN gained g ON g.workload_id = l.workload_id
+WHERE (SELECT count(*) FROM lost o WHERE o.workload_id = l.workload_id) = 1
+  AND (SELECT count(*) FROM gained o WHERE o.workload_id = l.workload_id) = 1;
+
+-- name: add_successions
+INSERT INTO path_succession (organization_id, predecessor_id, successor_id, at)
+SELECT @organization, old.id, new.id, @at
+FROM identity_rotation r
+JOIN authority_path old ON old.organization_id = @organization AND old.workload_id = r.workload_id AND old.identity_id = r.from_identity
+JOIN path_diff gone ON gone.path_id = old.id AND gone.op = 'removed'
+JOIN authority_path new ON new.organization_id = @organization AND new.workload_id = r.workload_id AND new.identity_id = r.to_identity
+                       AND new.resource_id = old.resource_id
+JOIN path_diff come ON come.path_id = new.id AND come.op IN ('added', 'revived')
+WHERE r.organization_id = @organization AND r.at = @at;

@@ -1,0 +1,247 @@
+package devpg
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+// busy keeps a backend from noticing that its server is gone.
+const busy = `DO $$ DECLARE until timestamptz := clock_timestamp() + interval '3 s';
+	BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$`
+
+func kill(t *testing.T, pid int, signal syscall.Signal) {
+	t.Helper()
+	process, err := os.FindProcess(pid)
+	require.NoError(t, err)
+	require.NoError(t, process.Signal(signal))
+}
+
+func requireGone(t *testing.T, pid int, dir string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !isPostmaster(pid, filepath.Join(dir, "pg")) },
+		15*time.Second, 20*time.Millisecond, "postgres outlived its parent")
+}
+
+func TestKilledPostgresIsReportedAndStartsAgain(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	s := start(t, dir)
+	run(t, open(t, s.OwnerURL("")), "SET synchronous_commit = on; CREATE TABLE kept (n int)")
+
+	// An orphan that computes holds the shared memory for three seconds.
+	orphan := open(t, s.OwnerURL(""))
+	computing := make(chan struct{})
+	go func() {
+		defer close(computing)
+		_, _ = orphan.Exec(t.Context(), busy) // its end is the point, not its answer
+	}()
+	watcher := open(t, s.SuperuserURL(""))
+	require.Eventually(t, func() bool {
+		return ask[bool](t, watcher, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %')")
+	}, 10*time.Second, 20*time.Millisecond)
+
+	kill(t, s.process.cmd.Process.Pid, syscall.SIGKILL)
+	select {
+	case <-s.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody noticed the end of postgres")
+	}
+	typed := requireProblem(t, s.Err(), problem.Unavailable, "POSTGRES_EXITED")
+	require.ErrorContains(t, typed, "signal: killed")
+	require.NoError(t, s.Close())
+
+	again := start(t, dir)
+	log, err := os.ReadFile(filepath.Join(dir, "postgres.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "shared memory block", "the start was in time to meet the orphan")
+	require.Equal(t, 0, ask[int](t, open(t, again.OwnerURL("")), "SELECT count(*) FROM kept"))
+	<-computing
+}
+
+func TestKilledParentLeavesNoPostgres(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	h := startHelper(t, dir, "", nil)
+	idle := open(t, h.url)
+	require.Equal(t, 1, ask[int](t, idle, "SELECT 1"))
+	_, err := Start(testContext(t), testConfig(dir))
+	requireProblem(t, err, problem.Conflict, "DATA_FOLDER_IN_USE")
+
+	h.kill9(t)
+	// Right away: the postgres of the dead is still shutting down or running.
+	s := start(t, dir)
+	requireGone(t, h.postmaster, dir)
+	require.Equal(t, 1, ask[int](t, open(t, s.RuntimeURL("")), "SELECT 1"))
+}
+
+func TestPostgresEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self"); err != nil {
+		t.Skip("only Linux tells a child of its parent's death; TestKilledParentLeavesNoPostgres covers the rest")
+	}
+	dir := newDir(t)
+	h := startHelper(t, dir, "", nil)
+	h.kill9(t)
+	requireGone(t, h.postmaster, dir)
+}
+
+func TestKilledParentAndPostgres(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	h := startHelper(t, dir, "", nil)
+	// Stopped, it cannot end in order before it is killed.
+	kill(t, h.postmaster, syscall.SIGSTOP)
+	h.kill9(t)
+	kill(t, h.postmaster, syscall.SIGKILL)
+	start(t, dir)
+}
+
+// A server that is deaf to its parent's death is found and ended.
+func TestOrphanIsShutDownFirst(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	s := start(t, dir)
+	require.NoError(t, s.Close())
+
+	b, err := Find()
+	require.NoError(t, err)
+	cmd := s.command(b.Postgres, []string{"-D", filepath.Join(dir, "pg"), "-c", "listen_addresses=",
+		"-c", "unix_socket_directories=" + quoteListItem(s.SocketDir())}, nil, 0)
+	cmd.Stdout, cmd.Stderr = nil, nil
+	orphan := startChild(cmd)
+	t.Cleanup(func() { orphan.kill(time.Millisecond) })
+	require.Eventually(t, func() bool {
+		conn, err := connect(t.Context(), s.RuntimeURL(""))
+		if err == nil {
+			disconnect(conn)
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+
+	_, err = Attach(testContext(t), dir)
+	requireProblem(t, err, problem.NotFound, "POSTGRES_NOT_RUNNING")
+	require.Equal(t, orphan.cmd.Process.Pid, s.folder.postmasterPID())
+	start(t, dir)
+	select {
+	case <-orphan.done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the orphan is still there")
+	}
+	require.NoError(t, orphan.err, "it was shut down in order")
+}
+
+// The process number of a postmaster.pid may have gone to somebody else, who
+// must come to no harm and must not be in the way.
+func TestRecycledProcessNumber(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	s := start(t, dir)
+	require.NoError(t, s.Close())
+
+	bystander := exec.Command("sleep", "60")
+	bystander.SysProcAttr = s.folder.account.attributes()
+	require.NoError(t, bystander.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- bystander.Wait() }()
+	t.Cleanup(func() { _ = bystander.Process.Kill() })
+	pid := filepath.Join(dir, "pg", "postmaster.pid")
+	require.NoError(t, os.WriteFile(pid, fmt.Appendf(nil, "%d\n%s\n1\n5432\n\n\n\n", bystander.Process.Pid, filepath.Join(dir, "pg")), 0o600))
+	if a := s.folder.account; a != nil {
+		require.NoError(t, os.Chown(pid, a.uid, a.gid))
+	}
+
+	start(t, dir)
+	select {
+	case err := <-ended:
+		t.Fatal("the bystander was killed", err)
+	default:
+	}
+}
+
+func TestCtrlCReachesOnlyTheParent(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	h := startHelper(t, dir, "", nil)
+	group, err := syscall.Getpgid(h.postmaster)
+	require.NoError(t, err)
+	require.Equal(t, h.postmaster, group, "a process group of its own")
+
+	require.NoError(t, h.stdin.Close())
+	require.NoError(t, h.cmd.Wait(), "an orderly end")
+	require.False(t, isPostmaster(h.postmaster, filepath.Join(dir, "pg")))
+}
+
+func TestRunsAsAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	if !isRoot() {
+		require.Equal(t, os.Geteuid(), startHelper(t, newDir(t), "", nil).uid)
+		return
+	}
+	nobody := &account{name: "nobody", uid: 65534, gid: 65534}
+	base := newDir(t)
+	require.NoError(t, os.Chmod(base, 0o755))
+	// go test builds in a folder that only root can enter.
+	self, err := os.Executable()
+	require.NoError(t, err)
+	raw, err := os.ReadFile(self)
+	require.NoError(t, err)
+	program := filepath.Join(base, "devpg.test")
+	require.NoError(t, os.WriteFile(program, raw, 0o755))
+	home := filepath.Join(base, "home")
+	require.NoError(t, os.Mkdir(home, 0o700))
+	require.NoError(t, os.Chown(home, nobody.uid, nobody.gid))
+	dir := filepath.Join(home, "data")
+
+	h := startHelper(t, dir, program, nobody)
+	require.Equal(t, nobody.uid, h.uid)
+	require.Equal(t, RuntimeRole, ask[string](t, open(t, h.url), "SELECT current_user"))
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(h.postmaster) + "/status")
+	require.NoError(t, err)
+	require.Contains(t, string(status), "Uid:\t65534")
+	require.NoError(t, h.stdin.Close())
+	require.NoError(t, h.cmd.Wait())
+
+	// Root on the same folder runs it as its owner, and the owner still can.
+	s := start(t, dir)
+	require.Equal(t, nobody.uid, s.folder.account.uid)
+	require.NoError(t, s.Close())
+	require.NoError(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if uid, _, ok := owner(info); err == nil && (!ok || uid != nobody.uid) {
+			return fmt.Errorf("%s belongs to %d", path, uid)
+		}
+		return err
+	}))
+	h = startHelper(t, dir, program, nobody)
+	require.NoError(t, h.stdin.Close())
+	require.NoError(t, h.cmd.Wait())
+}
+
+func TestRootNeedsAReachableFolder(t *testing.T) {
+	t.Parallel()
+	closed := newDir(t)
+	require.NoError(t, os.Chmod(closed, 0o700))
+	dir := filepath.Join(closed, "data")
+	if !isRoot() {
+		require.True(t, strings.HasPrefix(start(t, dir).SocketDir(), dir), "an ordinary user's folder may be closed to all others")
+		return
+	}
+	_, err := Start(testContext(t), testConfig(dir))
+	typed := requireProblem(t, err, problem.Invalid, "DATA_FOLDER_UNREACHABLE")
+	require.ErrorContains(t, typed, "cannot enter "+closed+" on the way")
+
+	// The data folder itself is ours to open up.
+	given := newDir(t)
+	require.NoError(t, os.Chmod(given, 0o700))
+	start(t, given)
+}

@@ -1,0 +1,9 @@
+// Package importer takes files of any known format to a sync: it picks the
+// parser, gives it the files one by one as they arrive, and hands what it emits
+// to the authority service.
+//
+// A format is a pure parser in a folder of its own below this one and one entry
+// in the table of formats here. Nothing is read before the caller was checked,
+// and nothing is kept in memory but the files that steer a parser (owners and
+// policy).
+package importer

@@ -1,0 +1,117 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// The media types of answers.
+const (
+	mediaJSON     = "application/json"
+	mediaResponse = "application/graphql-response+json"
+)
+
+// Status corrects what gqlgen answers to an operation it refuses: no null data in
+// either media type, and for application/json the status 200 in place of 422, as
+// the GraphQL-over-HTTP specification has it, except that a document refused by a
+// limit or for its text stays a 400, which proxies and dashboards can see. Answers
+// with any other status, streams among them, pass as they are written.
+func Status(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isWebSocket(r) {
+			next.ServeHTTP(w, r) // which takes the connection over
+			return
+		}
+		held := &writer{ResponseWriter: w}
+		next.ServeHTTP(held, r)
+		held.finish()
+	})
+}
+
+// writer holds back the answers that are corrected.
+type writer struct {
+	http.ResponseWriter
+	status int // of an answer held back
+	body   bytes.Buffer
+}
+
+// WriteHeader holds a refusal back and passes any other status on.
+func (w *writer) WriteHeader(status int) {
+	if status == http.StatusBadRequest || status == http.StatusUnprocessableEntity {
+		if w.status == 0 {
+			w.status = status
+		}
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write keeps the body of a refusal.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.status != 0 {
+		return w.body.Write(p)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush is what gqlgen's streaming transports ask for by its interface.
+func (w *writer) Flush() {
+	if w.status == 0 {
+		_ = http.NewResponseController(w.ResponseWriter).Flush() // as http.Flusher, which reports nothing
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// finish writes a refusal that was held back.
+func (w *writer) finish() {
+	if w.status == 0 {
+		return
+	}
+	status, body := w.status, w.body.Bytes()
+	media, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
+	var answer struct {
+		Errors     json.RawMessage `json:"errors,omitempty"`
+		Data       json.RawMessage `json:"data,omitempty"`
+		Extensions json.RawMessage `json:"extensions,omitempty"`
+	}
+	if (media == mediaJSON || media == mediaResponse) && json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0 {
+		if status == http.StatusUnprocessableEntity && media == mediaJSON {
+			status = http.StatusOK
+			if byLimit(answer.Errors) {
+				status = http.StatusBadRequest
+			}
+		}
+		if string(answer.Data) == "null" {
+			answer.Data = nil
+			if shorter, err := json.Marshal(answer); err == nil {
+				body = shorter
+			}
+		}
+	}
+	w.Header().Del("Content-Length") // of the longer body
+	w.ResponseWriter.WriteHeader(status)
+	_, _ = w.ResponseWriter.Write(body) // the client may be gone
+}
+
+// byLimit tells refusals by package limit from faults that validation finds.
+func byLimit(list json.RawMessage) bool {
+	var errs []struct {
+		Extensions struct {
+			Code string `json:"code"`
+		} `json:"extensions"`
+	}
+	if json.Unmarshal(list, &errs) != nil {
+		return false
+	}
+	for _, err := range errs {
+		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput {
+			return true
+		}
+	}
+	return false
+}
