@@ -110,7 +110,8 @@ func create(t testing.TB, from string) *Database {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		database.Close()
-		require.NoError(t, execute(ctx, maintenance, "DROP DATABASE "+name+" WITH (FORCE)"))
+		// As the superuser: a test may have left a superuser connection open.
+		require.NoError(t, execute(ctx, cluster.server.SuperuserURL("postgres"), "DROP DATABASE "+name+" WITH (FORCE)"))
 	})
 	return database
 }

@@ -22,6 +22,15 @@ func Require(ctx context.Context, organization id.ID, scope Scope) error {
 	return nil
 }
 
+// Current says who asks, whatever they may do.
+func Current(ctx context.Context) (Actor, error) {
+	actor, ok := From(ctx)
+	if !ok {
+		return Actor{}, tokenMissing()
+	}
+	return actor, nil
+}
+
 // RequireScope lets anybody with the scope pass and says who it is, for what
 // belongs to no single organization.
 func RequireScope(ctx context.Context, scope Scope) (Actor, error) {

@@ -66,7 +66,9 @@ func (b *bench) trySync(request authority.SyncRequest, facts ...record.Fact) (*a
 	})
 }
 
-func ref(kind record.EntityKind, name string) record.Ref { return record.Ref{Kind: kind, SourceID: name} }
+func ref(kind record.EntityKind, name string) record.Ref {
+	return record.Ref{Kind: kind, SourceID: name}
+}
 
 func workload(name string) record.Entity { return record.Entity{Ref: ref(record.Workload, name)} }
 func identity(name string) record.Entity { return record.Entity{Ref: ref(record.Identity, name)} }

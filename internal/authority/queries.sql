@@ -1,0 +1,190 @@
+The statements that read. A marker such as /* where */ is where the filter of a
+list is put; without one the statement is valid as it stands.
+
+-- name: paths_page
+SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+FROM authority_path p
+WHERE p.organization_id = @organization /* where */
+/* order */
+LIMIT @limit;
+
+-- name: count_paths
+SELECT count(*) FROM authority_path p WHERE p.organization_id = @organization /* where */;
+
+-- name: paths_by_ids
+SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+FROM authority_path p
+WHERE p.organization_id = @organization AND p.id = ANY (@ids::uuid[]);
+
+-- name: paths_by_lineages
+SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+FROM unnest(@workloads::uuid[], @resources::uuid[]) AS k(workload_id, resource_id)
+JOIN authority_path p ON p.organization_id = @organization AND p.workload_id = k.workload_id AND p.resource_id = k.resource_id
+ORDER BY p.first_seen_at, p.id;
+
+-- name: versions_by_paths
+-- The newest versions of each path, the current one first.
+SELECT v.*
+FROM unnest(@ids::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT p.id, NULL::timestamptz AS to_at, p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class,
+         p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.id = k.id AND p.version < @before
+  UNION ALL
+  (SELECT h.id, h.to_at, h.status, h.effective, h.role_ids, h.actions, h.auth_chain_depth, h.composition_hash, h.class,
+          h.data_domain, h.sensitivity, h.ownership_status, h.egress_category, h.execution_30d, h.execution_basis, h.version, h.from_at, h.sync_version
+   FROM authority_path_version h
+   WHERE h.organization_id = @organization AND h.id = k.id AND h.version < @before
+   ORDER BY h.version DESC
+   LIMIT @limit)
+  ORDER BY version DESC
+  LIMIT @limit
+) v;
+
+-- name: last_seen
+-- When the sources that assert a workload last completed a sync.
+SELECT a.entity_id AS id, max(s.last_complete_at) AS at
+FROM entity_assertion a
+JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+WHERE a.organization_id = @organization AND a.entity_id = ANY (@ids::uuid[])
+GROUP BY a.entity_id;
+
+-- name: entities_by_ids
+SELECT e.organization_id, e.id, e.kind, e.system, e.external_id, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
+       e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title,
+       e.last_active_at, e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.version, e.from_at, e.first_seen_at, e.removed_at
+FROM entity e
+WHERE e.organization_id = @organization AND e.id = ANY (@ids::uuid[]);
+
+-- name: entities_page
+SELECT e.organization_id, e.id, e.kind, e.system, e.external_id, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
+       e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title,
+       e.last_active_at, e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.version, e.from_at, e.first_seen_at, e.removed_at
+FROM entity e
+WHERE e.organization_id = @organization AND e.kind = @kind /* where */
+/* order */
+LIMIT @limit;
+
+-- name: count_entities
+SELECT count(*) FROM entity e WHERE e.organization_id = @organization AND e.kind = @kind /* where */;
+
+-- name: edges_from
+-- Each tie once, however many sources assert it.
+SELECT DISTINCT e.kind, e.from_id, e.scope, e.to_id, e.protocol, e.target_system
+FROM edge e
+WHERE e.organization_id = @organization AND e.kind = ANY (@kinds::text[]) AND e.from_id = ANY (@ids::uuid[])
+ORDER BY e.kind, e.from_id, e.scope, e.to_id;
+
+-- name: edges_to
+SELECT DISTINCT e.kind, e.from_id, e.scope, e.to_id, e.protocol, e.target_system
+FROM edge e
+WHERE e.organization_id = @organization AND e.kind = ANY (@kinds::text[]) AND e.to_id = ANY (@ids::uuid[])
+ORDER BY e.kind, e.to_id, e.scope, e.from_id;
+
+-- name: assertions_by_entities
+SELECT a.entity_id, a.source_id, s.name AS source_name, s.system, a.basis,
+       jsonb_strip_nulls(jsonb_build_object('name', a.name, 'status', a.status, 'environment', a.environment, 'ownerTeam', a.owner_team,
+         'businessTier', a.business_tier, 'executionMode', a.execution_mode, 'artifactIdentifier', a.artifact_identifier, 'sourceType', a.source_type,
+         'dataDomain', a.data_domain_stated, 'sensitivity', a.sensitivity_stated, 'ownerType', a.owner_type, 'title', a.title,
+         'lastActiveAt', to_char(a.last_active_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+         'createdInSourceAt', to_char(a.created_in_source_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))) AS attributes
+FROM entity_assertion a
+JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+WHERE a.organization_id = @organization AND a.entity_id = ANY (@ids::uuid[])
+ORDER BY a.entity_id, a.basis, s.name, s.id;
+
+-- name: rotations_by_workloads
+SELECT r.organization_id, r.workload_id, r.at, r.from_identity, r.to_identity
+FROM identity_rotation r
+WHERE r.organization_id = @organization AND r.workload_id = ANY (@ids::uuid[])
+ORDER BY r.workload_id, r.at DESC;
+
+-- name: successions_by_paths
+SELECT s.predecessor_id, s.successor_id, s.at
+FROM path_succession s
+WHERE s.organization_id = @organization AND s.successor_id = ANY (@ids::uuid[])
+UNION
+SELECT s.predecessor_id, s.successor_id, s.at
+FROM path_succession s
+WHERE s.organization_id = @organization AND s.predecessor_id = ANY (@ids::uuid[])
+ORDER BY at;
+
+-- name: sources
+SELECT s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_id, s.last_observed_at, s.last_applied_at, s.last_complete_at
+FROM source s
+WHERE s.organization_id = @organization
+ORDER BY s.name, s.system;
+
+-- name: sources_by_ids
+SELECT s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_id, s.last_observed_at, s.last_applied_at, s.last_complete_at
+FROM source s
+WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
+
+-- name: syncs_page
+SELECT s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
+       s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
+FROM sync s
+WHERE s.organization_id = @organization /* where */
+/* order */
+LIMIT @limit;
+
+-- name: count_syncs
+SELECT count(*) FROM sync s WHERE s.organization_id = @organization /* where */;
+
+-- name: syncs_by_ids
+SELECT s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
+       s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
+FROM sync s
+WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
+
+-- name: paths_under_workload
+SELECT v.*
+FROM unnest(@parents::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.workload_id = k.id /* where */
+  /* order */
+  LIMIT @limit
+) v;
+
+-- name: paths_under_identity
+SELECT v.*
+FROM unnest(@parents::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.identity_id = k.id /* where */
+  /* order */
+  LIMIT @limit
+) v;
+
+-- name: paths_under_resource
+SELECT v.*
+FROM unnest(@parents::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.resource_id = k.id /* where */
+  /* order */
+  LIMIT @limit
+) v;
+
+-- name: count_paths_under
+SELECT p.workload_id AS parent, count(*) AS count
+FROM authority_path p
+WHERE p.organization_id = @organization AND p.workload_id = ANY (@parents::uuid[]) /* where */
+GROUP BY p.workload_id;

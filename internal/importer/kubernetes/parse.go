@@ -49,13 +49,12 @@ func parse(files iter.Seq2[File, error], options Options, limits yamldoc.Limits,
 	}
 	s := newSet(options, out)
 	budget := yamldoc.NewBudget(limits)
-	var first string
 	for file, err := range files {
 		if err != nil {
 			return err
 		}
-		if first == "" {
-			first = file.Name
+		if s.first == "" {
+			s.first = file.Name
 		}
 		if err := s.readFile(file, budget); err != nil {
 			return err
@@ -63,7 +62,7 @@ func parse(files iter.Seq2[File, error], options Options, limits yamldoc.Limits,
 	}
 	if s.documents == 0 {
 		return problem.New(problem.Invalid, codePrefix+"_EMPTY",
-			"The input holds no Kubernetes object: nothing but blank lines and comments.").At(first, 0)
+			"The input holds no Kubernetes object: nothing but blank lines and comments.").At(s.first, 0)
 	}
 	return s.resolve()
 }

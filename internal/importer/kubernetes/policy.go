@@ -60,19 +60,24 @@ var executionModes = []record.ExecutionMode{record.Autonomous, record.OperatorAs
 
 // Classify judges a request as the most sensitive thing that it covers: rules
 // are asked in order, each takes its share of what is left, and the first that
-// takes the rest ends it. Of equals the first rule wins.
+// takes the rest ends it. Of equals the one that takes the rest wins, which is
+// the most of it, or else the first.
 func (p *Policy) Classify(request Request) Class {
 	var worst *Class
 	for i := range p.rules {
 		overlaps, covers := p.rules[i].matches(request)
-		if overlaps && (worst == nil || rank(p.rules[i].class) > rank(*worst)) {
-			worst = &p.rules[i].class
+		if !overlaps {
+			continue
+		}
+		class := &p.rules[i].class
+		if worst == nil || rank(*class) > rank(*worst) || covers && rank(*class) == rank(*worst) {
+			worst = class
 		}
 		if covers {
 			return *worst
 		}
 	}
-	if worst == nil || rank(p.otherwise) > rank(*worst) {
+	if worst == nil || rank(p.otherwise) >= rank(*worst) {
 		worst = &p.otherwise
 	}
 	return *worst
@@ -91,14 +96,12 @@ func (r *policyRule) matches(request Request) (overlaps, covers bool) {
 		if len(patterns) == 0 || !overlaps {
 			return
 		}
-		any, all := false, false
+		some, whole := false, false
 		for _, pattern := range patterns {
-			any = any || overlap(pattern, text)
-			// A pattern that matches the stars of a request like other
-			// characters can do so by its own stars only.
-			all = all || covered(pattern, text)
+			some = some || overlap(pattern, text)
+			whole = whole || covered(pattern, text)
 		}
-		overlaps, covers = any, covers && all
+		overlaps, covers = some, covers && whole
 	}
 	if request.URL != "" {
 		match(r.urls, request.URL)
@@ -137,7 +140,9 @@ func overlap(a, b string) bool {
 	return reach[len(b)]
 }
 
-// covered says whether every text that b matches is matched by a.
+// covered says whether every text that b matches is matched by a. If a matches
+// the stars of b taken as characters of no text, its own stars take them up, and
+// with them whatever they may stand for.
 func covered(a, b string) bool {
 	if !strings.Contains(a, "*") {
 		return a == b
@@ -157,7 +162,7 @@ func (p *Policy) environment(labels map[string]string) string {
 
 // LoadPolicy reads a policy table. The name stands in errors.
 func LoadPolicy(r io.Reader, name string) (*Policy, error) {
-	documents := yamldoc.NewReader(r, name, "POLICY", yamldoc.NewBudget(yamldoc.Limits{Document: 1 << 20, Total: 1 << 20}))
+	documents := yamldoc.NewReader(r, name, "POLICY", yamldoc.NewBudget(yamldoc.Limits{Document: 1 << 20, Total: 1 << 20, Documents: 2}))
 	node, err := documents.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, problem.New(problem.Invalid, "POLICY_EMPTY", "The policy table is empty.").At(name, 0)

@@ -204,11 +204,11 @@ func (r *resolution) subjects(b *binding, sub subject) ([]*identity, error) {
 		if i.account != nil || len(i.workloads) > 0 || i.name == "default" {
 			return []*identity{i}, nil
 		}
-		return []*identity{i}, r.warnSubject(b, sub, "SUBJECT_UNMATCHED", fmt.Sprintf(
+		return []*identity{i}, r.warnSubject(sub, "SUBJECT_UNMATCHED", fmt.Sprintf(
 			"%s binds the service account %s, which no manifest declares or uses.%s", b.id(), i.id(), r.hint(i)))
 	}
 	if sub.kind == "ServiceAccount" {
-		return nil, r.warnSubject(b, sub, "SUBJECT_UNMATCHED", fmt.Sprintf(
+		return nil, r.warnSubject(sub, "SUBJECT_UNMATCHED", fmt.Sprintf(
 			"%s binds the service account %s without its namespace: it grants nothing.", b.id(), quoted(sub.name)))
 	}
 	if sub.kind == "Group" {
@@ -219,11 +219,11 @@ func (r *resolution) subjects(b *binding, sub subject) ([]*identity, error) {
 			return members, nil
 		}
 	}
-	return nil, r.warnSubject(b, sub, "SUBJECT_NOT_FOLLOWED", fmt.Sprintf(
+	return nil, r.warnSubject(sub, "SUBJECT_NOT_FOLLOWED", fmt.Sprintf(
 		"%s binds the %s %s, which is no service account and is not followed.", b.id(), strings.ToLower(sub.kind), quoted(sub.name)))
 }
 
-func (r *resolution) warnSubject(_ *binding, sub subject, code, message string) error {
+func (r *resolution) warnSubject(sub subject, code, message string) error {
 	return r.set.out.Warn(record.Warning{Position: sub.at, Code: code, Message: message})
 }
 

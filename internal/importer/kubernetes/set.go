@@ -15,6 +15,7 @@ type set struct {
 	out      record.Emitter
 	builtins *builtins
 
+	first     string // the name of the first file
 	documents int
 	seen      map[string]sighting
 	unknown   map[unknownKind]*tally

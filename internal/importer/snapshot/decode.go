@@ -16,7 +16,7 @@ const (
 	maxName       = 512  // names and every other short text
 	maxArtifact   = 4096 // a workload of many containers lists a digest for each
 	maxLabels     = 64
-	maxActions    = 4096
+	maxActions    = 1024
 	maxCount      = 1 << 53 // the largest integer that every JSON reader takes exactly
 	maxMaxAgeDays = 36500
 )

@@ -19,7 +19,7 @@ const Format = "exposuregraph-snapshot"
 const Version = 1
 
 // Header is the first line: who speaks, about what, and as of when. What it
-// leaves empty the import's own flags or defaults decide.
+// leaves empty the import decides.
 type Header struct {
 	Version    int
 	Source     string    // the name of the feed

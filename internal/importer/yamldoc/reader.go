@@ -18,12 +18,13 @@ import (
 
 // Limits bound what a reader takes in.
 type Limits struct {
-	Document int // bytes of one document
-	Total    int // bytes of all input that shares the budget
+	Document  int // bytes of one document
+	Total     int // bytes of all input that shares the budget
+	Documents int // how many of them
 }
 
 // DefaultLimits leave room for the largest manifests that are published.
-var DefaultLimits = Limits{Document: 8 << 20, Total: 256 << 20}
+var DefaultLimits = Limits{Document: 8 << 20, Total: 256 << 20, Documents: 500_000}
 
 // separators bounds the nodes of a document before they are built. Eight
 // megabytes of "[,,,," would otherwise become half a gigabyte of tree; eight
@@ -32,8 +33,9 @@ const separators = 1_500_000
 
 // Budget counts the bytes that the files of one import share.
 type Budget struct {
-	limits Limits
-	used   int
+	limits    Limits
+	used      int
+	documents int
 }
 
 // NewBudget starts a count.
@@ -69,6 +71,12 @@ func (r *Reader) Next() (*yaml.Node, error) {
 			text, err := r.chunk()
 			if err != nil {
 				return nil, err
+			}
+			if text == nil {
+				continue
+			}
+			if r.budget.documents++; r.budget.documents > r.budget.limits.Documents {
+				return nil, r.fault("TOO_LARGE", r.offset+1, "The input has more than %d documents.", r.budget.limits.Documents)
 			}
 			r.decoder = yaml.NewDecoder(bytes.NewReader(text))
 		}
@@ -123,17 +131,20 @@ var lineOf = regexp.MustCompile(`^line (\d+): `)
 
 // chunk reads the text of one document. A line that begins with "---" and
 // white space is a separator wherever it stands, even inside a block scalar, so
-// that no parsing is needed to find it.
+// that no parsing is needed to find it. The text is nil if there is nothing in
+// it to parse.
 func (r *Reader) chunk() ([]byte, error) {
 	if r.ended {
 		return nil, io.EOF
 	}
 	var text []byte
 	var weight int
-	var content, directive bool
+	var content, directive bool // seen so far; a separator is content
+	var substance bool          // seen anything that is worth parsing
 	begin := r.line + 1
 	if r.held != nil {
 		text, r.held, content, begin = r.held, nil, true, r.line
+		substance = !isBare(text)
 	}
 	r.offset = begin - 1
 	fresh := true // the next piece begins a line
@@ -156,10 +167,10 @@ func (r *Reader) chunk() ([]byte, error) {
 			if bytes.IndexByte(piece, 0) >= 0 {
 				return nil, r.fault("NOT_YAML", r.line, "The file contains a NUL character: it is not text in UTF-8.")
 			}
-			if fresh && isSeparator(piece) && (content || directive || len(text) > 0) {
+			if fresh && isMarker(piece, "---") && (content || directive || len(text) > 0) {
 				if content || !directive {
 					r.held = bytes.Clone(piece)
-					return r.checked(text, begin)
+					return r.checked(text, begin, substance)
 				}
 				content = true // directives belong to the document they precede
 			}
@@ -177,21 +188,33 @@ func (r *Reader) chunk() ([]byte, error) {
 					directive = true
 				default:
 					content = true
+					substance = substance || !isBare(piece)
 				}
 			}
 			text = append(text, piece...)
+			if directive && !content && bytes.HasPrefix(piece, []byte("%YAML 1.")) {
+				// The library knows version 1.1 only and refuses others, though
+				// a manifest is the same in all of them.
+				text[len(text)-len(piece)] = '#'
+			}
+		}
+		if fresh && isMarker(piece, "...") && err == nil {
+			return r.checked(text, begin, substance) // what follows may be directives of the next
 		}
 		fresh = err == nil
 		if errors.Is(err, io.EOF) {
 			r.ended = true
-			return r.checked(text, begin)
+			return r.checked(text, begin, substance)
 		}
 	}
 }
 
 // checked refuses bytes that are no UTF-8, which the database could not store.
-func (r *Reader) checked(text []byte, begin int) ([]byte, error) {
+func (r *Reader) checked(text []byte, begin int, substance bool) ([]byte, error) {
 	if utf8.Valid(text) {
+		if !substance {
+			return nil, nil
+		}
 		return text, nil
 	}
 	line := begin
@@ -212,8 +235,17 @@ func (r *Reader) fault(code string, line int, format string, args ...any) *probl
 	return problem.New(problem.Invalid, r.prefix+"_"+code, format, args...).At(r.name, line)
 }
 
-func isSeparator(line []byte) bool {
-	rest, found := bytes.CutPrefix(line, []byte("---"))
+// isBare holds for a marker with nothing after it.
+func isBare(line []byte) bool {
+	if !isMarker(line, "---") && !isMarker(line, "...") {
+		return false
+	}
+	rest := bytes.TrimSpace(line[3:])
+	return len(rest) == 0 || rest[0] == '#'
+}
+
+func isMarker(line []byte, marker string) bool {
+	rest, found := bytes.CutPrefix(line, []byte(marker))
 	return found && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0)
 }
 

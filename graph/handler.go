@@ -1,0 +1,81 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/graph/generated"
+	"github.com/exposuregraph/exposuregraph/graph/limit"
+	"github.com/exposuregraph/exposuregraph/graph/loader"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+)
+
+// Config is what the GraphQL surface is made of.
+type Config struct {
+	DB            *db.DB
+	Organizations *org.Store
+	Paths         *authority.Service
+	Limits        limit.Limits                 // the zero value: the defaults
+	LoaderWait    time.Duration                // 0: loader.Wait
+	RequestID     func(context.Context) string // for internal errors
+	Log           *slog.Logger
+}
+
+// documentCache bounds the parsed documents that are kept.
+const documentCache = 1000
+
+// NewHandler makes the GraphQL handler. It expects the actor in the request's
+// context and a guard before it that has bounded the body.
+func NewHandler(config Config) http.Handler {
+	if config.LoaderWait == 0 {
+		config.LoaderWait = loader.Wait
+	}
+	if config.RequestID == nil {
+		config.RequestID = func(context.Context) string { return "" }
+	}
+	schema := generated.NewExecutableSchema(generated.Config{
+		Resolvers: &Resolver{organizations: config.Organizations, paths: config.Paths},
+	})
+	server := handler.New(schema)
+	server.AddTransport(transport.GET{})
+	server.AddTransport(transport.POST{})
+
+	cache := lru.New[*ast.QueryDocument](documentCache)
+	server.SetQueryCache(cache)
+	server.SetParserTokenLimit(tokens(config.Limits))
+	server.SetDisableSuggestion(true)
+	server.Use(limit.New(config.Limits, cache))
+	server.Use(extension.Introspection{})
+
+	server.SetErrorPresenter(presenter(config.Log, config.RequestID))
+	server.SetRecoverFunc(func(ctx context.Context, fault any) error {
+		config.Log.ErrorContext(ctx, "panic in a resolver", "request_id", config.RequestID(ctx), "fault", fault, "stack", string(debug.Stack()))
+		return fmt.Errorf("panic: %v", fault)
+	})
+	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		scope := loader.NewScope(config.DB, config.Paths, config.LoaderWait)
+		defer scope.Snapshot.Close(ctx)
+		return next(loader.With(ctx, scope))
+	})
+	return server
+}
+
+func tokens(limits limit.Limits) int {
+	if limits.Tokens > 0 {
+		return limits.Tokens
+	}
+	return 1000
+}

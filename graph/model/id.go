@@ -1,0 +1,72 @@
+package model
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/exposuregraph/exposuregraph/internal/id"
+)
+
+// Type is the type that a global id carries.
+type Type string
+
+// The types with global ids.
+const (
+	TypeOrganization  Type = "Organization"
+	TypeAuthorityPath Type = "AuthorityPath"
+	TypeLineage       Type = "Lineage"
+	TypeWorkload      Type = "Workload"
+	TypeIdentity      Type = "Identity"
+	TypeResource      Type = "Resource"
+	TypeAccessRole    Type = "AccessRole"
+	TypeOwner         Type = "Owner"
+	TypeSource        Type = "Source"
+	TypeSync          Type = "Sync"
+)
+
+// ID is a global id, opened: a type, an organization and one or two parts.
+type ID struct {
+	Type         Type
+	Organization id.ID
+	Parts        [2]id.ID
+}
+
+// String closes the id.
+func (i ID) String() string {
+	bytes := append([]byte(i.Type), 0)
+	bytes = append(bytes, i.Organization[:]...)
+	for _, part := range i.Parts {
+		if part != id.Nil {
+			bytes = append(bytes, part[:]...)
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(bytes)
+}
+
+// maxID bounds what is decoded: the longest type and three identifiers.
+const maxID = 128
+
+// ParseID opens a global id; ok is false for text that is none. An unreadable
+// id is an id of nothing, not an error: both answer the same.
+func ParseID(text string) (opened ID, ok bool) {
+	if len(text) > maxID {
+		return ID{}, false
+	}
+	bytes, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return ID{}, false
+	}
+	name, rest, found := strings.Cut(string(bytes), "\x00")
+	if !found || len(rest) < 16 || len(rest) > 48 || len(rest)%16 != 0 {
+		return ID{}, false
+	}
+	opened = ID{Type: Type(name), Organization: id.ID([]byte(rest[:16]))}
+	for i := 1; i*16 < len(rest); i++ {
+		opened.Parts[i-1] = id.ID([]byte(rest[i*16 : i*16+16]))
+	}
+	return opened, true
+}
+
+func globalID(t Type, organization, part id.ID) string {
+	return ID{Type: t, Organization: organization, Parts: [2]id.ID{part}}.String()
+}

@@ -1,0 +1,88 @@
+package model
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+// MarshalDateTime writes an instant in UTC to the microsecond.
+func MarshalDateTime(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		_, _ = io.WriteString(w, strconv.Quote(t.UTC().Format(time.RFC3339Nano)))
+	})
+}
+
+// UnmarshalDateTime reads RFC 3339.
+func UnmarshalDateTime(v any) (time.Time, error) {
+	text, ok := v.(string)
+	if !ok {
+		return time.Time{}, badInput("an instant is text in RFC 3339, such as 2026-03-01T12:00:00Z")
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, badInput("%q is no instant in RFC 3339, such as 2026-03-01T12:00:00Z", clip(text))
+	}
+	return t.UTC().Truncate(time.Microsecond), nil
+}
+
+// MarshalDate writes a day.
+func MarshalDate(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(t.Format(time.DateOnly))) })
+}
+
+// UnmarshalDate reads a day.
+func UnmarshalDate(v any) (time.Time, error) {
+	text, _ := v.(string)
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}, badInput("a day is text such as 2026-03-01")
+	}
+	return t, nil
+}
+
+// MarshalInt64 writes a whole number.
+func MarshalInt64(n int64) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.FormatInt(n, 10)) })
+}
+
+// UnmarshalInt64 reads a whole number.
+func UnmarshalInt64(v any) (int64, error) {
+	switch n := v.(type) {
+	case int64:
+		return n, nil
+	case json.Number:
+		return n.Int64()
+	}
+	return 0, badInput("a whole number is expected")
+}
+
+// MarshalLabels writes labels as a JSON object.
+func MarshalLabels(labels map[string]string) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		bytes, err := json.Marshal(labels)
+		if err != nil {
+			bytes = []byte("null") // texts always marshal
+		}
+		_, _ = w.Write(bytes)
+	})
+}
+
+// UnmarshalLabels refuses: labels are never an input.
+func UnmarshalLabels(any) (map[string]string, error) { return nil, badInput("labels are no input") }
+
+func badInput(format string, args ...any) error {
+	return problem.New(problem.Invalid, "BAD_USER_INPUT", format, args...)
+}
+
+func clip(text string) string {
+	if len(text) > 60 {
+		return text[:60] + "…"
+	}
+	return text
+}

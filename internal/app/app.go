@@ -1,0 +1,194 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/server"
+	"github.com/exposuregraph/exposuregraph/internal/web"
+)
+
+// maxConns of the pool: a response holds one, and so does each import that runs.
+const maxConns = 16
+
+// Config is what a server is started with.
+type Config struct {
+	Listen           string // host:port; port 0 for any
+	DatabaseURL      string // empty: the embedded database
+	OwnerDatabaseURL string // empty with a DatabaseURL: somebody else migrates
+	DataDir          string // of the embedded database
+	Demo             bool
+	Logger           *slog.Logger
+	Now              func() time.Time
+}
+
+// App is the program, ready to serve.
+type App struct {
+	config        Config
+	listener      net.Listener
+	database      *Database
+	db            *db.DB
+	verifier      *access.Verifier
+	organizations *org.Store
+	authority     *authority.Service
+	importer      *importer.Service
+	server        *server.Server
+	demo          *Tokens
+}
+
+// New starts what serving needs. Whoever calls it closes the App.
+func New(ctx context.Context, config Config) (*App, error) {
+	a := &App{config: config}
+	if err := a.start(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) start(ctx context.Context) (err error) {
+	if a.config.OwnerDatabaseURL != "" && a.config.DatabaseURL == "" {
+		return problem.New(problem.Invalid, "BOTH_ROLES_NEEDED", "serving takes a role that does not own the tables: give --database-url besides --owner-database-url")
+	}
+	// The port first: finding it taken costs nothing yet.
+	if a.listener, err = listen(ctx, a.config.Listen); err != nil {
+		return err
+	}
+	if err := a.openDatabase(ctx); err != nil {
+		return err
+	}
+	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
+	a.organizations = &org.Store{}
+	a.authority = authority.New(a.db, a.config.Now, a.config.Logger)
+	a.importer = importer.New(a.authority, a.config.Now)
+	a.server = server.New(server.Config{
+		GraphQL:  a.graphQL(),
+		GraphiQL: web.GraphiQL(examples),
+		Importer: a.importer,
+		Verifier: a.verifier,
+		Checks:   a.checks(),
+		Logger:   a.config.Logger,
+		Now:      a.config.Now,
+	})
+	if a.config.Demo {
+		a.demo, err = a.Demo(ctx)
+	}
+	return err
+}
+
+// openDatabase gives the pool of a database that is migrated and whose walls
+// stand.
+func (a *App) openDatabase(ctx context.Context) (err error) {
+	a.database, err = OpenDatabase(ctx, DatabaseConfig{
+		URL: a.config.DatabaseURL, OwnerURL: a.config.OwnerDatabaseURL, DataDir: a.config.DataDir,
+		Logger: a.config.Logger, Exclusive: true, Migrate: true,
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.database.Embedded(): // migrated on opening
+	case a.database.OwnerURL != "":
+		applied, err := a.database.Migrate(ctx)
+		if err != nil {
+			return err
+		}
+		a.config.Logger.InfoContext(ctx, "migrated", "applied", applied)
+	default:
+		if err := a.database.CheckSchema(ctx); err != nil {
+			return err
+		}
+	}
+	if a.db, err = db.Open(ctx, a.database.RuntimeURL, db.Options{MaxConns: maxConns}); err != nil {
+		return err
+	}
+	return a.db.SelfTest(ctx)
+}
+
+// checks of /readyz. That the schema is current and the walls stand was found
+// at the start, and a later migration may add but not take away.
+func (a *App) checks() []server.Check {
+	return []server.Check{
+		{Name: "database", Run: a.db.Ping},
+		{Name: "self_test", Run: a.db.SelfTest},
+	}
+}
+
+// Tokens of the demo, if this is one.
+func (a *App) Tokens() *Tokens { return a.demo }
+
+// URL is the address of the server.
+func (a *App) URL() string {
+	address, ok := a.listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return "http://" + a.listener.Addr().String()
+	}
+	// What listens everywhere is reached here as well.
+	if address.IP.IsUnspecified() {
+		local := *address
+		local.IP = net.IPv4(127, 0, 0, 1)
+		address = &local
+	}
+	return "http://" + address.String()
+}
+
+// Run serves until the context ends, which is no error, or the embedded
+// database does, which is.
+func (a *App) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-a.database.Lost():
+			stop(problem.New(problem.Unavailable, "POSTGRES_ENDED",
+				"the embedded PostgreSQL ended; its log is postgres.log in the data folder. Start again.").Because(a.database.embedded.Err()))
+		case <-ctx.Done():
+		}
+	}()
+	if err := a.server.Serve(ctx, a.listener); err != nil {
+		return err
+	}
+	var lost *problem.Error
+	if errors.As(context.Cause(ctx), &lost) {
+		return lost
+	}
+	return nil
+}
+
+// Close stops what New started.
+func (a *App) Close() error {
+	if a.listener != nil {
+		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			a.config.Logger.Warn("close listener", "error", err)
+		}
+	}
+	if a.db != nil {
+		a.db.Close()
+	}
+	if a.database != nil {
+		return a.database.Close()
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return listener, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, problem.New(problem.Unavailable, "ADDRESS_TAKEN",
+			"another program listens on %s; stop it, or choose another address with --listen (port 0 takes any that is free)", address).Because(err)
+	}
+	return nil, problem.New(problem.Unavailable, "ADDRESS_UNUSABLE", "cannot listen on %q: %s", address, err).Because(err).On("listen")
+}
+

@@ -1,0 +1,296 @@
+package authority
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+// view is the read side of an organization for a caller that may view it.
+func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
+	if err := access.Require(ctx, organization, access.View); err != nil {
+		return nil, err
+	}
+	return snapshot.Of(organization), nil
+}
+
+// Paths lists authority paths.
+func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter PathFilter, order PathOrder, request page.Request) (PathPage, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return PathPage{}, err
+	}
+	if err := filter.check(); err != nil {
+		return PathPage{}, err
+	}
+	binding := filter.digest("paths", organization).Text(string(order.Field)).Text(order.direction()).Short()
+	p, err := request.Resolve(binding, 2)
+	if err != nil {
+		return PathPage{}, err
+	}
+	list := listing{page: p, keys: order.keys(), descending: order.Descending}
+	query, args, err := list.query(readQueries.Get("paths_page"), filter.where())
+	if err != nil {
+		return PathPage{}, err
+	}
+	rows, err := db.Select[Path](ctx, q, query, args)
+	return PathPage{Slice: page.Cut(p, rows), Cursor: func(path *Path) string { return page.Cursor(binding, order.values(path)...) }}, err
+}
+
+// CountPaths counts what Paths lists.
+func (s *Service) CountPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter PathFilter) (int, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return 0, err
+	}
+	return count(ctx, q, readQueries.Get("count_paths"), filter.where())
+}
+
+// PathsByIDs gives those of the paths that exist.
+func (s *Service) PathsByIDs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Path, error) {
+	return byIDs[Path](ctx, snapshot, organization, "paths_by_ids", ids)
+}
+
+// PathsByLineages gives every path of the lineages, removed ones too, the
+// oldest first.
+func (s *Service) PathsByLineages(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []LineageKey) ([]*Path, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	workloads, resources := make([]id.ID, len(keys)), make([]id.ID, len(keys))
+	for i, key := range keys {
+		workloads[i], resources[i] = key.WorkloadID, key.ResourceID
+	}
+	return db.Select[Path](ctx, q, readQueries.Get("paths_by_lineages"), pgx.StrictNamedArgs{"workloads": workloads, "resources": resources})
+}
+
+// VersionWindow is a page of the versions of each of several paths: the newest
+// Limit of those older than Before.
+type VersionWindow struct{ Before, Limit int }
+
+// AllVersions is where a VersionWindow begins without a cursor.
+const AllVersions = math.MaxInt32
+
+// VersionsByPaths gives the versions of the paths, per path the newest first.
+func (s *Service) VersionsByPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, window VersionWindow, ids []id.ID) ([]*PathVersion, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	return db.Select[PathVersion](ctx, q, readQueries.Get("versions_by_paths"),
+		pgx.StrictNamedArgs{"ids": ids, "before": window.Before, "limit": window.Limit})
+}
+
+// Seen says when a workload was last confirmed by a complete sync.
+type Seen struct {
+	ID id.ID
+	At *time.Time
+}
+
+// LastSeen says when the sources that assert the workloads last completed a
+// sync. An active path was last seen then, or with its last change if that is
+// later.
+func (s *Service) LastSeen(ctx context.Context, snapshot *db.Snapshot, organization id.ID, workloads []id.ID) ([]*Seen, error) {
+	return byIDs[Seen](ctx, snapshot, organization, "last_seen", workloads)
+}
+
+// EntitiesByIDs gives those of the entities that exist.
+func (s *Service) EntitiesByIDs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Entity, error) {
+	return byIDs[Entity](ctx, snapshot, organization, "entities_by_ids", ids)
+}
+
+// Entities lists the entities of a kind, by name.
+func (s *Service) Entities(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kind record.EntityKind, filter EntityFilter, request page.Request) (EntityPage, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return EntityPage{}, err
+	}
+	if err := filter.check(); err != nil {
+		return EntityPage{}, err
+	}
+	binding := filter.digest(string(kind), organization).Short()
+	p, err := request.Resolve(binding, 2)
+	if err != nil {
+		return EntityPage{}, err
+	}
+	list := listing{page: p, keys: []sortKey{{"e.name", textKey}, {"e.id", idKey}}}
+	where := filter.where()
+	where.Arg("kind", string(kind))
+	query, args, err := list.query(readQueries.Get("entities_page"), where)
+	if err != nil {
+		return EntityPage{}, err
+	}
+	rows, err := db.Select[Entity](ctx, q, query, args)
+	return EntityPage{Slice: page.Cut(p, rows), Cursor: func(e *Entity) string { return page.Cursor(binding, e.Name, e.ID.String()) }}, err
+}
+
+// CountEntities counts what Entities lists.
+func (s *Service) CountEntities(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kind record.EntityKind, filter EntityFilter) (int, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return 0, err
+	}
+	where := filter.where()
+	where.Arg("kind", string(kind))
+	return count(ctx, q, readQueries.Get("count_entities"), where)
+}
+
+// EdgesFrom gives the ties of the kinds that begin at the entities.
+func (s *Service) EdgesFrom(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kinds []record.EdgeKind, ids []id.ID) ([]*Edge, error) {
+	return edges(ctx, snapshot, organization, "edges_from", kinds, ids)
+}
+
+// EdgesTo gives the ties of the kinds that end at the entities.
+func (s *Service) EdgesTo(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kinds []record.EdgeKind, ids []id.ID) ([]*Edge, error) {
+	return edges(ctx, snapshot, organization, "edges_to", kinds, ids)
+}
+
+func edges(ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, kinds []record.EdgeKind, ids []id.ID) ([]*Edge, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	return db.Select[Edge](ctx, q, readQueries.Get(query), pgx.StrictNamedArgs{"kinds": kinds, "ids": ids})
+}
+
+// AssertionsByEntities gives what each source says of the entities, the
+// strongest voice first.
+func (s *Service) AssertionsByEntities(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Assertion, error) {
+	type row struct {
+		EntityID   id.ID
+		SourceID   id.ID
+		SourceName string
+		System     string
+		Basis      record.Basis
+		Attributes map[string]string
+	}
+	rows, err := byIDs[row](ctx, snapshot, organization, "assertions_by_entities", ids)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*Assertion, 0, len(rows))
+	for _, r := range rows {
+		a := &Assertion{EntityID: r.EntityID, SourceID: r.SourceID, SourceName: r.SourceName, System: r.System, Basis: r.Basis}
+		for name, value := range r.Attributes {
+			a.Attributes = append(a.Attributes, AttributeValue{Name: name, Value: value})
+		}
+		slices.SortFunc(a.Attributes, func(x, y AttributeValue) int { return strings.Compare(x.Name, y.Name) })
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// RotationsByWorkloads gives the identity rotations of the workloads, the
+// newest first.
+func (s *Service) RotationsByWorkloads(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Rotation, error) {
+	return byIDs[Rotation](ctx, snapshot, organization, "rotations_by_workloads", ids)
+}
+
+// Succession is the handing over from one path to another at a rotation.
+type Succession struct {
+	PredecessorID, SuccessorID id.ID
+	At                         time.Time
+}
+
+// SuccessionsByPaths gives the successions that the paths take part in.
+func (s *Service) SuccessionsByPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Succession, error) {
+	return byIDs[Succession](ctx, snapshot, organization, "successions_by_paths", ids)
+}
+
+// Sources lists the feeds of an organization, by name and system.
+func (s *Service) Sources(ctx context.Context, snapshot *db.Snapshot, organization id.ID) ([]*Source, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	return db.Select[Source](ctx, q, readQueries.Get("sources"), nil)
+}
+
+// SourcesByIDs gives those of the feeds that exist.
+func (s *Service) SourcesByIDs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Source, error) {
+	return byIDs[Source](ctx, snapshot, organization, "sources_by_ids", ids)
+}
+
+// Syncs lists deliveries, the newest first.
+func (s *Service) Syncs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SyncFilter, request page.Request) (SyncPage, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return SyncPage{}, err
+	}
+	binding := filter.digest("syncs", organization).Short()
+	p, err := request.Resolve(binding, 1)
+	if err != nil {
+		return SyncPage{}, err
+	}
+	list := listing{page: p, keys: []sortKey{{"s.version", numberKey}}, descending: true}
+	query, args, err := list.query(readQueries.Get("syncs_page"), filter.where())
+	if err != nil {
+		return SyncPage{}, err
+	}
+	rows, err := db.Select[SyncRow](ctx, q, query, args)
+	return SyncPage{Slice: page.Cut(p, rows), Cursor: func(row *SyncRow) string { return page.Cursor(binding, strconv.FormatInt(row.Version, 10)) }}, err
+}
+
+// CountSyncs counts what Syncs lists.
+func (s *Service) CountSyncs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SyncFilter) (int, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return 0, err
+	}
+	return count(ctx, q, readQueries.Get("count_syncs"), filter.where())
+}
+
+// SyncsByIDs gives those of the deliveries that exist.
+func (s *Service) SyncsByIDs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*SyncRow, error) {
+	return byIDs[SyncRow](ctx, snapshot, organization, "syncs_by_ids", ids)
+}
+
+func byIDs[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, ids []id.ID) ([]*T, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	return db.Select[T](ctx, q, readQueries.Get(query), pgx.StrictNamedArgs{"ids": ids})
+}
+
+func count(ctx context.Context, q db.Querier, query db.Query, where db.Where) (int, error) {
+	counts, err := db.Column[int64](ctx, q, query.Where(where), where.Args())
+	if err != nil {
+		return 0, err
+	}
+	return int(counts[0]), nil
+}
+
+// PathPage, EntityPage and SyncPage are pages with the cursors of their rows.
+type (
+	PathPage struct {
+		page.Slice[*Path]
+		Cursor func(*Path) string
+	}
+	EntityPage struct {
+		page.Slice[*Entity]
+		Cursor func(*Entity) string
+	}
+	SyncPage struct {
+		page.Slice[*SyncRow]
+		Cursor func(*SyncRow) string
+	}
+)
+
+// cursorOfAnotherList answers a cursor whose keys do not parse.
+func cursorOfAnotherList() error {
+	return problem.New(problem.Invalid, "CURSOR_INVALID", "the cursor is not one of this server; start without one")
+}

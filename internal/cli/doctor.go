@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/devpg"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+// The outcomes of a check. Only a failure counts for the exit code.
+const (
+	checkOK      = "ok"
+	checkWarning = "warning"
+	checkSkipped = "skipped"
+	checkFailed  = "failed"
+)
+
+// finding of a check.
+type finding struct {
+	Check   string `json:"check"`
+	Status  string `json:"status"`
+	Message string `json:"message"`
+	err     error
+}
+
+func newDoctor(p Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check what serving needs, and say what is missing",
+		Args:  usageArgs(cobra.NoArgs),
+	}
+	database := addDatabase(cmd)
+	server := addClient(cmd)
+	output := addOutput(cmd, asTable, asJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		form, err := output()
+		if err != nil {
+			return err
+		}
+		config := *database
+		config.Logger = slog.New(slog.DiscardHandler)
+		findings := examine(cmd.Context(), config)
+		findings = append(findings, examineServer(cmd.Context(), server, cmd.Flags().Changed("server")))
+		if form == asJSON {
+			err = printJSON(p.Stdout, findings)
+		} else {
+			err = p.printFindings(findings)
+		}
+		if err != nil {
+			return err
+		}
+		for _, f := range findings {
+			if f.Status == checkFailed {
+				return exitError(exitCode(f.err))
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (p Process) printFindings(findings []finding) error {
+	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Status, f.Check, f.Message) // Flush tells the error
+	}
+	return table.Flush()
+}
+
+// examine looks at the database, and stops where nothing further can be told.
+func examine(ctx context.Context, config app.DatabaseConfig) (findings []finding) {
+	add := func(check string, err error, message string) bool {
+		f := finding{Check: check, Status: checkOK, Message: message, err: err}
+		if err != nil {
+			f.Status, f.Message = checkFailed, describe(err)
+		}
+		findings = append(findings, f)
+		return err == nil
+	}
+	skip := func(check, message string) {
+		findings = append(findings, finding{Check: check, Status: checkSkipped, Message: message})
+	}
+	if config.URL == "" && config.OwnerURL == "" {
+		binaries, err := devpg.Find()
+		if !add("postgres", err, fmt.Sprintf("PostgreSQL %s in %s", binaries.Version, binaries.Dir)) {
+			return findings
+		}
+		exists, message, err := dataFolder(&config)
+		if !add("data folder", err, message) {
+			return findings
+		}
+		if !exists {
+			skip("database", "there is none yet: `exposuregraph serve` makes it")
+			return findings
+		}
+	} else {
+		skip("postgres", "a database URL is given")
+		skip("data folder", "a database URL is given")
+	}
+
+	database, err := app.OpenDatabase(ctx, config)
+	if err != nil {
+		add("database", err, "")
+		return findings
+	}
+	defer func() { _ = database.Close() }() // the findings are made
+	add("migrations", database.CheckSchema(ctx), "the schema is current")
+	if database.RuntimeURL == "" {
+		skip("database", "--database-url is not given")
+		return findings
+	}
+	pool, err := db.Open(ctx, database.RuntimeURL, db.Options{MaxConns: 1})
+	if !add("database", err, "it answers") {
+		return findings
+	}
+	defer pool.Close()
+	add("self-test", pool.SelfTest(ctx), "row level security stands")
+	return findings
+}
+
+func dataFolder(config *app.DatabaseConfig) (exists bool, message string, err error) {
+	if config.DataDir == "" {
+		if config.DataDir, err = devpg.DefaultDataDir(); err != nil {
+			return false, "", err
+		}
+	}
+	_, err = os.Stat(filepath.Join(config.DataDir, "pg"))
+	switch {
+	case err == nil:
+		return true, config.DataDir, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, config.DataDir + " (nothing in it yet)", nil
+	}
+	return false, "", unreadable(config.DataDir, err)
+}
+
+// examineServer asks whether the server is ready. That none runs is a failure
+// only where one was named.
+func examineServer(ctx context.Context, server *client, named bool) finding {
+	f := finding{Check: "server", Status: checkOK, Message: "ready at " + server.server}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if f.err = ready(ctx, server); f.err == nil {
+		return f
+	}
+	f.Status, f.Message = checkFailed, describe(f.err)
+	if !named {
+		f.Status = checkWarning
+	}
+	return f
+}
+
+func ready(ctx context.Context, server *client) error {
+	address, err := server.address("/readyz", nil)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	response, err := (&client{server: server.server}).do(request)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.New(problem.Unavailable, "SERVER_SILENT", "the server at %s takes the connection and does not answer", server.server).Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return problem.New(problem.Unavailable, "SERVER_NOT_READY", "the server at %s answers %s; ask its /readyz why", server.server, response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exposuregraph/exposuregraph/internal/app"
+)
+
+func newServe(p Process) *cobra.Command {
+	config := app.Config{Now: p.Now}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API",
+		Long: "Serve the API and GraphiQL. Without --database-url the program runs a PostgreSQL of its own.\n" +
+			"When it serves it prints its addresses and the line \"ready\" on stdout.",
+		Args: usageArgs(cobra.NoArgs),
+	}
+	database := addDatabase(cmd)
+	cmd.Flags().StringVar(&config.Listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes any that is free")
+	cmd.Flags().BoolVar(&config.Demo, "demo", false, "make the organizations demo and demo-kubernetes, and print tokens for them")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		config.DatabaseURL, config.OwnerDatabaseURL, config.DataDir = database.URL, database.OwnerURL, database.DataDir
+		config.Logger = logger(p.Stderr, slog.LevelInfo)
+		a, err := app.New(cmd.Context(), config)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closeErr := a.Close(); err == nil {
+				err = closeErr
+			}
+		}()
+		if err := announce(p.Stdout, a.URL(), a.Tokens()); err != nil {
+			return fmt.Errorf("write to stdout: %w", err)
+		}
+		return a.Run(cmd.Context())
+	}
+	return cmd
+}
+
+// announce prints where the server is. Scripts read it, up to the line "ready".
+func announce(w io.Writer, url string, tokens *app.Tokens) error {
+	fragment, lines := "", ""
+	if tokens != nil {
+		// A fragment stays in the browser: neither a log nor a proxy sees it.
+		fragment = "#token=" + tokens.Analyst
+		lines = fmt.Sprintf("token.admin=%s\ntoken.analyst=%s\ntoken.viewer=%s\n", tokens.Admin, tokens.Analyst, tokens.Viewer)
+	}
+	_, err := fmt.Fprintf(w, "console=%s/\ngraphiql=%s/graphiql%s\ngraphql=%s/graphql\n%sready\n", url, url, fragment, url, lines)
+	return err
+}

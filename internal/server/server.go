@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
+	"github.com/exposuregraph/exposuregraph/internal/server/guard"
+)
+
+// Importer runs an import.
+type Importer interface {
+	Run(context.Context, importer.Request) (*authority.SyncReport, error)
+}
+
+// Verifier turns a token into an actor.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (access.Actor, error)
+}
+
+// Config is what the server stands on. The limits have defaults.
+type Config struct {
+	GraphQL  http.Handler
+	GraphiQL http.Handler
+	Importer Importer
+	Verifier Verifier
+	Checks   []Check // of /readyz
+	Logger   *slog.Logger
+	Now      func() time.Time
+
+	Limits Limits
+}
+
+// Limits bound what one client can take. A zero field takes its default.
+type Limits struct {
+	BodyTime    time.Duration // for a whole body that is no upload; 15 s
+	UploadPace  time.Duration // for each 32 KiB of an upload; 30 s
+	UploadBytes int64         // of one upload; 2 GiB
+	SideBytes   int64         // of a policy or an owners file; 32 MiB
+	UploadFiles int           // in one upload; 10,000
+	Imports     int           // at a time: each holds a connection to the database; 4
+	ImportWait  time.Duration // for a turn; 60 s
+	Grace       time.Duration // for requests to end when the server stops; 15 s
+}
+
+func (l Limits) orDefault() Limits {
+	fill(&l.BodyTime, 15*time.Second)
+	fill(&l.UploadPace, 30*time.Second)
+	fill(&l.UploadBytes, 2<<30)
+	fill(&l.SideBytes, 32<<20)
+	fill(&l.UploadFiles, 10_000)
+	fill(&l.Imports, 4)
+	fill(&l.ImportWait, time.Minute)
+	fill(&l.Grace, 15*time.Second)
+	return l
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Server answers HTTP.
+type Server struct {
+	Config
+
+	handler http.Handler
+	turns   chan struct{} // one for each import that runs
+}
+
+// New makes a server. It listens when Serve is called.
+func New(config Config) *Server {
+	config.Limits = config.Limits.orDefault()
+	s := &Server{Config: config, turns: make(chan struct{}, config.Limits.Imports)}
+
+	mux := http.NewServeMux()
+	// guard.Wrap reads whole bodies, so what it hands on comes at once.
+	mux.Handle("/graphql", s.authenticate(guard.Wrap(guard.Status(config.GraphQL), guard.Limits{})))
+	mux.Handle("/graphiql", config.GraphiQL)
+	mux.Handle("/graphiql/", config.GraphiQL)
+	mux.Handle("/imports/{format}", s.authenticate(methods(s.imports, http.MethodPost)))
+	mux.Handle("/healthz", methods(s.healthz, http.MethodGet, http.MethodHead))
+	mux.Handle("/readyz", methods(s.readyz, http.MethodGet, http.MethodHead))
+	mux.Handle("/{$}", methods(toGraphiQL, http.MethodGet, http.MethodHead))
+	mux.HandleFunc("/", unknownPath)
+	s.handler = s.identify(s.log(s.recover(s.limitBody(mux))))
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Serve answers on the listener until the context ends. Requests that run then
+// have Limits.Grace to end; after that their contexts are cancelled and their
+// connections closed. Ending in this way is no error.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	// Requests outlive ctx by the grace.
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	s.Logger.InfoContext(ctx, "stopping", "grace", s.Limits.Grace)
+	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), s.Limits.Grace)
+	defer stop()
+	if err := server.Shutdown(grace); err != nil {
+		s.Logger.WarnContext(ctx, "requests were still running", "error", err)
+		cancel()
+		_ = server.Close() // there is nobody left to tell
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func toGraphiQL(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/graphiql", http.StatusFound)
+}
