@@ -1,5 +1,10 @@
 -- What the runtime role may do, applied after every migration because the
 -- name of that role is the installation's choice. %[1]s is the quoted role.
+-- Replicas that start together grant one after the other: two that grant on one
+-- table at once fail with "tuple concurrently updated". The script is one
+-- transaction, which holds the lock.
+SELECT pg_advisory_xact_lock(hashtextextended('exposuregraph grants', 0));
+
 GRANT USAGE ON SCHEMA public TO %[1]s;
 GRANT SELECT, INSERT ON organization TO %[1]s;
 GRANT SELECT ON token_key TO %[1]s;

@@ -124,8 +124,8 @@ func roles(ctx context.Context, organization id.ID, ids []id.ID) ([]*model.Acces
 }
 
 func (r authorityPathResolver) LastSeenAt(ctx context.Context, p *model.AuthorityPath) (*time.Time, error) {
-	if p.Path.LastSeenAt != nil {
-		return p.Path.LastSeenAt, nil
+	if p.LastSeenAt != nil {
+		return p.LastSeenAt, nil
 	}
 	seen, err := loader.From(ctx).LastSeen.Load(ctx, p.OrganizationID, p.WorkloadID)
 	if err != nil || seen == nil || seen.Before(p.FromAt) {

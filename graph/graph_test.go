@@ -119,7 +119,9 @@ func at[T any](t testing.TB, value any, path ...any) T {
 	return typed
 }
 
-func ref(kind record.EntityKind, name string) record.Ref { return record.Ref{Kind: kind, SourceID: name} }
+func ref(kind record.EntityKind, name string) record.Ref {
+	return record.Ref{Kind: kind, SourceID: name}
+}
 
 // world is n workloads, each with its own identity, resource and role, and two
 // roles that all share: 3n paths.
@@ -321,6 +323,13 @@ func TestBadArguments(t *testing.T) {
 func TestWithoutActorNothingIsRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	request := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader([]byte(`{"query":"{ __schema { types { name } } }"}`)))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	b.handler.ServeHTTP(recorder, request)
+	require.Equal(t, http.StatusUnauthorized, recorder.Code)
+	require.Contains(t, recorder.Body.String(), "TOKEN_MISSING")
+
 	b.sync(t, "acme", world(1)...)
 	nobody := b.query(t, access.Actor{Subject: "nobody"}, `{ organization(slug: "acme") { id } }`, nil)
 	require.Nil(t, nobody.Data["organization"])

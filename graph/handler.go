@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,13 +15,16 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // Config is what the GraphQL surface is made of.
@@ -70,7 +74,23 @@ func NewHandler(config Config) http.Handler {
 		defer scope.Snapshot.Close(ctx)
 		return next(loader.With(ctx, scope))
 	})
-	return server
+	return forCallers(server)
+}
+
+// forCallers turns callers without a token away before anything is parsed: no
+// field of the schema is for them, not even the schema itself.
+func forCallers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := access.Current(r.Context()); err != nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.WriteHeader(http.StatusUnauthorized)
+			answer := graphql.Response{Errors: gqlerror.List{{Message: err.Error(), Extensions: map[string]any{"code": "TOKEN_MISSING", "kind": string(problem.Unauthentic)}}}}
+			_ = json.NewEncoder(w).Encode(answer) // the caller may be gone
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func tokens(limits limit.Limits) int {

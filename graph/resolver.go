@@ -37,25 +37,53 @@ type (
 	syncResolver                 struct{ *Resolver }
 )
 
-// Query and the methods below hand gqlgen the resolvers of each type.
-func (r *Resolver) Query() generated.QueryResolver                 { return queryResolver{r} }
-func (r *Resolver) Organization() generated.OrganizationResolver   { return organizationResolver{r} }
+// Query resolves the fields of Query.
+func (r *Resolver) Query() generated.QueryResolver { return queryResolver{r} }
+
+// Organization resolves the fields of Organization.
+func (r *Resolver) Organization() generated.OrganizationResolver { return organizationResolver{r} }
+
+// AuthorityPath resolves the fields of AuthorityPath.
 func (r *Resolver) AuthorityPath() generated.AuthorityPathResolver { return authorityPathResolver{r} }
+
+// AuthorityPathVersion resolves the fields of AuthorityPathVersion.
 func (r *Resolver) AuthorityPathVersion() generated.AuthorityPathVersionResolver {
 	return authorityPathVersionResolver{r}
 }
+
+// Lineage resolves the fields of Lineage.
 func (r *Resolver) Lineage() generated.LineageResolver { return lineageResolver{r} }
+
+// IdentityRotation resolves the fields of IdentityRotation.
 func (r *Resolver) IdentityRotation() generated.IdentityRotationResolver {
 	return identityRotationResolver{r}
 }
-func (r *Resolver) Workload() generated.WorkloadResolver     { return workloadResolver{r} }
-func (r *Resolver) Identity() generated.IdentityResolver     { return identityResolver{r} }
-func (r *Resolver) Resource() generated.ResourceResolver     { return resourceResolver{r} }
+
+// Workload resolves the fields of Workload.
+func (r *Resolver) Workload() generated.WorkloadResolver { return workloadResolver{r} }
+
+// Identity resolves the fields of Identity.
+func (r *Resolver) Identity() generated.IdentityResolver { return identityResolver{r} }
+
+// Resource resolves the fields of Resource.
+func (r *Resolver) Resource() generated.ResourceResolver { return resourceResolver{r} }
+
+// AccessRole resolves the fields of AccessRole.
 func (r *Resolver) AccessRole() generated.AccessRoleResolver { return accessRoleResolver{r} }
-func (r *Resolver) Owner() generated.OwnerResolver           { return ownerResolver{r} }
+
+// Owner resolves the fields of Owner.
+func (r *Resolver) Owner() generated.OwnerResolver { return ownerResolver{r} }
+
+// IdentityBinding resolves the fields of IdentityBinding.
 func (r *Resolver) IdentityBinding() generated.IdentityBindingResolver {
 	return identityBindingResolver{r}
 }
+
+// RoleBinding resolves the fields of RoleBinding.
 func (r *Resolver) RoleBinding() generated.RoleBindingResolver { return roleBindingResolver{r} }
-func (r *Resolver) Attribute() generated.AttributeResolver     { return attributeResolver{r} }
-func (r *Resolver) Sync() generated.SyncResolver               { return syncResolver{r} }
+
+// Attribute resolves the fields of Attribute.
+func (r *Resolver) Attribute() generated.AttributeResolver { return attributeResolver{r} }
+
+// Sync resolves the fields of Sync.
+func (r *Resolver) Sync() generated.SyncResolver { return syncResolver{r} }

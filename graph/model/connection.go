@@ -56,7 +56,9 @@ func Connect[R, T any](slice page.Slice[R], show func(R) T, cursor func(R) strin
 	return c
 }
 
-// The connections and edges of the schema.
+// The connections and edges of the schema, each by the name it has there.
+//
+//revive:disable:exported
 type (
 	OrganizationConnection         = Connection[*Organization]
 	OrganizationEdge               = Edge[*Organization]
@@ -75,3 +77,5 @@ type (
 	SyncConnection                 = Connection[*Sync]
 	SyncEdge                       = Edge[*Sync]
 )
+
+//revive:enable:exported

@@ -37,16 +37,18 @@ func (e *entity) SourceID() string { return e.ExternalID }
 // SourceSystem is the system it lives in.
 func (e *entity) SourceSystem() string { return e.System }
 
-// The kinds of entities.
 type (
-	Workload   struct{ entity }
-	Identity   struct{ entity }
-	Resource   struct{ entity }
+	// Workload is what runs.
+	Workload struct{ entity }
+	// Identity is what a workload runs as.
+	Identity struct{ entity }
+	// Resource is what can be reached.
+	Resource struct{ entity }
+	// AccessRole is what grants.
 	AccessRole struct{ entity }
-	Owner      struct{ entity }
+	// Owner is who answers for a workload.
+	Owner struct{ entity }
 )
-
-// The global ids.
 
 // ID is the workload's global id.
 func (w *Workload) ID() string { return globalID(TypeWorkload, w.OrganizationID, w.Entity.ID) }

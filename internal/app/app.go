@@ -72,7 +72,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	a.importer = importer.New(a.authority, a.config.Now)
 	a.server = server.New(server.Config{
 		GraphQL:  a.graphQL(),
-		GraphiQL: web.GraphiQL(examples),
+		GraphiQL: web.GraphiQL(examples()),
 		Importer: a.importer,
 		Verifier: a.verifier,
 		Checks:   a.checks(),
@@ -95,6 +95,10 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Before anything else the role that serves, which may fail in its own ways.
+	if a.db, err = db.Open(ctx, a.database.RuntimeURL, db.Options{MaxConns: maxConns}); err != nil {
+		return err
+	}
 	switch {
 	case a.database.Embedded(): // migrated on opening
 	case a.database.OwnerURL != "":
@@ -107,9 +111,6 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		if err := a.database.CheckSchema(ctx); err != nil {
 			return err
 		}
-	}
-	if a.db, err = db.Open(ctx, a.database.RuntimeURL, db.Options{MaxConns: maxConns}); err != nil {
-		return err
 	}
 	return a.db.SelfTest(ctx)
 }
@@ -191,4 +192,3 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	}
 	return nil, problem.New(problem.Unavailable, "ADDRESS_UNUSABLE", "cannot listen on %q: %s", address, err).Because(err).On("listen")
 }
-

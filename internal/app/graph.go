@@ -1,20 +1,41 @@
 package app
 
 import (
-	"io"
+	"embed"
 	"net/http"
+	"path"
+	"strings"
 
+	"github.com/exposuregraph/exposuregraph/graph"
+	"github.com/exposuregraph/exposuregraph/internal/server"
 	"github.com/exposuregraph/exposuregraph/internal/web"
 )
 
-// examples are the tabs that GraphiQL opens with.
-var examples []web.Tab
+//go:embed examples/*.graphql
+var exampleFiles embed.FS
 
-// graphQL is the handler of the API.
+// examples are the tabs that GraphiQL opens with: the documents of the folder in
+// the order of their names, each titled by its first line.
+func examples() []web.Tab {
+	entries, err := exampleFiles.ReadDir("examples")
+	if err != nil {
+		panic(err) // the binary was built without them
+	}
+	tabs := make([]web.Tab, 0, len(entries))
+	for _, entry := range entries {
+		document, err := exampleFiles.ReadFile(path.Join("examples", entry.Name()))
+		if err != nil {
+			panic(err)
+		}
+		title, _, _ := strings.Cut(strings.TrimPrefix(string(document), "# "), "\n")
+		tabs = append(tabs, web.Tab{Title: title, Query: string(document)})
+	}
+	return tabs
+}
+
+// graphQL is the handler of the API; the server puts its guard before it.
 func (a *App) graphQL() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, `{"errors":[{"message":"the API is not part of this build","extensions":{"code":"API_MISSING"}}]}`)
+	return graph.NewHandler(graph.Config{
+		DB: a.db, Organizations: a.organizations, Paths: a.authority, RequestID: server.RequestID, Log: a.config.Logger,
 	})
 }

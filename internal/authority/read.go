@@ -274,16 +274,18 @@ func count(ctx context.Context, q db.Querier, query db.Query, where db.Where) (i
 	return int(counts[0]), nil
 }
 
-// PathPage, EntityPage and SyncPage are pages with the cursors of their rows.
 type (
+	// PathPage is a page of paths with the cursors of its rows.
 	PathPage struct {
 		page.Slice[*Path]
 		Cursor func(*Path) string
 	}
+	// EntityPage is a page of entities with the cursors of its rows.
 	EntityPage struct {
 		page.Slice[*Entity]
 		Cursor func(*Entity) string
 	}
+	// SyncPage is a page of deliveries with the cursors of its rows.
 	SyncPage struct {
 		page.Slice[*SyncRow]
 		Cursor func(*SyncRow) string

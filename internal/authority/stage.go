@@ -269,7 +269,7 @@ func (s *stage) evidence(at record.Position, e record.Evidence) error {
 			about = ref
 		}
 	}
-	basis := ""
+	var basis string
 	switch {
 	case e.Resource != nil && (e.Workload != nil || e.Identity != nil):
 		basis = "path"

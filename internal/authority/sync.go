@@ -74,13 +74,12 @@ type delivery struct {
 	stage        *stage
 	report       *SyncReport
 
-	complete       bool
-	at             time.Time
-	syncID         id.ID
-	content        id.ID
-	previous       sourceState
-	windowAt       time.Time
-	bindingChanged bool
+	complete bool
+	at       time.Time
+	syncID   id.ID
+	content  id.ID
+	previous sourceState
+	windowAt time.Time
 }
 
 type sourceState struct {
@@ -200,14 +199,10 @@ func (d *delivery) refuseIfStrict() error {
 // reserve takes the delivery's place on the organization's clock.
 func (d *delivery) reserve(ctx context.Context) (version int64, err error) {
 	type clock struct {
-		At      time.Time
-		Version int64
-	}
-	type row struct {
 		At      *time.Time
 		Version int64
 	}
-	last, err := db.First[row](ctx, d.tx, syncQueries.Get("clock"), nil)
+	last, err := db.First[clock](ctx, d.tx, syncQueries.Get("clock"), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -225,7 +220,7 @@ func (d *delivery) reserve(ctx context.Context) (version int64, err error) {
 	}
 	d.syncID = digest.Short()
 	d.report.SyncID = d.syncID
-	return clock{Version: last.Version + 1}.Version, nil
+	return d.report.Version, nil
 }
 
 // recognise ends a delivery that was applied before, comes late or says
@@ -486,7 +481,7 @@ func (d *delivery) derive(ctx context.Context, changes int64) error {
 	if err != nil || touched == 0 {
 		return err
 	}
-	return d.derivePaths(ctx, changes)
+	return d.derivePaths(ctx)
 }
 
 func (d *delivery) deriveEntities(ctx context.Context, changes int64) error {
@@ -564,7 +559,7 @@ func (d *delivery) deriveContext(ctx context.Context) (touched int64, err error)
 	return touched, nil
 }
 
-func (d *delivery) derivePaths(ctx context.Context, changes int64) error {
+func (d *delivery) derivePaths(ctx context.Context) error {
 	if _, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": maxAuthDepth}); err != nil {
 		return err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/page"
@@ -112,7 +110,7 @@ func (s *Service) CountPathsUnder(ctx context.Context, snapshot *db.Snapshot, or
 	where.Arg("parents", parents)
 	query := readQueries.Get("count_paths_under")
 	query.SQL = strings.ReplaceAll(query.SQL, "p.workload_id", "p."+string(list.Parent)+"_id")
-	rows, err := db.Select[row](ctx, q, query.Where(where), pgx.StrictNamedArgs(where.Args()))
+	rows, err := db.Select[row](ctx, q, query.Where(where), where.Args())
 	counts := make(map[id.ID]int, len(rows))
 	for _, r := range rows {
 		counts[r.Parent] = int(r.Count)

@@ -44,7 +44,7 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-func (e exitError) Is(target error) bool { return target == errSilent } //nolint:errorlint // a sentinel compares itself
+func (e exitError) Is(target error) bool { return target == errSilent }
 
 func exitCode(err error) int {
 	var usage usageError

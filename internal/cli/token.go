@@ -68,9 +68,10 @@ func newTokenCreate(p Process) *cobra.Command {
 				return err
 			}
 			if form == asJSON {
+				organizations := append([]string{}, actor.Organizations...) // [] and not null
 				return printJSON(p.Stdout, map[string]any{
 					"token": token, "subject": actor.Subject, "role": actor.Role, "scopes": actor.Scopes,
-					"organizations": actor.Organizations, "allOrganizations": actor.AllOrganizations,
+					"organizations": organizations, "allOrganizations": actor.AllOrganizations,
 					"expiresAt": now.Add(ttl).UTC().Truncate(time.Second),
 				})
 			}

@@ -108,7 +108,7 @@ type noted struct {
 
 func (n *noted) Read(p []byte) (int, error) {
 	count, err := n.Reader.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return it as it is
+	if err != nil && err != io.EOF {
 		n.err = err
 	}
 	return count, err

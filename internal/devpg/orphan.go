@@ -47,7 +47,7 @@ func (s *Server) stopOrphan(ctx context.Context) error {
 		}
 		process, err := os.FindProcess(pid)
 		if err != nil {
-			return nil // gone in this instant
+			return nil //nolint:nilerr // gone in this instant
 		}
 		err = process.Signal(step.signal)
 		if err != nil && !errors.Is(err, os.ErrProcessDone) {

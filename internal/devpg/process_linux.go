@@ -47,10 +47,24 @@ func isPostmaster(pid int, pgData string) bool {
 // mayBeHeld says whether some PostgreSQL process, such as a backend that outlived
 // its server, may still work on a PGDATA.
 func mayBeHeld(pgData string) bool {
+	data, err := os.Stat(pgData)
+	if err != nil {
+		return true
+	}
+	keeper, _, _ := owner(data)
 	comms, _ := filepath.Glob("/proc/[0-9]*/comm") // a constant pattern is never bad
 	for _, path := range comms {
 		comm, err := os.ReadFile(path)
 		if err != nil || !bytes.HasPrefix(comm, []byte("postgres")) {
+			continue
+		}
+		// PostgreSQL works only on a folder of its own user's; the servers of
+		// others, where one may not look, are no concern.
+		info, err := os.Stat(filepath.Dir(path))
+		if err != nil {
+			continue // gone
+		}
+		if user, _, ok := owner(info); ok && user != keeper {
 			continue
 		}
 		cwd := filepath.Join(filepath.Dir(path), "cwd")

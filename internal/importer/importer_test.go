@@ -218,7 +218,10 @@ func TestRunRefuses(t *testing.T) {
 		require.ErrorAs(t, err, &typed)
 		require.Equal(t, test.field, typed.Field, name)
 	}
-	require.ErrorContains(t, func() error { _, err := run(t, importer.Request{Files: files("x"), SyncRequest: authority.SyncRequest{Format: "x"}}); return err }(),
+	require.ErrorContains(t, func() error {
+		_, err := run(t, importer.Request{Files: files("x"), SyncRequest: authority.SyncRequest{Format: "x"}})
+		return err
+	}(),
 		"kubernetes, snapshot", "the message lists the formats")
 }
 

@@ -8,8 +8,6 @@ SELECT id, slug, name, created_at FROM organization WHERE id = ANY (@ids::uuid[]
 SELECT id, slug, name, created_at FROM organization ORDER BY slug;
 
 -- name: create
--- The id is the one of the transaction: a slug that belongs to another id
--- violates the unique key instead of passing in silence.
 INSERT INTO organization (id, slug, name, created_at)
-VALUES (@organization, @slug, @name, @now)
+VALUES (@id, @slug, @name, @now)
 ON CONFLICT (id) DO NOTHING;

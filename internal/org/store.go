@@ -38,7 +38,7 @@ func (s *Store) BySlug(ctx context.Context, snapshot *db.Snapshot, slug string) 
 		return nil, err
 	}
 	if CheckSlug(slug) != nil {
-		return nil, nil // and PostgreSQL never sees bytes that it cannot read
+		return nil, nil //nolint:nilerr // no slug names nothing, and PostgreSQL never sees bytes that it cannot read
 	}
 	return db.First[Organization](ctx, snapshot.Shared(), bySlug, pgx.StrictNamedArgs{"slug": slug})
 }
@@ -76,14 +76,15 @@ func visible(ctx context.Context, snapshot *db.Snapshot, ids []id.ID) ([]*Organi
 	return db.Select[Organization](ctx, snapshot.Shared(), byIDs, pgx.StrictNamedArgs{"ids": ids})
 }
 
-// Create makes the organization in a transaction of its own id, and says
-// whether it was new. Only an administrator who sees it may; an organization
-// that is there already stays as it is.
+// Create makes the organization within a transaction and says whether it was
+// new. Only an administrator who sees it may; an organization that is there
+// already stays as it is. Without a name it is called by its slug.
 func (s *Store) Create(ctx context.Context, tx *db.Tx, slug, name string, now time.Time) (created bool, err error) {
 	if err := access.RequireAdmin(ctx); err != nil {
 		return false, err
 	}
-	if actor, _ := access.From(ctx); !actor.Sees(id.Organization(slug)) {
+	organization := id.Organization(slug)
+	if actor, _ := access.From(ctx); !actor.Sees(organization) {
 		return false, access.OrganizationNotFound()
 	}
 	if err := CheckSlug(slug); err != nil {
@@ -92,6 +93,8 @@ func (s *Store) Create(ctx context.Context, tx *db.Tx, slug, name string, now ti
 	if name == "" {
 		name = slug
 	}
-	count, err := db.Exec(ctx, tx, create, pgx.StrictNamedArgs{"slug": slug, "name": name, "now": now})
+	// Local, because the table belongs to no organization: the id follows from
+	// the slug and not from the transaction.
+	count, err := db.Exec(ctx, tx.Local(), create, pgx.StrictNamedArgs{"id": organization, "slug": slug, "name": name, "now": now})
 	return count > 0, err
 }

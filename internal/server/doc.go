@@ -21,5 +21,6 @@
 //
 // Headers have five seconds and a body of GraphQL fifteen. An upload may take
 // as long as it likes while it brings 32 KiB in each 30 seconds of waiting; the
-// time that the import itself needs does not count.
+// time that the import itself needs does not count. An answer may be streamed for
+// hours, and each part of it has to be taken within a minute.
 package server

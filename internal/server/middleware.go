@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -52,22 +53,30 @@ func (s *Server) identify(next http.Handler) http.Handler {
 func (s *Server) log(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.Now()
-		recorder := &recorder{ResponseWriter: w}
+		recorder := &recorder{ResponseWriter: w, control: http.NewResponseController(w), now: s.Now, patience: s.Limits.AnswerTime}
 		defer func() {
 			known := requestOf(r.Context())
 			s.Logger.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", recorder.status,
 				"duration", s.Now().Sub(start), "request_id", known.id, "subject", known.subject)
 		}()
 		next.ServeHTTP(recorder, r)
+		if recorder.status != http.StatusSwitchingProtocols {
+			recorder.extend() // the server still sends what was buffered
+		}
 	})
 }
 
-// recorder notes the status of an answer. It has Unwrap for
-// http.ResponseController, and Flush for those that ask for a Flusher.
+// recorder notes the status of an answer, and gives the client a time to take
+// each part of it, so that one that does not read holds nothing for long while
+// streams may last. It has Unwrap for http.ResponseController, and Flush for
+// those that ask for a Flusher.
 type recorder struct {
 	http.ResponseWriter
 
-	status int
+	control  *http.ResponseController
+	now      func() time.Time
+	patience time.Duration
+	status   int
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -82,7 +91,12 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	w.extend()
 	return w.ResponseWriter.Write(p)
+}
+
+func (w *recorder) extend() {
+	_ = w.control.SetWriteDeadline(w.now().Add(w.patience)) // see limitBody
 }
 
 // Unwrap is for http.ResponseController.
@@ -90,7 +104,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush sends what was written.
 func (w *recorder) Flush() {
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // a writer that cannot sends at the end
+	_ = w.control.Flush() // a writer that cannot sends at the end
 }
 
 // recover turns a panic into an answer, if there was none yet.

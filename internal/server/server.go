@@ -40,6 +40,7 @@ type Config struct {
 // Limits bound what one client can take. A zero field takes its default.
 type Limits struct {
 	BodyTime    time.Duration // for a whole body that is no upload; 15 s
+	AnswerTime  time.Duration // for the client to take each part of an answer; 60 s
 	UploadPace  time.Duration // for each 32 KiB of an upload; 30 s
 	UploadBytes int64         // of one upload; 2 GiB
 	SideBytes   int64         // of a policy or an owners file; 32 MiB
@@ -51,6 +52,7 @@ type Limits struct {
 
 func (l Limits) orDefault() Limits {
 	fill(&l.BodyTime, 15*time.Second)
+	fill(&l.AnswerTime, time.Minute)
 	fill(&l.UploadPace, 30*time.Second)
 	fill(&l.UploadBytes, 2<<30)
 	fill(&l.SideBytes, 32<<20)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -313,4 +314,51 @@ func TestServeStops(t *testing.T) {
 		}
 		require.NoError(t, <-ended)
 	}
+}
+
+func TestClientThatDoesNotReadIsCut(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	f := setup(t, func(c *server.Config) {
+		c.Limits = server.Limits{AnswerTime: 200 * time.Millisecond}
+		c.GraphiQL = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			var err error
+			for err == nil {
+				_, err = w.Write(make([]byte, 1<<20))
+			}
+			ended <- err
+		})
+	})
+	conn, err := net.Dial("tcp", f.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /graphiql HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server still waits for the client")
+	}
+}
+
+// TestStreamOutlivesTheDeadlines holds that time between parts does not count.
+func TestStreamOutlivesTheDeadlines(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(c *server.Config) {
+		c.Limits = server.Limits{AnswerTime: 100 * time.Millisecond, BodyTime: 100 * time.Millisecond}
+		c.GraphQL = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for range 3 {
+				_, _ = io.WriteString(w, "event\n")
+				w.(http.Flusher).Flush()
+				select {
+				case <-time.After(200 * time.Millisecond):
+				case <-r.Context().Done():
+					return
+				}
+			}
+		})
+	})
+	_, body := f.do(t, "POST", "/graphql", "", strings.NewReader(query), "Content-Type", "application/json")
+	require.Equal(t, strings.Repeat("event\n", 3), body)
 }

@@ -292,7 +292,7 @@ func TestWarnings(t *testing.T) {
 	t.Run("unknown kinds once each, known ones never", func(t *testing.T) {
 		t.Parallel()
 		odd := "---\napiVersion: example.com/v1\nkind: Rocket\nmetadata: {name: r}\n"
-		got := parsed(t, odd+odd+"---\napiVersion: apps/v1\nkind: Depolyment\nmetadata: {name: x}\n"+
+		got := parsed(t, odd+odd+"---\napiVersion: apps/v1\nkind: Deploiment\nmetadata: {name: x}\n"+
 			"---\napiVersion: v1\nkind: Service\nmetadata: {name: x}\n---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n")
 		require.Len(t, got.Warnings, 2)
 		require.Equal(t, "UNKNOWN_KIND", got.Warnings[0].Code)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -386,7 +387,7 @@ func FuzzScan(f *testing.F) {
 			if kind == '{' && json.Unmarshal(data, &object) == nil && len(object) != len(members) {
 				t.Fatalf("%d members in %q", len(members), data)
 			}
-		case err == errMalformed && json.Valid(data):
+		case errors.Is(err, errMalformed) && json.Valid(data):
 			t.Fatalf("refused %q", data)
 		}
 	})
