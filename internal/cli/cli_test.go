@@ -177,8 +177,8 @@ func TestQuery(t *testing.T) {
 		"a bad token":      {answer(401, `{"error":{"kind":"unauthentic","code":"TOKEN_EXPIRED","message":"it expired"}}`), 5, "", "it expired [TOKEN_EXPIRED]"},
 		"no database":      {answer(503, `{"error":{"kind":"unavailable","code":"X","message":"down"}}`), 7, "", "down"},
 		"another server":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, 1, "", "is --server right?"},
-		"a broken gateway": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", 502) }, 7, "", "502"},
-		"a redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, 1, "", "302"},
+		"a broken gateway": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }, 7, "", "502"},
+		"a redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 1, "", "302"},
 	} {
 		code, stdout, stderr := world{stdin: "{a}"}.run(t.Context(), "query", "-", "--server", serve(t, test.handler))
 		require.Equal(t, test.code, code, "%s: %s", name, stderr)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,12 +35,26 @@ func newServe(p Process) *cobra.Command {
 				err = closeErr
 			}
 		}()
-		if err := announce(p.Stdout, a.URL(), a.Tokens()); err != nil {
+		if err := errors.Join(invite(p.Stdout, a.URL(), a.Tokens()), announce(p.Stdout, a.URL(), a.Tokens())); err != nil {
 			return fmt.Errorf("write to stdout: %w", err)
 		}
 		return a.Run(cmd.Context())
 	}
 	return cmd
+}
+
+// invite prints a first query for the demo, ready to be pasted into a shell.
+func invite(w io.Writer, url string, tokens *app.Tokens) error {
+	if tokens == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, `A first query: which workloads can touch restricted things, and by which roles?
+
+curl -s %s/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer %s' \
+  -d '{"query":"{ organization(slug: \"demo-kubernetes\") { authorityPaths(first: 5, filter: {sensitivity: [RESTRICTED]}) { totalCount nodes { workload { sourceId } destination { name } viaRoles actions } } } }"}'
+
+`, url, tokens.Viewer)
+	return err
 }
 
 // announce prints where the server is. Scripts read it, up to the line "ready".

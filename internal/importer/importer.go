@@ -56,7 +56,6 @@ func (s *Service) Run(ctx context.Context, request Request) (*authority.SyncRepo
 	if request.Files == nil {
 		return nil, noFiles()
 	}
-	chosen, known := format{}, false
 	if request.Format == "" || request.Format == Auto {
 		head, files, stop, err := peekFirst(request.Files)
 		defer stop()
@@ -68,7 +67,8 @@ func (s *Service) Run(ctx context.Context, request Request) (*authority.SyncRepo
 		}
 		request.Files = files
 	}
-	if chosen, known = formats[request.Format]; !known {
+	chosen, known := formats[request.Format]
+	if !known {
 		return nil, unknownFormat(request.Format)
 	}
 	for _, option := range []struct {
