@@ -75,8 +75,40 @@ func (f folder) logFile() string    { return filepath.Join(f.path, "postgres.log
 
 // DefaultDataDir is where the embedded PostgreSQL keeps its data when nobody
 // says otherwise: $XDG_DATA_HOME/exposuregraph, by default below
-// ~/.local/share, and /var/lib/exposuregraph for root.
+// ~/.local/share, and /var/lib/exposuregraph for root. PostgreSQL reads only
+// the data of its own major version: when that folder was made by one that is
+// not here, the default is a folder of the version that is, such as
+// /var/lib/exposuregraph-18, and the other stays as it is.
 func DefaultDataDir() (string, error) {
+	dir, err := defaultDataDir()
+	if err != nil {
+		return "", err
+	}
+	find, err := newFinder()
+	if err != nil {
+		return "", err
+	}
+	return find.readable(dir), nil
+}
+
+// readable is the folder, or the one beside it for the PostgreSQL that is here
+// when the one that made the folder is not.
+func (f finder) readable(dir string) string {
+	major := majorOf(filepath.Join(dir, "pg"))
+	if major == 0 {
+		return dir
+	}
+	if _, err := f.find(major); err == nil {
+		return dir
+	}
+	here, err := f.find(0)
+	if err != nil {
+		return dir // without any PostgreSQL, Start says what to install
+	}
+	return dir + "-" + strconv.Itoa(here.Major)
+}
+
+func defaultDataDir() (string, error) {
 	if isRoot() {
 		return "/var/lib/exposuregraph", nil
 	}
@@ -90,6 +122,17 @@ func DefaultDataDir() (string, error) {
 			"There is no home folder to keep data in: set HOME or name a data folder.").Because(err)
 	}
 	return filepath.Join(home, ".local", "share", "exposuregraph"), nil
+}
+
+// majorOf is the version of PostgreSQL that made a data folder; 0 when there is
+// none, or none that is readable, which is for PostgreSQL to judge.
+func majorOf(pgData string) int {
+	raw, err := os.ReadFile(filepath.Join(pgData, "PG_VERSION"))
+	if err != nil {
+		return 0
+	}
+	major, _ := strconv.Atoi(strings.TrimSpace(string(raw)))
+	return major
 }
 
 // TempDir makes a new folder in the temporary directory that can serve as a

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -250,13 +249,8 @@ func (s *Server) start(ctx context.Context, cfg Config, settings []string) error
 
 // binaries are those of the configuration, or found to fit what is there.
 func (s *Server) binaries(cfg Config) (Binaries, error) {
-	major := 0
-	raw, err := os.ReadFile(filepath.Join(s.folder.pgData(), "PG_VERSION"))
-	if err == nil {
-		// An unreadable version is for PostgreSQL to judge.
-		major, _ = strconv.Atoi(strings.TrimSpace(string(raw)))
-	}
-	b := cfg.Binaries
+	major := majorOf(s.folder.pgData())
+	b, err := cfg.Binaries, error(nil)
 	if b == (Binaries{}) {
 		find, err := newFinder()
 		if err != nil {

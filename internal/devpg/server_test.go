@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -259,7 +260,7 @@ func TestFolderOfAnotherVersion(t *testing.T) {
 
 func TestDefaultDataDir(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/somewhere")
-	dir, err := DefaultDataDir()
+	dir, err := defaultDataDir()
 	require.NoError(t, err)
 	if isRoot() {
 		require.Equal(t, "/var/lib/exposuregraph", dir)
@@ -268,7 +269,23 @@ func TestDefaultDataDir(t *testing.T) {
 	require.Equal(t, "/somewhere/exposuregraph", dir)
 	t.Setenv("XDG_DATA_HOME", "relative")
 	t.Setenv("HOME", "/home/x")
-	dir, err = DefaultDataDir()
+	dir, err = defaultDataDir()
 	require.NoError(t, err)
 	require.Equal(t, "/home/x/.local/share/exposuregraph", dir)
+}
+
+func TestDataOfAnotherVersionIsLeftAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "exposuregraph")
+	find, err := newFinder()
+	require.NoError(t, err)
+	here, err := find.find(0)
+	require.NoError(t, err)
+
+	require.Equal(t, dir, find.readable(dir), "a folder that is not there yet")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "pg"), 0o755))
+	version := filepath.Join(dir, "pg", "PG_VERSION")
+	require.NoError(t, os.WriteFile(version, []byte(strconv.Itoa(here.Major)+"\n"), 0o600))
+	require.Equal(t, dir, find.readable(dir))
+	require.NoError(t, os.WriteFile(version, []byte("99\n"), 0o600))
+	require.Equal(t, dir+"-"+strconv.Itoa(here.Major), find.readable(dir))
 }
