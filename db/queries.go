@@ -80,6 +80,11 @@ func (w *Where) Arg(name string, value any) {
 	w.args[name] = value
 }
 
+// Clone is a copy that can be added to without the original.
+func (w *Where) Clone() Where {
+	return Where{conditions: slices.Clone(w.conditions), args: maps.Clone(w.args)}
+}
+
 // Args are the arguments collected so far.
 func (w *Where) Args() pgx.StrictNamedArgs { return w.args }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,8 +19,10 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/page"
 	"github.com/exposuregraph/exposuregraph/internal/server/guard"
 )
 
@@ -36,13 +40,14 @@ type bench struct {
 	*dbtest.Database
 	paths   *authority.Service
 	handler http.Handler
+	clock   atomic.Int64 // nanoseconds after epoch
 }
 
 func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	log := slog.New(slog.DiscardHandler)
-	b.paths = authority.New(b.DB, func() time.Time { return epoch }, log)
+	b.paths = authority.New(b.DB, func() time.Time { return epoch.Add(time.Duration(b.clock.Load())) }, log)
 	b.handler = guard.Wrap(guard.Status(graph.NewHandler(graph.Config{
 		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Log: log,
 		LoaderWait: 20 * time.Millisecond, // far above any scheduling delay: batches are whole
@@ -193,12 +198,14 @@ func TestPagesAreWholeAndDisjoint(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.sync(t, "acme", world(60)...)
+	b.clock.Add(int64(time.Hour))
+	b.sync(t, "acme", world(40)...) // sixty paths end
 	for _, order := range []string{"SENSITIVITY DESC", "SENSITIVITY ASC", "FIRST_SEEN ASC", "FIRST_SEEN DESC"} {
 		var field, direction string
 		_, err := fmt.Sscan(order, &field, &direction)
 		require.NoError(t, err)
 		query := func(arguments string) answer {
-			return b.query(t, viewer, fmt.Sprintf(`{ organization(slug: "acme") { authorityPaths(%s, orderBy: {field: %s, direction: %s}) {
+			return b.query(t, viewer, fmt.Sprintf(`{ organization(slug: "acme") { authorityPaths(%s, includeRemoved: true, orderBy: {field: %s, direction: %s}) {
 				nodes { id sensitivity } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }`, arguments, field, direction), nil)
 		}
 		var forward, backward []string
@@ -335,4 +342,72 @@ func TestWithoutActorNothingIsRead(t *testing.T) {
 	require.Nil(t, nobody.Data["organization"])
 	blind := b.query(t, access.Actor{Subject: "blind", Organizations: []string{"acme"}}, `{ organization(slug: "acme") { id } }`, nil)
 	require.Equal(t, "SCOPE_MISSING", blind.code())
+}
+
+// Documents that kill or stall a server without limits are refused, and a
+// healthy query beside each of them is answered.
+func TestHostileDocuments(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sync(t, "acme", world(3)...)
+	doubling := "{ ...F0 } "
+	for level := range 25 {
+		doubling += fmt.Sprintf("fragment F%d on Query { ...F%d ...F%d } ", level, level+1, level+1)
+	}
+	doubling += "fragment F25 on Query { __typename }"
+	for name, test := range map[string]struct {
+		document string
+		status   int
+		code     string
+	}{
+		"1.4 MB of nesting":        {strings.Repeat("{a", 700_000), http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE"},
+		"nesting within the body":  {strings.Repeat("{a", 100_000), http.StatusBadRequest, "LIMIT_TOKENS"},
+		"8,000 times one field":    {"{" + strings.Repeat("__typename ", 8000) + "}", http.StatusBadRequest, "LIMIT_TOKENS"},
+		"25 levels of doubling":    {doubling, http.StatusBadRequest, "LIMIT_ROOT_FIELDS"},
+		"20 MB of variables":       {strings.Repeat(" ", 20<<20), http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE"},
+		"deep, one field a level":  {"{ node(id: 1) " + strings.Repeat("{ x ", 40) + strings.Repeat("}", 40) + "}", http.StatusBadRequest, "LIMIT_DEPTH"},
+		"a page times a page":      {`{ organization(slug: "acme") { workloads(first: 100) { nodes { authorityPaths(first: 100) { nodes { workload { authorityPaths(first: 100) { nodes { id } } } } } } } } }`, http.StatusBadRequest, "LIMIT_COST"},
+		"a name that suggests one": {`{ organizatio(slug: "acme") { id } }`, http.StatusOK, "GRAPHQL_VALIDATION_FAILED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body, err := json.Marshal(map[string]string{"query": test.document})
+			require.NoError(t, err)
+			healthy := make(chan answer)
+			go func() {
+				healthy <- b.query(t, viewer, `{ organization(slug: "acme") { authorityPaths(first: 1) { totalCount } } }`, nil)
+			}()
+			status, a := b.post(t, viewer, string(body))
+			require.Equal(t, test.status, status)
+			require.Equal(t, test.code, a.code())
+			require.NotContains(t, a.Errors[0].Message, "Did you mean")
+			require.Equal(t, 9.0, at[float64](t, (<-healthy).Data, "organization", "authorityPaths", "totalCount"))
+		})
+	}
+}
+
+// What one response says comes from one instant, also when a sync commits while
+// it is made.
+func TestResponseReadsOneSnapshot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sync(t, "acme", world(2)...)
+	ctx := access.With(context.Background(), viewer)
+	acme := id.Organization("acme")
+	snapshot := b.Snapshot()
+	defer snapshot.Close(ctx)
+	active := authority.PathFilter{Statuses: []authority.PathStatus{authority.PathActive}}
+
+	before, err := b.paths.CountPaths(ctx, snapshot, acme, active)
+	require.NoError(t, err)
+	b.sync(t, "acme", world(5)...)
+	list, err := b.paths.Paths(ctx, snapshot, acme, active, authority.PathOrder{}, page.Request{})
+	require.NoError(t, err)
+	require.Len(t, list.Rows, before)
+
+	later := b.Snapshot()
+	defer later.Close(ctx)
+	after, err := b.paths.CountPaths(ctx, later, acme, active)
+	require.NoError(t, err)
+	require.Equal(t, 15, after)
 }

@@ -235,16 +235,39 @@ func (l listing) query(query db.Query, where db.Where) (db.Query, pgx.StrictName
 	if err := l.bound(&where, "before", l.page.Before, l.descending); err != nil {
 		return query, nil, err
 	}
-	direction := "ASC"
+	where.Arg("limit", l.page.Size+1)
+	return query.Where(where).With("order", l.order()), where.Args(), nil
+}
+
+// everyStatus puts a list of paths of both statuses together from the page of
+// each: the index that gives the order begins with the status.
+func (l listing) everyStatus(query db.Query, where db.Where) (db.Query, pgx.StrictNamedArgs, error) {
+	var parts []string
+	var args pgx.StrictNamedArgs
+	for _, status := range []PathStatus{PathActive, PathRemoved} {
+		one := where.Clone()
+		one.Plain("p.status = '" + string(status) + "'")
+		part, partArgs, err := l.query(query, one)
+		if err != nil {
+			return query, nil, err
+		}
+		parts, args = append(parts, "("+part.SQL+")"), partArgs
+	}
+	query.SQL = "SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.order() + " LIMIT @limit"
+	return query, args, nil
+}
+
+// order is the list's ORDER BY, turned round for a page that is read backwards.
+func (l listing) order() string {
+	direction := " ASC"
 	if l.descending != l.page.Backward {
-		direction = "DESC"
+		direction = " DESC"
 	}
 	columns := make([]string, len(l.keys))
 	for i, key := range l.keys {
-		columns[i] = key.column + " " + direction
+		columns[i] = key.column + direction
 	}
-	where.Arg("limit", l.page.Size+1)
-	return query.Where(where).With("order", "ORDER BY "+strings.Join(columns, ", ")), where.Args(), nil
+	return "ORDER BY " + strings.Join(columns, ", ")
 }
 
 // bound adds the comparison of the sort keys with a cursor.

@@ -41,7 +41,11 @@ func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization
 		return PathPage{}, err
 	}
 	list := listing{page: p, keys: order.keys(), descending: order.Descending}
-	query, args, err := list.query(readQueries.Get("paths_page"), filter.where())
+	compose := list.query
+	if len(filter.Statuses) != 1 && order.Field == BySensitivity {
+		compose = list.everyStatus
+	}
+	query, args, err := compose(readQueries.Get("paths_page"), filter.where())
 	if err != nil {
 		return PathPage{}, err
 	}
