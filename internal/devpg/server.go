@@ -243,6 +243,7 @@ func (s *Server) start(ctx context.Context, cfg Config, settings []string) error
 		s.abandon()
 		return s.fault(err)
 	}
+	go s.boundRecovery()
 	s.logger.Info("postgres is running", "version", b.Version, "folder", s.folder.path, "socket", s.socketDir)
 	return nil
 }
