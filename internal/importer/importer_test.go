@@ -124,21 +124,29 @@ func TestRunKubernetesWithOwners(t *testing.T) {
 func TestRunSnapshot(t *testing.T) {
 	t.Parallel()
 	flags := authority.SyncRequest{Source: "mine", System: "here", ObservedAt: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
+	partly := flags
+	partly.Partial = true
 	for name, test := range map[string]struct {
+		flags    authority.SyncRequest
 		header   string
 		want     authority.SyncRequest
 		warnings int
 	}{
-		"the import decides": {want: flags},
-		"the header decides": {
+		"only the import says": {flags: flags, want: flags},
+		"only the header says": {
+			header: `,"source":"theirs","system":"there","observedAt":"2025-06-01T00:00:00Z","partial":true`,
+			want:   authority.SyncRequest{Source: "theirs", System: "there", ObservedAt: time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC), Partial: true},
+		},
+		"the import decides": {
+			flags:    flags,
 			header:   `,"source":"theirs","system":"there","observedAt":"2025-06-01T00:00:00Z","partial":true`,
-			want:     authority.SyncRequest{Source: "theirs", System: "there", ObservedAt: time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC), Partial: true},
+			want:     partly,
 			warnings: 3,
 		},
-		"both say the same": {header: `,"source":"mine","system":"here","observedAt":"2025-01-01T00:00:00Z"`, want: flags},
+		"both say the same": {flags: flags, header: `,"source":"mine","system":"here","observedAt":"2025-01-01T00:00:00Z"`, want: flags},
 	} {
 		for _, format := range []string{"snapshot", "auto"} {
-			request := importer.Request{SyncRequest: flags, Files: files(header + test.header + "}\n" + trailer)}
+			request := importer.Request{SyncRequest: test.flags, Files: files(header + test.header + "}\n" + trailer)}
 			request.Format = format
 			got, err := run(t, request)
 			require.NoError(t, err, name)

@@ -17,8 +17,8 @@ import (
 )
 
 // runSnapshot imports the one file of a snapshot. Its header is read before the
-// sync begins, because it says whose sync it is; what it does not say the
-// request decides.
+// sync begins, because it may say whose sync it is: what the request
+// leaves open, the header decides.
 func runSnapshot(ctx context.Context, s *Service, request Request) (*authority.SyncReport, error) {
 	next, stop := iter.Pull2(request.Files)
 	defer stop()
@@ -33,35 +33,34 @@ func runSnapshot(ctx context.Context, s *Service, request Request) (*authority.S
 	content := bufio.NewReaderSize(file.Content, headSize)
 	header := peekHeader(options, file.Name, content)
 	sync := request.SyncRequest
-	var overruled []record.Warning
-	overrule := func(field string, given *string, said string) {
-		if said == "" {
-			return
-		}
-		if *given != "" && *given != said {
-			overruled = append(overruled, record.Warning{
-				Position: record.Position{File: file.Name, Line: 1}, Code: "HEADER_DECIDES",
-				Message: fmt.Sprintf("The header says the %s is %q; the %q of the import is not used.", field, said, *given),
+	var unused []record.Warning
+	fill := func(field string, given *string, said string) {
+		switch {
+		case *given == "":
+			*given = said
+		case said != "" && *given != said:
+			unused = append(unused, record.Warning{
+				Position: record.Position{File: file.Name, Line: 1}, Code: "HEADER_OVERRULED",
+				Message: fmt.Sprintf("The import names the %s %q; the %q of the header is not used.", field, *given, said),
 			})
 		}
-		*given = said
 	}
-	overrule("source", &sync.Source, header.Source)
-	overrule("system", &sync.System, header.System)
-	if !header.ObservedAt.IsZero() {
-		given := timeText(sync.ObservedAt)
-		overrule("time of observation", &given, timeText(header.ObservedAt))
+	fill("source", &sync.Source, header.Source)
+	fill("system", &sync.System, header.System)
+	given := timeText(sync.ObservedAt)
+	fill("time of observation", &given, timeText(header.ObservedAt))
+	if sync.ObservedAt.IsZero() {
 		sync.ObservedAt = header.ObservedAt
 	}
 	sync.Partial = sync.Partial || header.Partial
 
 	return s.syncer.Sync(ctx, sync, func(out record.Emitter) error {
-		for _, warning := range overruled {
+		for _, warning := range unused {
 			if err := out.Warn(warning); err != nil {
 				return err
 			}
 		}
-		if err := options.Parse(file.Name, content, nil, out); err != nil {
+		if err := options.Parse(file.Name, content, sameAs(header, file.Name), out); err != nil {
 			return err
 		}
 		// An upload that breaks off here must not count as complete.
@@ -73,6 +72,17 @@ func runSnapshot(ctx context.Context, s *Service, request Request) (*authority.S
 		}
 		return nil
 	})
+}
+
+// sameAs refuses a header that the look ahead did not find, as behind pages of
+// blank lines: the sync would run under another name than the file says.
+func sameAs(peeked snapshot.Header, name string) func(snapshot.Header) error {
+	return func(h snapshot.Header) error {
+		if h != peeked {
+			return problem.New(problem.Invalid, "SNAPSHOT_HEADER_MISSING", "the header stands too far from the beginning of the file").At(name, 1)
+		}
+		return nil
+	}
 }
 
 // peekHeader reads the header and leaves the content where it is. A header that
