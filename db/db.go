@@ -35,6 +35,7 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	config.ConnConfig.RuntimeParams["application_name"] = "exposuregraph"
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	config.ConnConfig.RuntimeParams["jit"] = "off" // compiling costs more than any query of ours saves
+	config.AfterConnect = plainUUIDs
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)

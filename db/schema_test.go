@@ -488,7 +488,7 @@ type statement struct {
 func (c *capture) note(sql string, args []any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if strings.HasPrefix(sql, "/* ") {
+	if strings.Contains(sql, "/* authority.read.") { // a list of both statuses has it twice, further in
 		c.sent = append(c.sent, statement{sql, args})
 	}
 }
@@ -554,12 +554,12 @@ func pathBench(t *testing.T) (*authority.Service, *db.DB, *capture, *pgx.Conn, i
 	sync1(t, database.DB, "acme", facts(1))
 	sync1(t, database.DB, "rival", facts(1))
 	super := database.Super(t)
-	// 120 workloads, 60 identities, 100 destinations in 10 domains. Both
+	// 120 workloads, 1200 identities of 10 paths, 100 destinations in 10 domains. Both
 	// organizations use the same ids, so that only the organization tells them apart.
 	exec(t, super, `
 		INSERT INTO authority_path (organization_id, id, lineage_id, workload_id, identity_id, resource_id, status, effective, role_ids, actions, auth_chain_depth,
 			composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, version, from_at, sync_version, first_seen_at, removed_at)
-		SELECT o.id, md5('path' || w || ',' || r)::uuid, md5('line' || w || ',' || r)::uuid, md5('w' || w)::uuid, md5('i' || w / 2)::uuid, md5('r' || r)::uuid,
+		SELECT o.id, md5('path' || w || ',' || r)::uuid, md5('line' || w || ',' || r)::uuid, md5('w' || w)::uuid, md5('i' || (w * 100 + r) / 10)::uuid, md5('r' || r)::uuid,
 			CASE WHEN (w + r) % 10 = 0 THEN 'removed' ELSE 'active' END, true, ARRAY[md5('role' || r)::uuid], '{get,list}', 0,
 			sha256(convert_to(w || ',' || r, 'UTF8')), 0, 'domain' || r % 10, (r / 10) % 5, 'unknown', 'unknown', 1, now(), 1, now() - r * interval '1 hour',
 			CASE WHEN (w + r) % 10 = 0 THEN now() END
@@ -591,7 +591,7 @@ func TestAccessPathsHaveTheirIndex(t *testing.T) {
 	twenty := 20
 	first := page.Request{First: &twenty}
 	grave := authority.PathOrder{Field: authority.BySensitivity, Descending: true}
-	workload, resource, identity := md5ID(t, runtime, "w7"), md5ID(t, runtime, "r9"), md5ID(t, runtime, "i3")
+	workload, resource, identity := md5ID(t, runtime, "w7"), md5ID(t, runtime, "r9"), md5ID(t, runtime, "i30")
 
 	paths := func(filter authority.PathFilter, order authority.PathOrder, request page.Request) authority.PathPage {
 		snapshot := database.Snapshot()
@@ -622,13 +622,13 @@ func TestAccessPathsHaveTheirIndex(t *testing.T) {
 		sorted bool     // whether the index gives the list's order
 		within string   // a condition that must be of the index, not a filter behind it
 	}{
-		"of a workload":       {func() { paths(authority.PathFilter{WorkloadIDs: []id.ID{workload}}, grave, first) }, []string{"authority_path_workload"}, false, "workload_id"},
-		"through an identity": {func() { paths(authority.PathFilter{IdentityIDs: []id.ID{identity}}, grave, first) }, []string{"authority_path_identity"}, false, "identity_id"},
-		"to a destination":    {func() { paths(authority.PathFilter{ResourceIDs: []id.ID{resource}}, grave, first) }, []string{"authority_path_resource"}, false, "resource_id"},
+		"of a workload":       {func() { paths(authority.PathFilter{Statuses: active, WorkloadIDs: []id.ID{workload}}, grave, first) }, []string{"authority_path_workload"}, false, "workload_id"},
+		"through an identity": {func() { paths(authority.PathFilter{Statuses: active, IdentityIDs: []id.ID{identity}}, grave, first) }, []string{"authority_path_identity"}, false, "identity_id"},
+		"to a destination":    {func() { paths(authority.PathFilter{Statuses: active, ResourceIDs: []id.ID{resource}}, grave, first) }, []string{"authority_path_resource"}, false, "resource_id"},
 		"domain and sensitivity": {func() {
-			paths(authority.PathFilter{DataDomains: []string{"domain3"}, Sensitivities: []authority.Sensitivity{authority.Restricted}}, grave, first)
+			paths(authority.PathFilter{Statuses: active, DataDomains: []string{"domain3"}, Sensitivities: []authority.Sensitivity{authority.Restricted}}, grave, first)
 		}, []string{"authority_path_domain"}, true, "sensitivity"},
-		"domain, gravest first": {func() { paths(authority.PathFilter{DataDomains: []string{"domain3"}}, grave, first) }, []string{"authority_path_domain"}, true, "data_domain"},
+		"domain, gravest first": {func() { paths(authority.PathFilter{Statuses: active, DataDomains: []string{"domain3"}}, grave, first) }, []string{"authority_path_domain"}, true, "data_domain"},
 		"status and sensitivity": {func() {
 			paths(authority.PathFilter{Statuses: active, Sensitivities: []authority.Sensitivity{authority.Confidential}}, grave, first)
 		}, []string{"authority_path_status"}, true, "sensitivity"},
@@ -636,9 +636,11 @@ func TestAccessPathsHaveTheirIndex(t *testing.T) {
 		"active, mildest first": {func() {
 			paths(authority.PathFilter{Statuses: active}, authority.PathOrder{Field: authority.BySensitivity}, first)
 		}, []string{"authority_path_status"}, true, "status"},
-		"active, from the end":    {func() { paths(authority.PathFilter{Statuses: active}, grave, page.Request{Last: &twenty}) }, []string{"authority_path_status"}, true, "status"},
-		"active, the second page": {func() { next(authority.PathFilter{Statuses: active}, grave) }, []string{"authority_path_status"}, true, "ROW(sensitivity, id) < ROW("},
-		"domain, the second page": {func() { next(authority.PathFilter{DataDomains: []string{"domain3"}}, grave) }, []string{"authority_path_domain"}, true, "ROW(sensitivity, id) < ROW("},
+		"active, from the end":           {func() { paths(authority.PathFilter{Statuses: active}, grave, page.Request{Last: &twenty}) }, []string{"authority_path_status"}, true, "status"},
+		"active, the second page":        {func() { next(authority.PathFilter{Statuses: active}, grave) }, []string{"authority_path_status"}, true, "ROW(sensitivity, id) < ROW("},
+		"domain, the second page":        {func() { next(authority.PathFilter{Statuses: active, DataDomains: []string{"domain3"}}, grave) }, []string{"authority_path_domain"}, true, "ROW(sensitivity, id) < ROW("},
+		"of both statuses":               {func() { paths(authority.PathFilter{}, grave, first) }, []string{"authority_path_status"}, true, "status"},
+		"both statuses, the second page": {func() { next(authority.PathFilter{}, grave) }, []string{"authority_path_status"}, true, "ROW(sensitivity, id) < ROW("},
 		"newest first": {func() {
 			paths(authority.PathFilter{}, authority.PathOrder{Field: authority.ByFirstSeen, Descending: true}, first)
 		}, []string{"authority_path_first_seen"}, true, "organization_id"},
@@ -658,7 +660,7 @@ func TestAccessPathsHaveTheirIndex(t *testing.T) {
 			require.NoError(t, err)
 		}, []string{"authority_path_pkey"}, false, "id = ANY"},
 		"under workloads":    {func() { under(authority.UnderWorkload, workload, md5ID(t, runtime, "w8")) }, []string{"authority_path_workload"}, false, "workload_id"},
-		"under identities":   {func() { under(authority.UnderIdentity, identity, md5ID(t, runtime, "i4")) }, []string{"authority_path_identity"}, false, "identity_id"},
+		"under identities":   {func() { under(authority.UnderIdentity, identity, md5ID(t, runtime, "i40")) }, []string{"authority_path_identity"}, false, "identity_id"},
 		"under destinations": {func() { under(authority.UnderResource, resource, md5ID(t, runtime, "r5")) }, []string{"authority_path_resource"}, false, "resource_id"},
 	} {
 		tracer.sent = nil

@@ -27,6 +27,9 @@ func (r organizationResolver) AuthorityPaths(ctx context.Context, o *model.Organ
 	if err != nil {
 		return nil, err
 	}
+	if err := prefetch(ctx, organization, list.Rows); err != nil {
+		return nil, err
+	}
 	return model.Connect(list.Slice, showPath, list.Cursor, func(ctx context.Context) (int, error) {
 		return r.paths.CountPaths(ctx, scope.Snapshot, organization, filter)
 	}), nil
@@ -136,15 +139,9 @@ func (r authorityPathResolver) LastSeenAt(ctx context.Context, p *model.Authorit
 
 func (r authorityPathResolver) Versions(ctx context.Context, p *model.AuthorityPath, first *int32, after *string) (*model.AuthorityPathVersionConnection, error) {
 	binding := id.New("list/1").Text("versions").ID(p.OrganizationID).ID(p.Path.ID).Short()
-	asked, err := pageRequest(first, after, nil, nil).Resolve(binding, 1)
+	window, asked, err := versionWindow(first, after, binding)
 	if err != nil {
 		return nil, err
-	}
-	window := authority.VersionWindow{Before: authority.AllVersions, Limit: asked.Size + 1}
-	if asked.After != nil {
-		if before, err := strconv.Atoi(asked.After[0]); err == nil && before < math.MaxInt32 {
-			window.Before = before
-		}
 	}
 	list, err := loader.From(ctx).Versions.Load(ctx, p.OrganizationID, loader.VersionKey{Path: p.Path.ID, Window: window})
 	if err != nil {
@@ -155,6 +152,21 @@ func (r authorityPathResolver) Versions(ctx context.Context, p *model.AuthorityP
 	}
 	cursor := func(v *authority.PathVersion) string { return page.Cursor(binding, strconv.Itoa(v.Version)) }
 	return model.Connect(page.Cut(asked, slices.Clone(list)), show, cursor, func(context.Context) (int, error) { return p.Version, nil }), nil
+}
+
+// versionWindow is the page of versions that is asked for.
+func versionWindow(first *int32, after *string, binding page.Binding) (authority.VersionWindow, page.Page, error) {
+	asked, err := pageRequest(first, after, nil, nil).Resolve(binding, 1)
+	if err != nil {
+		return authority.VersionWindow{}, page.Page{}, err
+	}
+	window := authority.VersionWindow{Before: authority.AllVersions, Limit: asked.Size + 1}
+	if asked.After != nil {
+		if before, err := strconv.Atoi(asked.After[0]); err == nil && before < math.MaxInt32 {
+			window.Before = before
+		}
+	}
+	return window, asked, nil
 }
 
 func (r authorityPathResolver) Predecessor(ctx context.Context, p *model.AuthorityPath) (*model.AuthorityPath, error) {

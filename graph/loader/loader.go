@@ -25,7 +25,10 @@ type key[K comparable] struct {
 
 // Loader loads rows by key, many in one statement. A row that does not exist is
 // the zero value.
-type Loader[K comparable, V any] struct{ inner *dataloader.Loader[key[K], V] }
+type Loader[K comparable, V any] struct {
+	inner *dataloader.Loader[key[K], V]
+	read  fetch[K, V]
+}
 
 // fetch reads the rows of an organization.
 type fetch[K comparable, V any] func(ctx context.Context, organization id.ID, keys []K) (map[K]V, error)
@@ -47,7 +50,7 @@ func newLoader[K comparable, V any](wait time.Duration, read fetch[K, V]) Loader
 		}
 		return results
 	}
-	return Loader[K, V]{dataloader.NewBatchedLoader(batch,
+	return Loader[K, V]{read: read, inner: dataloader.NewBatchedLoader(batch,
 		dataloader.WithWait[key[K], V](wait),
 		dataloader.WithBatchCapacity[key[K], V](batchCap),
 	)}
@@ -89,7 +92,20 @@ func (l Loader[K, V]) LoadAll(ctx context.Context, organization id.ID, keys []K)
 	return rows, nil
 }
 
-// Prime gives the loader a row that was read already.
-func (l Loader[K, V]) Prime(ctx context.Context, organization id.ID, k K, row V) {
-	l.inner.Prime(ctx, key[K]{organization, k}, row)
+// Prefetch reads rows that are about to be loaded, in one statement whatever
+// the scheduler does: a batch is collected for a fixed time, and a busy machine
+// may start the resolvers of one page further apart than that. It gives the
+// rows, too.
+func (l Loader[K, V]) Prefetch(ctx context.Context, organization id.ID, keys []K) (map[K]V, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	rows, err := l.read(ctx, organization, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		l.inner.Prime(ctx, key[K]{organization, k}, rows[k])
+	}
+	return rows, nil
 }

@@ -409,9 +409,6 @@ func (d *delivery) merge(ctx context.Context) (changes int64, err error) {
 			return 0, err
 		}
 	}
-	if err := d.touchWindow(ctx); err != nil {
-		return 0, err
-	}
 	steps := []struct {
 		skip bool
 		name string
@@ -474,6 +471,9 @@ func (d *delivery) warnOfLoss(ctx context.Context, entities int64) error {
 
 // derive works out again what the changes touch.
 func (d *delivery) derive(ctx context.Context, changes int64) error {
+	if err := d.touchWindow(ctx); err != nil { // also where nothing changed but coverage is renewed
+		return err
+	}
 	if err := d.deriveEntities(ctx, changes); err != nil {
 		return err
 	}

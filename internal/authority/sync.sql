@@ -743,7 +743,9 @@ SELECT EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization)
 
 -- name: derive_execution
 -- The most specific evidence that names the path counts; without any, zero is
--- claimed only where somebody watched the whole window.
+-- claimed only where somebody watched the whole window. @window_start is an
+-- instant: cast to date alone it would be sent as one, and in the server's own
+-- time zone.
 WITH counted AS (
   SELECT d.path_id, e.basis, sum(e.count)::bigint AS count
   FROM desired d
@@ -752,7 +754,7 @@ WITH counted AS (
     (d.workload_id, d.identity_id, @nil), (d.workload_id, d.identity_id, d.resource_id),
     (@nil, d.identity_id, @nil), (@nil, d.identity_id, d.resource_id)
   ) AS k(workload_id, identity_id, resource_id)
-  JOIN evidence e ON e.organization_id = @organization AND e.day > @window_start::date
+  JOIN evidence e ON e.organization_id = @organization AND e.day > @window_start::timestamptz::date
                  AND e.workload_id = k.workload_id AND e.identity_id = k.identity_id AND e.resource_id = k.resource_id
   GROUP BY d.path_id, e.basis
 ), best AS (

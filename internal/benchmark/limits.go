@@ -122,7 +122,7 @@ func runStep(ctx context.Context, tx pgx.Tx, name string, organization id.ID) er
 	if err != nil || name != "materialise_paths" {
 		return err
 	}
-	_, err = tx.Exec(ctx, "ANALYZE limit_path")
+	_, err = tx.Exec(ctx, "ANALYZE limit_path (path_id)")
 	return err
 }
 

@@ -28,7 +28,8 @@ SET LOCAL work_mem = '256MB';
 SET LOCAL enable_nestloop = off
 
 -- name: analyze_rows
-ANALYZE limit_entity, limit_edge, limit_egress, limit_evidence, limit_coverage
+ANALYZE limit_entity (entity_id, basis), limit_edge (kind, from_id, scope, to_id), limit_egress (workload_id, host),
+  limit_evidence (workload_id, identity_id, resource_id, day)
 
 -- name: materialise_bindings
 CREATE TEMPORARY TABLE limit_binding ON COMMIT DROP AS
@@ -38,7 +39,11 @@ WHERE e.kind IN ('runs_as', 'authenticates')
 
 -- name: materialise_reach
 CREATE TEMPORARY TABLE limit_reach ON COMMIT DROP AS
-SELECT r.identity_id, r.resource_id, r.role_ids, r.actions, composition_tail(r.role_ids, r.actions) AS tail
+SELECT r.identity_id, r.resource_id, r.role_ids, r.actions, 
+       digest_field(int4send(cardinality(r.role_ids)))
+       || (SELECT string_agg(digest_field(uuid_send(x)), ''::bytea ORDER BY n) FROM unnest(r.role_ids) WITH ORDINALITY AS t(x, n))
+       || digest_field(int4send(cardinality(r.actions)))
+       || (SELECT string_agg(digest_field(convert_to(x, 'UTF8')), ''::bytea ORDER BY n) FROM unnest(r.actions) WITH ORDINALITY AS t(x, n)) AS tail
 FROM (
   SELECT h.from_id AS identity_id, g.to_id AS resource_id, array_agg(DISTINCT h.to_id ORDER BY h.to_id) AS role_ids,
          CASE count(*) WHEN 1 THEN min(g.actions) ELSE sorted_distinct(array_concat(g.actions)) END AS actions
@@ -60,7 +65,10 @@ JOIN limit_reach r ON r.identity_id = b.identity_id
 JOIN limit_entity d ON d.entity_id = r.resource_id
 UNION ALL
 SELECT authority_path_id($1, e.from_id, NULL, e.to_id), authority_lineage_id($1, e.from_id, e.to_id), e.from_id, NULL, e.to_id, '{}', e.actions, 0,
-       composition_hash(e.from_id, NULL, e.to_id, composition_tail('{}', e.actions)), d.data_domain, d.sensitivity
+       composition_hash(e.from_id, NULL, e.to_id,
+         digest_field(int4send(0)) || digest_field(int4send(cardinality(e.actions)))
+         || (SELECT string_agg(digest_field(convert_to(x, 'UTF8')), ''::bytea ORDER BY n) FROM unnest(e.actions) WITH ORDINALITY AS t(x, n))),
+       d.data_domain, d.sensitivity
 FROM limit_edge e
 JOIN limit_entity d ON d.entity_id = e.to_id
 WHERE e.kind = 'declares'

@@ -59,13 +59,13 @@ func peakMemory() int64 {
 }
 
 func firstLine(path string) string {
-	content, _ := os.ReadFile(path) //nolint:gosec // fixed paths of /proc
+	content, _ := os.ReadFile(path)
 	line, _, _ := strings.Cut(string(content), "\n")
 	return line
 }
 
 func valueOf(path, key string) string {
-	file, err := os.Open(path) //nolint:gosec // fixed paths of /proc
+	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}

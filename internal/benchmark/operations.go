@@ -134,7 +134,7 @@ func (s *stand) serve(ctx context.Context, connections int) (*client, error) {
 	web := server.New(server.Config{
 		GraphQL:  graph.NewHandler(graph.Config{DB: s.db, Organizations: &org.Store{}, Paths: s.paths, Log: log}),
 		GraphiQL: http.NotFoundHandler(),
-		Importer: s.importer, Verifier: access.NewVerifier(access.Stored(s.db), s.now), Logger: log, Now: s.now,
+		Importer: s.importer, Verifier: access.NewVerifier(access.Stored(s.db), s.now), Logger: log, Now: now, // its deadlines are of the real clock
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)

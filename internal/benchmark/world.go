@@ -84,7 +84,7 @@ func (t *teller) say(fact record.Fact) {
 func (t *teller) dice(place ...int) uint64 {
 	x := t.world.Seed
 	for _, p := range place {
-		x += uint64(p)*0xBF58476D1CE4E5B9 + 0x9E3779B97F4A7C15 //nolint:gosec // places are small and not negative
+		x += uint64(p)*0xBF58476D1CE4E5B9 + 0x9E3779B97F4A7C15
 		x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
 		x = (x ^ x>>27) * 0x94D049BB133111EB
 		x ^= x >> 31
@@ -198,7 +198,7 @@ func (t *teller) identity(team, n int) {
 	identity := ownIdentity(team, n)
 	entity := record.Entity{Ref: identity, SourceType: "ServiceAccount"}
 	if t.dice(8, team, n)%2 == 0 {
-		entity.LastActiveAt = t.world.Now.Add(-time.Duration(t.dice(9, team, n)%2000) * time.Hour) //nolint:gosec // below 2000
+		entity.LastActiveAt = t.world.Now.Add(-time.Duration(t.dice(9, team, n)%2000) * time.Hour)
 	}
 	t.say(entity)
 	for i, role := range []int{n % (rolesPerTeam - 1), n%(rolesPerTeam-1) + 1} {

@@ -10,7 +10,6 @@ package id
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 
 	"github.com/google/uuid"
 )
@@ -29,26 +28,27 @@ const (
 )
 
 // Digest collects fields into one digest.
-type Digest struct{ h hash.Hash }
+type Digest struct{ buffer []byte }
 
 // New starts a digest under a domain tag, such as "authority-path/1".
 func New(tag string) *Digest {
-	d := &Digest{h: sha256.New()}
+	d := &Digest{buffer: make([]byte, 0, 240)}
 	return d.Text(tag)
 }
 
 // Bytes adds one field.
 func (d *Digest) Bytes(field []byte) *Digest {
-	var head [5]byte
-	head[0] = present
-	binary.BigEndian.PutUint32(head[1:], uint32(len(field))) //nolint:gosec // no field comes near 4 GiB
-	d.h.Write(head[:])
-	d.h.Write(field)
+	d.buffer = binary.BigEndian.AppendUint32(append(d.buffer, present), uint32(len(field)))
+	d.buffer = append(d.buffer, field...)
 	return d
 }
 
 // Text adds one field of text.
-func (d *Digest) Text(field string) *Digest { return d.Bytes([]byte(field)) }
+func (d *Digest) Text(field string) *Digest {
+	d.buffer = binary.BigEndian.AppendUint32(append(d.buffer, present), uint32(len(field)))
+	d.buffer = append(d.buffer, field...)
+	return d
+}
 
 // ID adds another identifier as a field.
 func (d *Digest) ID(field ID) *Digest { return d.Bytes(field[:]) }
@@ -63,7 +63,7 @@ func (d *Digest) Optional(field *ID) *Digest {
 
 // Absent adds the marker of a field that is not there.
 func (d *Digest) Absent() *Digest {
-	d.h.Write([]byte{absent})
+	d.buffer = append(d.buffer, absent)
 	return d
 }
 
@@ -93,9 +93,7 @@ func (d *Digest) count(n int) {
 
 // Sum is the whole digest, for what has to be proven.
 func (d *Digest) Sum() [sha256.Size]byte {
-	var sum [sha256.Size]byte
-	d.h.Sum(sum[:0])
-	return sum
+	return sha256.Sum256(d.buffer)
 }
 
 // Short is the identifier: the first 128 bits.

@@ -1,7 +1,7 @@
 // Command bench measures syncs and queries and prints the tables of
 // docs/performance.md.
 //
-//	go run ./internal/benchmark/cmd/bench -paths 1000000 -write docs/performance.md
+//	go run ./internal/benchmark/cmd/bench -paths 1000000 -write
 package main
 
 import (
@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
+	"strconv"
 
 	"github.com/exposuregraph/exposuregraph/internal/benchmark"
 )
@@ -32,29 +34,42 @@ func run() error {
 	flag.DurationVar(&options.Plans, "plans", 0, "log the plans of statements that take longer (costs time; use with -keep)")
 	flag.BoolVar(&options.Keep, "keep", false, "leave the folder of the run, with PostgreSQL's log")
 	explain := flag.Bool("explain", false, "print the time of each statement")
-	write := flag.String("write", "", "put the tables into this document, between the marks of the number of paths")
+	profile := flag.String("profile", "", "write a CPU profile of this process to a file")
+	write := flag.Bool("write", false, "put the tables into the document, between the marks of the number of paths")
+	path := flag.String("document", "docs/performance.md", "the document of -write")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	result, err := benchmark.Run(ctx, options)
 	if err != nil {
 		return err
 	}
-	fmt.Print("\n", result.Markdown())
+	text := "\n" + result.Markdown()
 	if *explain {
-		fmt.Print(result.Breakdown())
+		text += result.Breakdown()
 	}
-	if *write == "" {
-		return nil
+	if _, err := os.Stdout.WriteString(text); err != nil || !*write {
+		return err
 	}
-	document, err := os.ReadFile(*write)
+	document, err := os.ReadFile(*path)
 	if err != nil {
 		return err
 	}
-	text, err := benchmark.Insert(string(document), fmt.Sprint(options.Paths), result.Markdown())
+	text, err = benchmark.Insert(string(document), strconv.Itoa(options.Paths), result.Markdown())
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(*write, []byte(text), 0o644) //nolint:gosec // a document of the repository
+	return os.WriteFile(*path, []byte(text), 0o644)
 }

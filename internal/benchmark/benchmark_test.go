@@ -1,0 +1,49 @@
+package benchmark
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+)
+
+// A run of a small world: it is accepted whole (its syncs are strict), has the
+// paths that it promises, and every operation answers what is expected of it.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2})
+	require.NoError(t, err)
+	require.Equal(t, 3000, result.Paths)
+	require.Equal(t, 3000, result.First.Report.Paths.Added)
+	require.Zero(t, result.Repeated.Rows)
+	require.Equal(t, int64(2), result.Unchanged.Rows, "its sync and its source")
+	require.Positive(t, result.Changes.Added)
+	require.Positive(t, result.Changes.Changed)
+	require.Positive(t, result.Changes.Removed)
+	require.Positive(t, result.Changed.Rows)
+	require.Len(t, result.Operations, 10)
+
+	document, err := Insert("a\n<!-- bench 3000 begin -->\nold\n<!-- bench 3000 end -->\nb\n", "3000", result.Markdown())
+	require.NoError(t, err)
+	require.Contains(t, document, "| totalCount |")
+	require.NotContains(t, document, "old")
+	require.NotEmpty(t, result.Breakdown())
+	_, err = Insert("a", "3000", "")
+	require.Error(t, err)
+}
+
+func TestWorldsOfASeedAreTheSame(t *testing.T) {
+	t.Parallel()
+	facts := func(w World) (list []record.Fact) {
+		require.NoError(t, w.Records(func(fact record.Fact) error {
+			list = append(list, fact)
+			return nil
+		}))
+		return list
+	}
+	world := World{Paths: 201, Seed: 7, Now: epoch}
+	require.Equal(t, 3, world.Teams())
+	require.Equal(t, facts(world), facts(world))
+	require.NotEqual(t, facts(world), facts(World{Paths: 201, Seed: 8, Now: epoch}))
+}
