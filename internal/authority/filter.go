@@ -63,6 +63,11 @@ func (f PathFilter) check() error {
 	return textsReadable("dataDomain", append([]string{f.System}, f.DataDomains...)...)
 }
 
+// indexed says whether the filter has an index of its own to read from.
+func (f PathFilter) indexed() bool {
+	return len(f.DataDomains)+len(f.WorkloadIDs)+len(f.IdentityIDs)+len(f.ResourceIDs) > 0
+}
+
 func (f PathFilter) where() (w db.Where) {
 	oneOf(&w, "p.status = ANY (@statuses)", "statuses", f.Statuses)
 	oneOf(&w, "p.data_domain = ANY (@domains)", "domains", f.DataDomains)
@@ -253,7 +258,7 @@ func (l listing) everyStatus(query db.Query, where db.Where) (db.Query, pgx.Stri
 		}
 		parts, args = append(parts, "("+part.SQL+")"), partArgs
 	}
-	query.SQL = "SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.order() + " LIMIT @limit"
+	query.SQL = "/* " + query.Name + " */ SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.order() + " LIMIT @limit"
 	return query, args, nil
 }
 

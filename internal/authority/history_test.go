@@ -53,7 +53,7 @@ func TestHistoryAgainstModel(t *testing.T) {
 		}
 		// Histories in which little happens prove little.
 		for _, what := range []string{"applied", "unchanged", "repeated", "late", "incomplete", "complete", "added", "changed", "removed", "revived",
-			"unbound", "deep", "ineffective", "rotated", "succeeded", "by path", "by workload", "by identity", "counted none", "many voices",
+			"unbound", "deep", "ineffective", "rotated", "by path", "by workload", "counted none", "many voices",
 			"valid", "degraded", "orphaned", "egress none", "dead between"} {
 			require.NotZero(t, seen.counts[what], "no history shows: %s", what)
 		}
@@ -660,14 +660,7 @@ func (h *theatre) compose(s move, before []told, latest time.Time) (told, bool) 
 	if s.unclean&dangles == 0 {
 		d.lines = v.closed(d.lines)
 	}
-	for i, l := range d.lines {
-		// The digest of an assertion tells a system that is named from the same
-		// one that is meant, so a source that changes its way of saying it is
-		// taken for one that says something new. Histories keep to one way.
-		if e, is := l.fact.(record.Entity); is && e.System == v.system {
-			e.System = ""
-			d.lines[i].fact = e
-		}
+	for i := range d.lines {
 		d.lines[i].number = i + 1
 	}
 	return d, true
@@ -1020,4 +1013,13 @@ func short(r record.Ref) string {
 		return "-"
 	}
 	return r.System + "/" + r.SourceID
+}
+
+// A source may name its own system or leave it out: it says the same.
+func TestHistoryOwnSystemNamedOrMeant(t *testing.T) {
+	h := example(t)
+	meant, named := workload("w1"), workload("w1")
+	named.System = "s1"
+	h.say(t, scan, 0, meant)
+	require.Equal(t, authority.Unchanged, h.say(t, scan, time.Hour, named).Outcome)
 }

@@ -254,7 +254,7 @@ func (v *voice) hear(d told) (content string, refused int) {
 			continue
 		}
 		refused++
-		texts = append(texts, fmt.Sprintf("refused %d %T %+v %+v %s", l.number, key, key, value, l.reject.Reason))
+		texts = append(texts, fmt.Sprintf("refused %d %T %+v %+v %s %+v", l.number, key, key, value, l.reject.Reason, bad.about))
 	}
 	slices.Sort(texts)
 	return "said:\n" + strings.Join(texts, "\n"), refused
@@ -359,6 +359,15 @@ func (w *world) accept(v *voice, d told) (staged map[any]any, rejected int) {
 		}
 		delete(staged, key)
 		faults = append(faults, fault{about})
+	}
+	if len(faults) > 0 { // what the voice claimed before is in doubt as well
+		for key, value := range v.said {
+			if _, said := staged[key]; !said {
+				if _, is := key.(coverageKey); is {
+					staged[key] = value
+				}
+			}
+		}
 	}
 	doubt(staged, faults)
 	return staged, len(faults)

@@ -42,7 +42,7 @@ func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization
 	}
 	list := listing{page: p, keys: order.keys(), descending: order.Descending}
 	compose := list.query
-	if len(filter.Statuses) != 1 && order.Field == BySensitivity {
+	if len(filter.Statuses) != 1 && order.Field == BySensitivity && !filter.indexed() {
 		compose = list.everyStatus
 	}
 	query, args, err := compose(readQueries.Get("paths_page"), filter.where())

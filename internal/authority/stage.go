@@ -118,7 +118,11 @@ func (s *stage) Warn(w record.Warning) error {
 
 func (s *stage) refuse(r record.Rejection) {
 	s.rejects.add(r)
-	s.digest.add(id.New("rejection/1").Text(r.File).Text(fmt.Sprint(r.Line)).Text(r.Code).Text(r.Reason))
+	digest := id.New("rejection/1").Text(r.File).Text(fmt.Sprint(r.Line)).Text(r.Code).Text(r.Reason)
+	if r.Entity != nil {
+		digest.ID(s.entityID(*r.Entity))
+	}
+	s.digest.add(digest)
 	if r.Entity == nil {
 		s.blind = true
 		return
@@ -151,7 +155,7 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 	if bad := badKey(e.SourceID, e.System, e.Name); bad != "" {
 		return s.reject(at, nil, "INVALID_TEXT", "%s %q has an id, a system or a name that %s", e.Kind, clean(e.SourceID), bad)
 	}
-	texts := []string{e.SourceID, e.System, e.Name, e.Environment, e.OwnerTeam, e.BusinessTier, e.ArtifactIdentifier, e.SourceType,
+	texts := []string{e.SourceID, s.systemOf(e.Ref), e.Name, e.Environment, e.OwnerTeam, e.BusinessTier, e.ArtifactIdentifier, e.SourceType,
 		e.DataDomain, e.Sensitivity, e.Title}
 	for _, key := range slices.Sorted(maps.Keys(e.Labels)) {
 		texts = append(texts, key, e.Labels[key])

@@ -208,7 +208,7 @@ func (d *delivery) reserve(ctx context.Context) (version int64, err error) {
 	}
 	d.at = d.request.ObservedAt
 	if last.At != nil && d.at.Before(last.At.Add(reserve)) {
-		d.at = last.At.Add(reserve)
+		d.at = last.At.Add(reserve).UTC()
 	}
 	d.report.At = d.at
 	d.report.Version = last.Version + 1
@@ -272,7 +272,7 @@ func (d *delivery) repeated(ctx context.Context) (bool, error) {
 	if err != nil || earlier == nil {
 		return false, err
 	}
-	d.report.Outcome, d.report.Version, d.report.At, d.report.Complete = Repeated, earlier.Version, earlier.At, earlier.Complete
+	d.report.Outcome, d.report.Version, d.report.At, d.report.Complete = Repeated, earlier.Version, earlier.At.UTC(), earlier.Complete
 	if earlier.Outcome == Late {
 		d.report.Outcome = Late
 	}
@@ -347,6 +347,10 @@ func (d *delivery) rejectRow(file, line int32, entity id.ID, code, reason string
 func (d *delivery) lowerCoverage(ctx context.Context) error {
 	if d.stage.rejects.count == 0 {
 		return nil
+	}
+	// What the source claimed before is in doubt as well.
+	if _, err := d.exec(ctx, "carry_coverage", pgx.StrictNamedArgs{"source": d.source}); err != nil {
+		return err
 	}
 	slices.SortFunc(d.stage.touched, func(a, b id.ID) int { return slices.Compare(a[:], b[:]) })
 	entities := slices.Compact(d.stage.touched)

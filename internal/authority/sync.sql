@@ -189,6 +189,15 @@ SELECT what, file, line, entity_id, from_known FROM (
   TABLE edge_dangling UNION ALL TABLE egress_dangling UNION ALL TABLE evidence_dangling UNION ALL TABLE coverage_dangling
 ) t ORDER BY seq;
 
+-- name: carry_coverage
+-- A delivery with a rejected record removes nothing, so the source's former
+-- claims still stand; here they join the delivery's own, to be lowered with them.
+INSERT INTO staged_coverage (kind, entity_id, system, complete, from_at, to_at, max_age, file, line, seq)
+SELECT c.kind, c.entity_id, c.system, c.complete, c.from_at, c.to_at, c.max_age, 0, 0, 0
+FROM coverage c
+WHERE c.organization_id = @organization AND c.source_id = @source
+  AND NOT EXISTS (SELECT FROM staged_coverage s WHERE s.kind = c.kind AND s.entity_id = c.entity_id);
+
 -- name: lower_coverage
 -- A rejected record makes what it touched partial: for its entity where that
 -- was readable, else for everything the source claims.
@@ -446,7 +455,7 @@ SET name = n.name, status = n.status, environment = n.environment, owner_team = 
     data_domain = n.data_domain, data_domain_stated = n.data_domain_stated, sensitivity = n.sensitivity, sensitivity_stated = n.sensitivity_stated,
     owner_type = n.owner_type, title = n.title, last_active_at = n.last_active_at, created_in_source_at = n.created_in_source_at,
     labels = n.labels, class = n.class, version = e.version + 1, from_at = @at,
-    removed_at = CASE WHEN n.status = 'removed' THEN @at::timestamptz END
+    removed_at = CASE WHEN n.status = 'removed' THEN coalesce(e.removed_at, @at::timestamptz) END
 FROM entity_change c JOIN entity_next n ON n.entity_id = c.entity_id
 WHERE c.op = 'changed' AND e.organization_id = @organization AND e.id = c.entity_id;
 

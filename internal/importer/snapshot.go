@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"time"
 
@@ -88,10 +87,7 @@ func sameAs(peeked snapshot.Header, name string) func(snapshot.Header) error {
 // peekHeader reads the header and leaves the content where it is. A header that
 // cannot be read is empty here: the parse proper says what is wrong with it.
 func peekHeader(options snapshot.Options, name string, content *bufio.Reader) (header snapshot.Header) {
-	head, err := content.Peek(headSize)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return header
-	}
+	head, _ := content.Peek(headSize) // a read that fails fails again, for the parse proper to say
 	enough := errors.New("the header was read")
 	_ = options.Parse(name, bytes.NewReader(head), func(h snapshot.Header) error {
 		header = h
