@@ -251,7 +251,8 @@ func (s *Server) start(ctx context.Context, cfg Config, settings []string) error
 // binaries are those of the configuration, or found to fit what is there.
 func (s *Server) binaries(cfg Config) (Binaries, error) {
 	major := majorOf(s.folder.pgData())
-	b, err := cfg.Binaries, error(nil)
+	var err error
+	b := cfg.Binaries
 	if b == (Binaries{}) {
 		find, err := newFinder()
 		if err != nil {
