@@ -46,8 +46,8 @@ drift: postgres ## fail when generated code, db/schema.sql or go.mod is not what
 test: postgres ## run every test; prints how many passed
 	sh scripts/test.sh $(PKGS)
 
-test-race: postgres ## run the tests of concurrent packages under the race detector
-	sh scripts/test.sh -race $(RACE)
+test-race: postgres ## run the tests of concurrent packages under the race detector, with fewer random histories
+	sh scripts/test.sh -race -short $(RACE)
 
 bench: postgres ## measure syncs and operations, and write docs/performance.md
 	$(GO) run ./internal/benchmark/cmd/bench -write $(BENCH_FLAGS)

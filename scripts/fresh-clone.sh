@@ -7,6 +7,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 work=$(mktemp -d)
 chmod 711 "$work"
 server=
+: >"$work/out"
 cleanup() {
 	if [ -n "$server" ]; then
 		kill -INT "$server" 2>/dev/null || true
@@ -46,6 +47,7 @@ echo "the first query answers as documented"
 kill -INT "$server"
 wait "$server" || true
 server=
+: >"$work/out"
 if pgrep -f "$work/data" >/dev/null 2>&1; then
 	pgrep -af "$work/data" >&2
 	echo "a process is left" >&2
