@@ -22,19 +22,25 @@ type Queries struct {
 }
 
 // Parse reads a file of statements, each headed by a line "-- name: <name>".
-// Comment lines right after the head explain the statement. It panics on a
-// malformed file: the file is part of the program.
+// Comment lines right after the head explain the statement. What stands before
+// the first name is a comment, but for lists of columns, each headed by a line
+// "-- columns: <name>": a statement takes one in by /* columns: <name> */. It
+// panics on a malformed file: the file is part of the program.
 func Parse(pkg, file string) Queries {
 	queries := Queries{pkg: pkg, byName: map[string]Query{}}
-	for i, part := range strings.Split("\n"+file, "\n-- name: ") {
-		if i == 0 {
-			continue // what stands before the first name is a comment
-		}
+	parts := strings.Split("\n"+file, "\n-- name: ")
+	var columns []string // markers and what they stand for, in turn
+	for _, list := range strings.Split(parts[0], "\n-- columns: ")[1:] {
+		name, text, _ := strings.Cut(list, "\n")
+		columns = append(columns, "/* columns: "+strings.TrimSpace(name)+" */", strings.TrimSpace(text))
+	}
+	lists := strings.NewReplacer(columns...)
+	for _, part := range parts[1:] {
 		name, sql, found := strings.Cut(part, "\n")
 		name = pkg + "." + strings.TrimSpace(name)
-		sql = strings.TrimSuffix(strings.TrimSpace(sql), ";")
-		if _, twice := queries.byName[name]; twice || !found || sql == "" {
-			panic(fmt.Sprintf("statement %q is empty or defined twice", name))
+		sql = lists.Replace(strings.TrimSuffix(strings.TrimSpace(sql), ";"))
+		if _, twice := queries.byName[name]; twice || !found || sql == "" || strings.Contains(sql, "/* columns:") {
+			panic(fmt.Sprintf("statement %q is empty, defined twice or names columns that nobody lists", name))
 		}
 		// The name travels with the statement, into logs and pg_stat_activity.
 		queries.byName[name] = Query{Name: name, SQL: "/* " + name + " */ " + sql}

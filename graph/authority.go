@@ -127,14 +127,12 @@ func roles(ctx context.Context, organization id.ID, ids []id.ID) ([]*model.Acces
 }
 
 func (r authorityPathResolver) LastSeenAt(ctx context.Context, p *model.AuthorityPath) (*time.Time, error) {
-	if p.LastSeenAt != nil {
-		return p.LastSeenAt, nil
+	workload, err := loader.From(ctx).LastSeen.Load(ctx, p.OrganizationID, p.WorkloadID)
+	if err != nil {
+		return nil, err
 	}
-	seen, err := loader.From(ctx).LastSeen.Load(ctx, p.OrganizationID, p.WorkloadID)
-	if err != nil || seen == nil || seen.Before(p.FromAt) {
-		return &p.FromAt, err
-	}
-	return seen, nil
+	seen := p.SeenLast(workload)
+	return &seen, nil
 }
 
 func (r authorityPathResolver) Versions(ctx context.Context, p *model.AuthorityPath, first *int32, after *string) (*model.AuthorityPathVersionConnection, error) {
@@ -170,21 +168,19 @@ func versionWindow(first *int32, after *string, binding page.Binding) (authority
 }
 
 func (r authorityPathResolver) Predecessor(ctx context.Context, p *model.AuthorityPath) (*model.AuthorityPath, error) {
-	scope := loader.From(ctx)
-	return neighbour(ctx, p, scope.Predecessors)
+	return neighbour(ctx, p, func(n authority.Neighbours) *id.ID { return n.Predecessor })
 }
 
 func (r authorityPathResolver) Successor(ctx context.Context, p *model.AuthorityPath) (*model.AuthorityPath, error) {
-	scope := loader.From(ctx)
-	return neighbour(ctx, p, scope.Successors)
+	return neighbour(ctx, p, func(n authority.Neighbours) *id.ID { return n.Successor })
 }
 
-func neighbour(ctx context.Context, p *model.AuthorityPath, links loader.Loader[id.ID, *id.ID]) (*model.AuthorityPath, error) {
-	other, err := links.Load(ctx, p.OrganizationID, p.Path.ID)
-	if err != nil || other == nil {
+func neighbour(ctx context.Context, p *model.AuthorityPath, side func(authority.Neighbours) *id.ID) (*model.AuthorityPath, error) {
+	neighbours, err := loader.From(ctx).Neighbours.Load(ctx, p.OrganizationID, p.Path.ID)
+	if err != nil || side(neighbours) == nil {
 		return nil, err
 	}
-	found, err := loader.From(ctx).Paths.Load(ctx, p.OrganizationID, *other)
+	found, err := loader.From(ctx).Paths.Load(ctx, p.OrganizationID, *side(neighbours))
 	if err != nil || found == nil {
 		return nil, err
 	}

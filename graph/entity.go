@@ -176,27 +176,13 @@ func (r ownerResolver) Attributes(ctx context.Context, e *model.Owner) ([]*model
 	return attributes(ctx, e)
 }
 
-// attributes are the values that count: of each attribute the one that the
-// strongest voice states. The voices come strongest first.
 func attributes(ctx context.Context, e model.Entity) ([]*model.Attribute, error) {
 	voices, err := loader.From(ctx).Assertions.Load(ctx, e.Domain().OrganizationID, e.Domain().ID)
-	if err != nil {
-		return nil, err
-	}
-	stated, list := map[string]bool{}, []*model.Attribute{}
-	for _, voice := range voices {
-		for _, attribute := range voice.Attributes {
-			if stated[attribute.Name] {
-				continue
-			}
-			stated[attribute.Name] = true
-			list = append(list, &model.Attribute{
-				OrganizationID: e.Domain().OrganizationID, SourceID: voice.SourceID,
-				Name: attribute.Name, Value: attribute.Value, Basis: voice.Basis,
-			})
+	return collect(authority.Standings(voices), func(s authority.Standing) *model.Attribute {
+		return &model.Attribute{
+			OrganizationID: e.Domain().OrganizationID, SourceID: s.Voice.SourceID, Name: s.Name, Value: s.Value, Basis: s.Voice.Basis,
 		}
-	}
-	return list, nil
+	}), err
 }
 
 func (r attributeResolver) Source(ctx context.Context, a *model.Attribute) (*model.Source, error) {

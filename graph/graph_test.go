@@ -417,3 +417,44 @@ func TestResponseReadsOneSnapshot(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 15, after)
 }
+
+// A rotation links the path that ended with the one that took over, and both
+// directions are read at once.
+func TestRotationLinksPaths(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, time.Nanosecond)
+	shop := func(identity string) []record.Fact {
+		return []record.Fact{
+			record.Entity{Ref: ref(record.Workload, "shop")}, record.Entity{Ref: ref(record.Identity, identity)},
+			record.Entity{Ref: ref(record.Role, "view")}, record.Entity{Ref: ref(record.Resource, "ledger")},
+			record.Edge{Kind: record.RunsAs, From: ref(record.Workload, "shop"), To: ref(record.Identity, identity)},
+			has(identity, "view"), grant("view", "ledger", "get"),
+		}
+	}
+	b.sync(t, "acme", shop("old")...)
+	b.clock.Add(int64(time.Hour))
+	b.sync(t, "acme", shop("new")...)
+	b.Statements.Reset()
+	a := b.query(t, viewer, `{ organization(slug: "acme") { authorityPaths(includeRemoved: true, orderBy: {field: FIRST_SEEN, direction: ASC}) { nodes {
+		status identity { sourceId } predecessor { identity { sourceId } } successor { identity { sourceId } }
+		lineage { firstSeenAt routes { identity { sourceId } } } workload { rotations { from { sourceId } to { sourceId } } } } } } }`, nil)
+	require.Empty(t, a.Errors)
+	old := at[map[string]any](t, a.Data, "organization", "authorityPaths", "nodes", 0)
+	now := at[map[string]any](t, a.Data, "organization", "authorityPaths", "nodes", 1)
+	require.Equal(t, "REMOVED", old["status"])
+	require.Nil(t, old["predecessor"])
+	require.Equal(t, "new", at[string](t, old, "successor", "identity", "sourceId"))
+	require.Equal(t, "old", at[string](t, now, "predecessor", "identity", "sourceId"))
+	require.Nil(t, now["successor"])
+	require.Equal(t, old["lineage"], now["lineage"])
+	require.Equal(t, epoch.Format(time.RFC3339), at[string](t, now, "lineage", "firstSeenAt"))
+	require.Equal(t, "new", at[string](t, now, "lineage", "routes", 0, "identity", "sourceId"))
+	require.Equal(t, "old", at[string](t, now, "workload", "rotations", 0, "from", "sourceId"))
+	asked := 0
+	for _, statement := range b.Statements.Sent() {
+		if statement == "authority.read.successions_by_paths" {
+			asked++
+		}
+	}
+	require.Equal(t, 1, asked)
+}

@@ -186,25 +186,20 @@ func (p *prefetcher) finish() error {
 	return p.links()
 }
 
-// links reads the successions of the paths once for both directions.
+// links reads the successions of the paths, and the paths on their other side.
 func (p *prefetcher) links() error {
-	ids := slices.Collect(maps.Keys(p.linked))
-	before, err := p.scope.Predecessors.Prefetch(p.ctx, p.organization, ids)
+	neighbours, err := p.scope.Neighbours.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(p.linked)))
 	if err != nil {
 		return err
 	}
-	after, err := p.scope.Successors.Prefetch(p.ctx, p.organization, ids)
-	if err != nil {
-		return err
-	}
-	neighbours := map[id.ID]bool{}
-	for _, links := range []map[id.ID]*id.ID{before, after} {
-		for _, other := range links {
+	others := map[id.ID]bool{}
+	for _, n := range neighbours {
+		for _, other := range []*id.ID{n.Predecessor, n.Successor} {
 			if other != nil {
-				neighbours[*other] = true
+				others[*other] = true
 			}
 		}
 	}
-	_, err = p.scope.Paths.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(neighbours)))
+	_, err = p.scope.Paths.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(others)))
 	return err
 }

@@ -412,9 +412,9 @@ CALL protect('identity_rotation');
 CALL protect('path_succession');
 
 -- The runtime role may not ANALYZE what it does not own, and a large sync joins
--- tables that it has just filled: without fresh statistics such a join took
--- 474 s instead of 0.07 s. SKIP_LOCKED: another organization's sync may be
--- doing the same, and one of them is enough.
+-- tables that it has just filled: without fresh statistics the planner takes
+-- them for empty and joins them row by row. SKIP_LOCKED: another organization's
+-- sync may be doing the same, and one of them is enough.
 -- +goose StatementBegin
 CREATE FUNCTION analyze_authority() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$

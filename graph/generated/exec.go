@@ -2215,9 +2215,6 @@ interface Node {
 "An instant in RFC 3339, in UTC, to the microsecond: ` + "`" + `2026-03-01T12:00:00.000001Z` + "`" + `."
 scalar DateTime
 
-"A day in ISO 8601: ` + "`" + `2026-03-01` + "`" + `."
-scalar Date
-
 "A whole number beyond 32 bits, written as a JSON number up to 2^53."
 scalar Int64
 

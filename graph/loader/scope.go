@@ -22,21 +22,20 @@ const Wait = 200 * time.Microsecond
 type Scope struct {
 	Snapshot *db.Snapshot
 
-	Entities     Loader[id.ID, *authority.Entity]
-	Paths        Loader[id.ID, *authority.Path]
-	LastSeen     Loader[id.ID, *time.Time]
-	Lineages     Loader[authority.LineageKey, []*authority.Path]
-	Versions     Loader[VersionKey, []*authority.PathVersion]
-	EdgesFrom    Loader[EdgeKey, []*authority.Edge]
-	EdgesTo      Loader[EdgeKey, []*authority.Edge]
-	Assertions   Loader[id.ID, []*authority.Assertion]
-	Rotations    Loader[id.ID, []*authority.Rotation]
-	Predecessors Loader[id.ID, *id.ID]
-	Successors   Loader[id.ID, *id.ID]
-	Sources      Loader[id.ID, *authority.Source]
-	Syncs        Loader[id.ID, *authority.SyncRow]
-	PathLists    Loader[PathListKey, authority.PathPage]
-	PathCounts   Loader[PathListKey, int]
+	Entities   Loader[id.ID, *authority.Entity]
+	Paths      Loader[id.ID, *authority.Path]
+	LastSeen   Loader[id.ID, *time.Time]
+	Lineages   Loader[authority.LineageKey, []*authority.Path]
+	Versions   Loader[VersionKey, []*authority.PathVersion]
+	EdgesFrom  Loader[EdgeKey, []*authority.Edge]
+	EdgesTo    Loader[EdgeKey, []*authority.Edge]
+	Assertions Loader[id.ID, []*authority.Assertion]
+	Rotations  Loader[id.ID, []*authority.Rotation]
+	Neighbours Loader[id.ID, authority.Neighbours]
+	Sources    Loader[id.ID, *authority.Source]
+	Syncs      Loader[id.ID, *authority.SyncRow]
+	PathLists  Loader[PathListKey, authority.PathPage]
+	PathCounts Loader[PathListKey, int]
 
 	mu    sync.Mutex
 	lists map[listKey]*authority.PathList
@@ -136,13 +135,8 @@ func NewScope(database *db.DB, paths *authority.Service, wait time.Duration) *Sc
 	s.Rotations = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID][]*authority.Rotation, error) {
 		return group(func(r *authority.Rotation) id.ID { return r.WorkloadID })(paths.RotationsByWorkloads(ctx, snapshot, organization, ids))
 	})
-	s.Predecessors = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*id.ID, error) {
-		return latest(func(x *authority.Succession) (id.ID, *id.ID) { return x.SuccessorID, &x.PredecessorID })(
-			paths.SuccessionsByPaths(ctx, snapshot, organization, ids))
-	})
-	s.Successors = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*id.ID, error) {
-		return latest(func(x *authority.Succession) (id.ID, *id.ID) { return x.PredecessorID, &x.SuccessorID })(
-			paths.SuccessionsByPaths(ctx, snapshot, organization, ids))
+	s.Neighbours = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]authority.Neighbours, error) {
+		return paths.NeighboursOfPaths(ctx, snapshot, organization, ids)
 	})
 	s.Sources = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*authority.Source, error) {
 		return index(func(x *authority.Source) id.ID { return x.ID })(paths.SourcesByIDs(ctx, snapshot, organization, ids))
@@ -174,18 +168,6 @@ func group[K comparable, V any](keyOf func(V) K) func([]V, error) (map[K][]V, er
 		m := make(map[K][]V, len(rows))
 		for _, row := range rows {
 			m[keyOf(row)] = append(m[keyOf(row)], row)
-		}
-		return m, err
-	}
-}
-
-// latest keeps the last of several rows of a key; rows come in order of time.
-func latest[K comparable, V, T any](pairOf func(T) (K, V)) func([]T, error) (map[K]V, error) {
-	return func(rows []T, err error) (map[K]V, error) {
-		m := make(map[K]V, len(rows))
-		for _, row := range rows {
-			k, v := pairOf(row)
-			m[k] = v
 		}
 		return m, err
 	}

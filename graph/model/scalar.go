@@ -31,21 +31,6 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	return t.UTC().Truncate(time.Microsecond), nil
 }
 
-// MarshalDate writes a day.
-func MarshalDate(t time.Time) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(t.Format(time.DateOnly))) })
-}
-
-// UnmarshalDate reads a day.
-func UnmarshalDate(v any) (time.Time, error) {
-	text, _ := v.(string)
-	t, err := time.Parse(time.DateOnly, text)
-	if err != nil {
-		return time.Time{}, badInput("a day is text such as 2026-03-01")
-	}
-	return t, nil
-}
-
 // MarshalInt64 writes a whole number.
 func MarshalInt64(n int64) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.FormatInt(n, 10)) })
@@ -73,7 +58,8 @@ func MarshalLabels(labels map[string]string) graphql.Marshaler {
 	})
 }
 
-// UnmarshalLabels refuses: labels are never an input.
+// UnmarshalLabels refuses: labels are never an input, but the generated code
+// names both ways of every scalar.
 func UnmarshalLabels(any) (map[string]string, error) { return nil, badInput("labels are no input") }
 
 func badInput(format string, args ...any) error {

@@ -79,9 +79,22 @@ type Path struct {
 	IdentityID     *id.ID
 	ResourceID     id.ID
 	FirstSeenAt    time.Time
-	LastSeenAt     *time.Time // set once removed; see Service.LastSeen for an active path
+	LastSeenAt     *time.Time // set once removed; see SeenLast
 	RemovedAt      *time.Time
 	State
+}
+
+// SeenLast is when the path was last confirmed: for an active path by the last
+// complete sync of the sources that assert its workload, if one was later than
+// the path's own last change.
+func (p *Path) SeenLast(workload *time.Time) time.Time {
+	switch {
+	case p.LastSeenAt != nil:
+		return *p.LastSeenAt
+	case workload != nil && workload.After(p.FromAt):
+		return *workload
+	}
+	return p.FromAt
 }
 
 // PathVersion is a state of a path and the interval in which it held. The

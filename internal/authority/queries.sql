@@ -1,10 +1,26 @@
 The statements that read. A marker such as /* where */ is where the filter of a
-list is put; without one the statement is valid as it stands.
+list is put; without one the statement is valid as it stands. Statements that
+read the same rows share their columns.
+
+-- columns: path
+p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
+p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+
+-- columns: entity
+e.organization_id, e.id, e.kind, e.system, e.external_id, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
+e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title,
+e.last_active_at, e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.version, e.from_at, e.first_seen_at, e.removed_at
+
+-- columns: source
+s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_id, s.last_observed_at, s.last_applied_at, s.last_complete_at
+
+-- columns: sync
+s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
+s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
 
 -- name: paths_page
-SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+SELECT /* columns: path */
 FROM authority_path p
 WHERE p.organization_id = @organization /* where */
 /* order */
@@ -14,16 +30,12 @@ LIMIT @limit;
 SELECT count(*) FROM authority_path p WHERE p.organization_id = @organization /* where */;
 
 -- name: paths_by_ids
-SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+SELECT /* columns: path */
 FROM authority_path p
 WHERE p.organization_id = @organization AND p.id = ANY (@ids::uuid[]);
 
 -- name: paths_by_lineages
-SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-       p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-       p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+SELECT /* columns: path */
 FROM unnest(@workloads::uuid[], @resources::uuid[]) AS k(workload_id, resource_id)
 JOIN authority_path p ON p.organization_id = @organization AND p.workload_id = k.workload_id AND p.resource_id = k.resource_id
 ORDER BY p.first_seen_at, p.id;
@@ -57,16 +69,12 @@ WHERE a.organization_id = @organization AND a.entity_id = ANY (@ids::uuid[])
 GROUP BY a.entity_id;
 
 -- name: entities_by_ids
-SELECT e.organization_id, e.id, e.kind, e.system, e.external_id, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
-       e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title,
-       e.last_active_at, e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.version, e.from_at, e.first_seen_at, e.removed_at
+SELECT /* columns: entity */
 FROM entity e
 WHERE e.organization_id = @organization AND e.id = ANY (@ids::uuid[]);
 
 -- name: entities_page
-SELECT e.organization_id, e.id, e.kind, e.system, e.external_id, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
-       e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title,
-       e.last_active_at, e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.version, e.from_at, e.first_seen_at, e.removed_at
+SELECT /* columns: entity */
 FROM entity e
 WHERE e.organization_id = @organization AND e.kind = @kind /* where */
 /* order */
@@ -117,19 +125,18 @@ WHERE s.organization_id = @organization AND s.predecessor_id = ANY (@ids::uuid[]
 ORDER BY at;
 
 -- name: sources
-SELECT s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_id, s.last_observed_at, s.last_applied_at, s.last_complete_at
+SELECT /* columns: source */
 FROM source s
 WHERE s.organization_id = @organization
 ORDER BY s.name, s.system;
 
 -- name: sources_by_ids
-SELECT s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_id, s.last_observed_at, s.last_applied_at, s.last_complete_at
+SELECT /* columns: source */
 FROM source s
 WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
 
 -- name: syncs_page
-SELECT s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
-       s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
+SELECT /* columns: sync */
 FROM sync s
 WHERE s.organization_id = @organization /* where */
 /* order */
@@ -139,52 +146,25 @@ LIMIT @limit;
 SELECT count(*) FROM sync s WHERE s.organization_id = @organization /* where */;
 
 -- name: syncs_by_ids
-SELECT s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
-       s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
+SELECT /* columns: sync */
 FROM sync s
 WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
 
--- name: paths_under_workload
+-- name: paths_under
+-- The page of each of several parents; the parent's column is put in place of
+-- the workload's.
 SELECT v.*
 FROM unnest(@parents::uuid[]) AS k(id)
 CROSS JOIN LATERAL (
-  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  SELECT /* columns: path */
   FROM authority_path p
-  WHERE p.organization_id = @organization AND p.workload_id = k.id /* where */
-  /* order */
-  LIMIT @limit
-) v;
-
--- name: paths_under_identity
-SELECT v.*
-FROM unnest(@parents::uuid[]) AS k(id)
-CROSS JOIN LATERAL (
-  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
-  FROM authority_path p
-  WHERE p.organization_id = @organization AND p.identity_id = k.id /* where */
-  /* order */
-  LIMIT @limit
-) v;
-
--- name: paths_under_resource
-SELECT v.*
-FROM unnest(@parents::uuid[]) AS k(id)
-CROSS JOIN LATERAL (
-  SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-         p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
-         p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
-  FROM authority_path p
-  WHERE p.organization_id = @organization AND p.resource_id = k.id /* where */
+  WHERE p.organization_id = @organization AND p./* parent */workload_id = k.id /* where */
   /* order */
   LIMIT @limit
 ) v;
 
 -- name: count_paths_under
-SELECT p.workload_id AS parent, count(*) AS count
+SELECT p./* parent */workload_id AS parent, count(*) AS count
 FROM authority_path p
-WHERE p.organization_id = @organization AND p.workload_id = ANY (@parents::uuid[]) /* where */
-GROUP BY p.workload_id;
+WHERE p.organization_id = @organization AND p./* parent */workload_id = ANY (@parents::uuid[]) /* where */
+GROUP BY p./* parent */workload_id;

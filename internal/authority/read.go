@@ -105,8 +105,7 @@ type Seen struct {
 }
 
 // LastSeen says when the sources that assert the workloads last completed a
-// sync. An active path was last seen then, or with its last change if that is
-// later.
+// sync; see Path.SeenLast.
 func (s *Service) LastSeen(ctx context.Context, snapshot *db.Snapshot, organization id.ID, workloads []id.ID) ([]*Seen, error) {
 	return byIDs[Seen](ctx, snapshot, organization, "last_seen", workloads)
 }
@@ -197,21 +196,51 @@ func (s *Service) AssertionsByEntities(ctx context.Context, snapshot *db.Snapsho
 	return list, nil
 }
 
+// Standing is the value of an attribute that counts, and the voice that says so.
+type Standing struct {
+	AttributeValue
+	Voice *Assertion
+}
+
+// Standings picks, of each attribute, the value of the strongest voice that
+// states it. Voices come strongest first, as AssertionsByEntities gives them.
+func Standings(voices []*Assertion) []Standing {
+	stated, list := map[string]bool{}, []Standing{}
+	for _, voice := range voices {
+		for _, attribute := range voice.Attributes {
+			if !stated[attribute.Name] {
+				stated[attribute.Name] = true
+				list = append(list, Standing{attribute, voice})
+			}
+		}
+	}
+	return list
+}
+
 // RotationsByWorkloads gives the identity rotations of the workloads, the
 // newest first.
 func (s *Service) RotationsByWorkloads(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Rotation, error) {
 	return byIDs[Rotation](ctx, snapshot, organization, "rotations_by_workloads", ids)
 }
 
-// Succession is the handing over from one path to another at a rotation.
-type Succession struct {
-	PredecessorID, SuccessorID id.ID
-	At                         time.Time
-}
+// Neighbours are the paths that a path took over from and handed over to, when
+// its workload last rotated its identity.
+type Neighbours struct{ Predecessor, Successor *id.ID }
 
-// SuccessionsByPaths gives the successions that the paths take part in.
-func (s *Service) SuccessionsByPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) ([]*Succession, error) {
-	return byIDs[Succession](ctx, snapshot, organization, "successions_by_paths", ids)
+// NeighboursOfPaths gives the neighbours of those paths that have any.
+func (s *Service) NeighboursOfPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, ids []id.ID) (map[id.ID]Neighbours, error) {
+	type succession struct {
+		PredecessorID, SuccessorID id.ID
+		At                         time.Time
+	}
+	rows, err := byIDs[succession](ctx, snapshot, organization, "successions_by_paths", ids) // in order of time
+	neighbours := make(map[id.ID]Neighbours, len(rows))
+	for _, row := range rows {
+		before, after := neighbours[row.PredecessorID], neighbours[row.SuccessorID]
+		before.Successor, after.Predecessor = &row.SuccessorID, &row.PredecessorID
+		neighbours[row.PredecessorID], neighbours[row.SuccessorID] = before, after
+	}
+	return neighbours, err
 }
 
 // Sources lists the feeds of an organization, by name and system.

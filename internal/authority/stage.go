@@ -124,10 +124,19 @@ func (s *stage) refuse(r record.Rejection) {
 	}
 	s.digest.add(digest)
 	if r.Entity == nil {
+		s.doubt(id.Nil)
+		return
+	}
+	s.doubt(s.entityID(*r.Entity))
+}
+
+// doubt notes whom a rejected record spoke about; nil if that is not known.
+func (s *stage) doubt(about id.ID) {
+	if about == id.Nil {
 		s.blind = true
 		return
 	}
-	s.touched = append(s.touched, s.entityID(*r.Entity))
+	s.touched = append(s.touched, about)
 }
 
 func (s *stage) reject(at record.Position, about *record.Ref, code, format string, args ...any) error {

@@ -76,11 +76,6 @@ SELECT EXISTS (SELECT FROM organization WHERE id = @organization);
 -- each miss what the other changed.
 SELECT pg_advisory_xact_lock(hashtextextended('sync/' || @organization::uuid::text, 0));
 
--- name: sync_by_id
-SELECT version, at, outcome, complete, records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings
-FROM sync
-WHERE organization_id = @organization AND id = @sync;
-
 -- name: clock
 SELECT max(at) AS at, coalesce(max(version), 0) AS version
 FROM sync
@@ -154,7 +149,7 @@ WITH entity_twice AS (
   WHERE s.kind = first.kind AND s.entity_id = first.entity_id AND s.seq > first.seq
   RETURNING 'coverage'::text, s.file, s.line, s.seq, s.entity_id
 )
-SELECT what, file, line, entity_id FROM (
+SELECT what, file, line, entity_id, false AS from_known FROM (
   TABLE entity_twice UNION ALL TABLE edge_twice UNION ALL TABLE egress_twice UNION ALL TABLE evidence_twice UNION ALL TABLE coverage_twice
 ) t ORDER BY seq;
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // shop is a small world: two workloads, one identity, two roles.
@@ -80,4 +81,18 @@ func TestSyncTwice(t *testing.T) {
 	late := b.sync(t, authority.SyncRequest{ObservedAt: epoch.Add(-time.Hour)}, shop()[1:]...)
 	require.Equal(t, authority.Late, late.Outcome)
 	require.Len(t, b.paths(t, "acme"), 4)
+}
+
+// Strictness asks about the records, not about whether they came before.
+func TestStrictRefusesWhatWasTakenInPart(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	facts := append(shop(), workload("checkout")) // said twice
+	taken := b.sync(t, authority.SyncRequest{ObservedAt: epoch}, facts...)
+	require.Equal(t, 1, taken.Records.Rejected)
+	_, err := b.trySync(authority.SyncRequest{ObservedAt: epoch, Strict: true}, facts...)
+	var refused *problem.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "DUPLICATE_RECORD", refused.Code)
+	require.Equal(t, authority.Repeated, b.sync(t, authority.SyncRequest{ObservedAt: epoch}, facts...).Outcome)
 }

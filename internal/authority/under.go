@@ -63,7 +63,7 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 		return err
 	}
 	rows := listing{page: p, keys: list.Order.keys(), descending: list.Order.Descending}
-	query, args, err := rows.query(readQueries.Get("paths_under_"+string(list.Parent)), list.Filter.where())
+	query, args, err := rows.query(list.of(readQueries.Get("paths_under")), list.Filter.where())
 	if err != nil {
 		return err
 	}
@@ -84,6 +84,12 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 		}
 	}
 	return nil
+}
+
+// of puts the parent's column into a statement that is written for workloads.
+func (l *PathList) of(query db.Query) db.Query {
+	query.SQL = strings.ReplaceAll(query.SQL, "/* parent */workload_id", string(l.Parent)+"_id")
+	return query
 }
 
 func (l *PathList) parentOf(path *Path) id.ID {
@@ -108,9 +114,7 @@ func (s *Service) CountPathsUnder(ctx context.Context, snapshot *db.Snapshot, or
 	}
 	where := list.Filter.where()
 	where.Arg("parents", parents)
-	query := readQueries.Get("count_paths_under")
-	query.SQL = strings.ReplaceAll(query.SQL, "p.workload_id", "p."+string(list.Parent)+"_id")
-	rows, err := db.Select[row](ctx, q, query.Where(where), where.Args())
+	rows, err := db.Select[row](ctx, q, list.of(readQueries.Get("count_paths_under")).Where(where), where.Args())
 	counts := make(map[id.ID]int, len(rows))
 	for _, r := range rows {
 		counts[r.Parent] = int(r.Count)

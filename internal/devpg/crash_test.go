@@ -93,17 +93,6 @@ func TestKilledParentLeavesNoPostgres(t *testing.T) {
 	require.Equal(t, 1, ask[int](t, open(t, s.RuntimeURL("")), "SELECT 1"))
 }
 
-func TestPostgresEndsWithItsParent(t *testing.T) {
-	t.Parallel()
-	if _, err := os.Stat("/proc/self"); err != nil {
-		t.Skip("only Linux tells a child of its parent's death; TestKilledParentLeavesNoPostgres covers the rest")
-	}
-	dir := seededDir(t)
-	h := startHelper(t, dir, "", nil)
-	h.kill9(t)
-	requireGone(t, h.postmaster, dir)
-}
-
 func TestKilledParentAndPostgres(t *testing.T) {
 	t.Parallel()
 	dir := seededDir(t)

@@ -9,9 +9,8 @@ import (
 )
 
 // What PostgreSQL has logged since its last checkpoint is what it replays after
-// a crash: a large import leaves gigabytes, and 37 s of recovery were measured
-// behind six of them. So once writing has calmed down the rest is checkpointed,
-// long before PostgreSQL would by its own clock.
+// a crash, and a large import leaves gigabytes. So once writing has calmed down
+// the rest is checkpointed, long before PostgreSQL would by its own clock.
 const (
 	recoveryPause = 2 * time.Second
 	worthwhile    = 256 << 20 // bytes of log from which a checkpoint is worth its writes

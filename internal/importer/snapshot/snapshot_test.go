@@ -590,9 +590,6 @@ func live() uint64 {
 
 // Not parallel: it measures the heap of the whole process.
 func TestMemoryIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads 50 MB")
-	}
 	const size = 50 << 20
 	r, w := io.Pipe()
 	go func() {
