@@ -45,7 +45,7 @@ func NewMigrator(ctx context.Context, ownerURL string) (*Migrator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migration files: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker), riverMigrations(ownerURL))
 	if err != nil {
 		return nil, fmt.Errorf("migration provider: %w", err)
 	}
@@ -92,9 +92,13 @@ func (m *Migrator) Status(ctx context.Context) ([]MigrationStatus, error) {
 	}
 	out := make([]MigrationStatus, 0, len(list))
 	for _, status := range list {
+		name := status.Source.Path
+		if status.Source.Version == riverMigration {
+			name = riverName
+		}
 		out = append(out, MigrationStatus{
 			Version: status.Source.Version,
-			Name:    status.Source.Path,
+			Name:    name,
 			Applied: status.State == goose.StateApplied,
 		})
 	}

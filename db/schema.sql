@@ -9,6 +9,19 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.analyze_exposures(part text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+  CASE part
+    WHEN 'conditions' THEN ANALYZE (SKIP_LOCKED) public.condition;
+    WHEN 'exposures' THEN ANALYZE (SKIP_LOCKED) public.exposure;
+    WHEN 'clusters' THEN ANALYZE (SKIP_LOCKED) public.cluster_member, public.cluster_identity, public.cluster_workload, public.cluster_evidence, public.cluster_tally;
+  END CASE;
+END
+$$;
+
 CREATE FUNCTION public.authority_lineage_id(organization uuid, workload uuid, resource uuid) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -142,6 +155,11 @@ CREATE TABLE public.authority_path (
     first_seen_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone,
     removed_at timestamp with time zone,
+    open_mask integer DEFAULT 0 NOT NULL,
+    acknowledged_mask integer DEFAULT 0 NOT NULL,
+    accepted_mask integer DEFAULT 0 NOT NULL,
+    active_exposure_count smallint DEFAULT 0 NOT NULL,
+    max_exposure_severity smallint,
     CONSTRAINT authority_path_check CHECK (((status = 'removed'::text) = (removed_at IS NOT NULL))),
     CONSTRAINT authority_path_execution_basis_check CHECK ((execution_basis = ANY (ARRAY['path'::text, 'workload'::text, 'identity'::text]))),
     CONSTRAINT authority_path_status_check CHECK ((status = ANY (ARRAY['active'::text, 'removed'::text])))
@@ -154,6 +172,10 @@ COMMENT ON TABLE public.authority_path IS 'The standing authority of a workload 
 COMMENT ON COLUMN public.authority_path.execution_30d IS 'Executions in the window by the most specific evidence; null when nothing was observed and nobody looked completely.';
 
 COMMENT ON COLUMN public.authority_path.last_seen_at IS 'Set on removal; while the path is active it derives from its sources.';
+
+COMMENT ON COLUMN public.authority_path.active_exposure_count IS 'Active exposures that nobody accepted or called false: the bits of acknowledged_mask.';
+
+COMMENT ON COLUMN public.authority_path.max_exposure_severity IS 'The highest severity among them; null without any.';
 
 CREATE TABLE public.authority_path_version (
     organization_id uuid NOT NULL,
@@ -181,6 +203,247 @@ CREATE TABLE public.authority_path_version (
 ALTER TABLE ONLY public.authority_path_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.authority_path_version IS 'Former versions of authority paths, each true in [from_at, to_at). Together with the current row they cover every instant since first_seen_at once.';
+
+CREATE TABLE public.cluster_counter (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    paths bigint NOT NULL,
+    identities bigint NOT NULL,
+    workloads bigint NOT NULL,
+    executions bigint NOT NULL,
+    executed bigint NOT NULL,
+    executed_sensitive bigint NOT NULL,
+    unwatched bigint NOT NULL,
+    ownership_valid bigint NOT NULL,
+    ownership_degraded bigint NOT NULL,
+    ownership_ambiguous bigint NOT NULL,
+    ownership_orphaned bigint NOT NULL,
+    ownership_unknown bigint NOT NULL,
+    sensitivity_unknown bigint NOT NULL,
+    sensitivity_public bigint NOT NULL,
+    sensitivity_internal bigint NOT NULL,
+    sensitivity_confidential bigint NOT NULL,
+    sensitivity_restricted bigint NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    CONSTRAINT cluster_counter_class_check CHECK ((class >= '-1'::integer))
+);
+
+ALTER TABLE ONLY public.cluster_counter FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_counter IS 'What a cluster comes to up to a level, for one access class or, with class -1, for all. Distinct things do not add up over classes, so the whole is kept.';
+
+CREATE TABLE public.cluster_counter_version (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    paths bigint NOT NULL,
+    identities bigint NOT NULL,
+    workloads bigint NOT NULL,
+    executions bigint NOT NULL,
+    executed bigint NOT NULL,
+    executed_sensitive bigint NOT NULL,
+    unwatched bigint NOT NULL,
+    ownership_valid bigint NOT NULL,
+    ownership_degraded bigint NOT NULL,
+    ownership_ambiguous bigint NOT NULL,
+    ownership_orphaned bigint NOT NULL,
+    ownership_unknown bigint NOT NULL,
+    sensitivity_unknown bigint NOT NULL,
+    sensitivity_public bigint NOT NULL,
+    sensitivity_internal bigint NOT NULL,
+    sensitivity_confidential bigint NOT NULL,
+    sensitivity_restricted bigint NOT NULL,
+    CONSTRAINT cluster_counter_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.cluster_counter_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_counter_version IS 'Former values of counters, each true in [from_at, to_at).';
+
+CREATE TABLE public.cluster_definition (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    version integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    key text NOT NULL COLLATE pg_catalog."C",
+    grain text NOT NULL COLLATE pg_catalog."C",
+    severity smallint NOT NULL,
+    all_mask integer NOT NULL,
+    any_mask integer NOT NULL,
+    CONSTRAINT cluster_definition_check CHECK ((from_at < to_at)),
+    CONSTRAINT cluster_definition_cluster_check CHECK ((cluster > 0)),
+    CONSTRAINT cluster_definition_grain_check CHECK ((grain = ANY (ARRAY['path'::text, 'workload'::text]))),
+    CONSTRAINT cluster_definition_severity_check CHECK (((severity >= 1) AND (severity <= 4)))
+);
+
+ALTER TABLE ONLY public.cluster_definition FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_definition IS 'By which expression the members of a cluster were found, and when: all bits of all_mask and, unless it is 0, one of any_mask.';
+
+CREATE TABLE public.cluster_evidence (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    workload_id uuid NOT NULL,
+    identity_id uuid NOT NULL,
+    resource_id uuid NOT NULL,
+    members bigint NOT NULL,
+    executions bigint NOT NULL,
+    CONSTRAINT cluster_evidence_executions_check CHECK ((executions > 0)),
+    CONSTRAINT cluster_evidence_members_check CHECK ((members > 0))
+);
+
+ALTER TABLE ONLY public.cluster_evidence FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_evidence IS 'The evidence of the window that the members count, by whom it names (the nil uuid: nobody), so that a run is counted once.';
+
+CREATE TABLE public.cluster_identity (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    identity_id uuid NOT NULL,
+    members bigint NOT NULL,
+    CONSTRAINT cluster_identity_members_check CHECK ((members > 0))
+);
+
+ALTER TABLE ONLY public.cluster_identity FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_identity IS 'How many members of a level and class lead through an identity.';
+
+CREATE TABLE public.cluster_member (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    path_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    version integer NOT NULL,
+    first_seen date NOT NULL,
+    exposed_since date NOT NULL,
+    rank smallint NOT NULL,
+    sensitivity smallint NOT NULL,
+    evidence smallint NOT NULL,
+    executed boolean,
+    workload_id uuid NOT NULL,
+    identity_id uuid,
+    resource_id uuid NOT NULL,
+    ownership_status text NOT NULL COLLATE pg_catalog."C",
+    sensitive_domain text COLLATE pg_catalog."C",
+    CONSTRAINT cluster_member_check CHECK ((from_at < to_at)),
+    CONSTRAINT cluster_member_level_check CHECK (((level >= 1) AND (level <= 3)))
+);
+
+ALTER TABLE ONLY public.cluster_member FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_member IS 'The paths of a cluster, each in [from_at, to_at). Another level, class or version of the definition begins another interval; everything else follows the path while the interval lasts.';
+
+COMMENT ON COLUMN public.cluster_member.level IS 'The smallest at which the expression holds: 1 of open exposures alone, 2 also of acknowledged, 3 also of accepted ones.';
+
+COMMENT ON COLUMN public.cluster_member.version IS 'Of the definition by which the path was found.';
+
+COMMENT ON COLUMN public.cluster_member.first_seen IS 'The day, in UTC, on which the path was first seen.';
+
+COMMENT ON COLUMN public.cluster_member.exposed_since IS 'The day, in UTC, since when the oldest of the exposures that make it a member has been effective.';
+
+COMMENT ON COLUMN public.cluster_member.rank IS 'The order of the list: highest severity of the path''s exposures times 8, plus its sensitivity.';
+
+COMMENT ON COLUMN public.cluster_member.evidence IS 'Whom the evidence that it counts names: 1 workload and resource, 2 all three, 4 identity and resource, 8 the workload, 16 workload and identity, 32 the identity.';
+
+COMMENT ON COLUMN public.cluster_member.executed IS 'Whether it ran in the window; null when nothing was observed and nobody looked completely.';
+
+COMMENT ON COLUMN public.cluster_member.sensitive_domain IS 'The domain of its resource, where that is confidential or restricted.';
+
+CREATE TABLE public.cluster_tally (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C",
+    members bigint NOT NULL,
+    CONSTRAINT cluster_tally_class_check CHECK ((class >= '-1'::integer)),
+    CONSTRAINT cluster_tally_dimension_check CHECK ((dimension = ANY (ARRAY['sensitive_domain'::text, 'first_seen'::text, 'exposed_since'::text]))),
+    CONSTRAINT cluster_tally_members_check CHECK ((members > 0))
+);
+
+ALTER TABLE ONLY public.cluster_tally FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_tally IS 'How many members of a cluster up to a level have a value: the domain of a sensitive destination, the day of first sight, the day since when the oldest of their exposures that count here has been effective.';
+
+CREATE TABLE public.cluster_workload (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    workload_id uuid NOT NULL,
+    members bigint NOT NULL,
+    CONSTRAINT cluster_workload_members_check CHECK ((members > 0))
+);
+
+ALTER TABLE ONLY public.cluster_workload FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_workload IS 'How many members of a level and class start at a workload.';
+
+CREATE TABLE public.condition (
+    organization_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    rule smallint NOT NULL,
+    ordinal integer NOT NULL,
+    rule_version integer NOT NULL,
+    class integer NOT NULL,
+    explanation text NOT NULL,
+    path_explanation text,
+    evidence jsonb NOT NULL,
+    evidence_digest uuid NOT NULL,
+    effective_from timestamp with time zone NOT NULL,
+    effective_basis text NOT NULL COLLATE pg_catalog."C",
+    indeterminate_since timestamp with time zone,
+    version integer NOT NULL,
+    version_from timestamp with time zone NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    resolution_reason text COLLATE pg_catalog."C",
+    CONSTRAINT condition_check CHECK ((from_at < to_at)),
+    CONSTRAINT condition_check1 CHECK (((to_at IS NULL) = (resolution_reason IS NULL))),
+    CONSTRAINT condition_effective_basis_check CHECK ((effective_basis = ANY (ARRAY['detected'::text, 'path_first_seen'::text, 'entity_event'::text])))
+);
+
+ALTER TABLE ONLY public.condition FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.condition IS 'What a rule found true of a workload or an identity, in [from_at, to_at). Rules of path grain have none: there the exposure is the condition.';
+
+COMMENT ON COLUMN public.condition.path_explanation IS 'The explanation on a path, where it names more than the subject: a text for format(), see internal/exposure/rule.';
+
+CREATE TABLE public.condition_version (
+    organization_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    rule smallint NOT NULL,
+    ordinal integer NOT NULL,
+    version integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    rule_version integer NOT NULL,
+    class integer NOT NULL,
+    explanation text NOT NULL,
+    path_explanation text,
+    evidence jsonb NOT NULL,
+    evidence_digest uuid NOT NULL,
+    indeterminate_since timestamp with time zone,
+    CONSTRAINT condition_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.condition_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.condition_version IS 'Former versions of conditions, each true in [from_at, to_at). Written on change only.';
 
 CREATE TABLE public.coverage (
     organization_id uuid NOT NULL,
@@ -342,6 +605,22 @@ ALTER TABLE ONLY public.entity_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.entity_version IS 'Former versions of entities, each true in [from_at, to_at). Written on change only.';
 
+CREATE TABLE public.evaluation (
+    organization_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    cause text NOT NULL COLLATE pg_catalog."C",
+    actor text NOT NULL,
+    paths_changed integer NOT NULL,
+    exposures_opened integer NOT NULL,
+    exposures_resolved integer NOT NULL,
+    CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text])))
+);
+
+ALTER TABLE ONLY public.evaluation FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.evaluation IS 'A judgement of everything that no sync caused. It takes its own place on the clock.';
+
 CREATE TABLE public.evidence (
     organization_id uuid NOT NULL,
     workload_id uuid NOT NULL,
@@ -362,6 +641,72 @@ CREATE TABLE public.evidence (
 ALTER TABLE ONLY public.evidence FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.evidence IS 'Executions counted by day. A subject that is not named is the nil uuid. What was observed stays observed: a later sync does not take it back.';
+
+CREATE TABLE public.exposure (
+    organization_id uuid NOT NULL,
+    path_id uuid NOT NULL,
+    type smallint NOT NULL,
+    ordinal integer NOT NULL,
+    workload_id uuid NOT NULL,
+    class integer NOT NULL,
+    severity smallint NOT NULL,
+    factors integer NOT NULL,
+    explanation text NOT NULL,
+    evidence_digest uuid NOT NULL,
+    disposition smallint DEFAULT 1 NOT NULL,
+    effective_from timestamp with time zone NOT NULL,
+    effective_basis text NOT NULL COLLATE pg_catalog."C",
+    lineage_from timestamp with time zone NOT NULL,
+    indeterminate_since timestamp with time zone,
+    version integer NOT NULL,
+    version_from timestamp with time zone NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    resolution_reason text COLLATE pg_catalog."C",
+    CONSTRAINT exposure_check CHECK ((from_at < to_at)),
+    CONSTRAINT exposure_check1 CHECK (((to_at IS NULL) = (resolution_reason IS NULL))),
+    CONSTRAINT exposure_disposition_check CHECK (((disposition >= 1) AND (disposition <= 4))),
+    CONSTRAINT exposure_effective_basis_check CHECK ((effective_basis = ANY (ARRAY['detected'::text, 'path_first_seen'::text, 'entity_event'::text]))),
+    CONSTRAINT exposure_ordinal_check CHECK ((ordinal > 0)),
+    CONSTRAINT exposure_severity_check CHECK (((severity >= 1) AND (severity <= 4))),
+    CONSTRAINT exposure_type_check CHECK ((type > 0))
+);
+
+ALTER TABLE ONLY public.exposure FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.exposure IS 'A condition on one authority path, in [from_at, to_at). The ordinal counts the intervals of a path and type.';
+
+COMMENT ON COLUMN public.exposure.type IS 'The number of the rule that opens it.';
+
+COMMENT ON COLUMN public.exposure.severity IS '1 low, 2 medium, 3 high, 4 critical.';
+
+COMMENT ON COLUMN public.exposure.factors IS 'What the severity is made of: a bit for each factor of internal/exposure/rule.';
+
+COMMENT ON COLUMN public.exposure.disposition IS 'What people say of it: 1 open, 2 acknowledged, 3 risk accepted, 4 false positive.';
+
+COMMENT ON COLUMN public.exposure.lineage_from IS 'Since when the lineage has been exposed in this way, whatever identity lay between.';
+
+CREATE TABLE public.exposure_version (
+    organization_id uuid NOT NULL,
+    path_id uuid NOT NULL,
+    type smallint NOT NULL,
+    ordinal integer NOT NULL,
+    version integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    class integer NOT NULL,
+    severity smallint NOT NULL,
+    factors integer NOT NULL,
+    explanation text NOT NULL,
+    evidence_digest uuid NOT NULL,
+    disposition smallint NOT NULL,
+    indeterminate_since timestamp with time zone,
+    CONSTRAINT exposure_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.exposure_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.exposure_version IS 'Former versions of exposures, each true in [from_at, to_at). Written on change only.';
 
 CREATE TABLE public.identity_rotation (
     organization_id uuid NOT NULL,
@@ -407,6 +752,55 @@ ALTER TABLE ONLY public.path_succession FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.path_succession IS 'The path that took over from another of the same lineage when its workload rotated its identity.';
 
+CREATE TABLE public.rule_version (
+    organization_id uuid NOT NULL,
+    rule smallint NOT NULL,
+    version integer NOT NULL,
+    enabled boolean NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    CONSTRAINT rule_version_check CHECK ((from_at < to_at)),
+    CONSTRAINT rule_version_rule_check CHECK ((rule > 0))
+);
+
+ALTER TABLE ONLY public.rule_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.rule_version IS 'Which version of each rule judged the organization, and when. A rule is code; this says which code.';
+
+CREATE TABLE public.scope_baseline (
+    organization_id uuid NOT NULL,
+    identity_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    basis text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT scope_baseline_basis_check CHECK ((basis = ANY (ARRAY['observed'::text, 'attested'::text])))
+);
+
+ALTER TABLE ONLY public.scope_baseline FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.scope_baseline IS 'The instants whose scope an identity is compared with; the latest counts. What it held then is in the versions of its paths.';
+
+CREATE TABLE public.setting (
+    organization_id uuid NOT NULL,
+    version integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    actor text NOT NULL,
+    dormant_after_days integer NOT NULL,
+    proof_grace_days integer NOT NULL,
+    privilege_window_days integer NOT NULL,
+    shared_workloads integer NOT NULL,
+    disabled_rules smallint[] NOT NULL,
+    CONSTRAINT setting_check CHECK ((from_at < to_at)),
+    CONSTRAINT setting_dormant_after_days_check CHECK (((dormant_after_days >= 1) AND (dormant_after_days <= 3650))),
+    CONSTRAINT setting_privilege_window_days_check CHECK (((privilege_window_days >= 1) AND (privilege_window_days <= 3650))),
+    CONSTRAINT setting_proof_grace_days_check CHECK (((proof_grace_days >= 0) AND (proof_grace_days <= 3650))),
+    CONSTRAINT setting_shared_workloads_check CHECK (((shared_workloads >= 2) AND (shared_workloads <= 1000000)))
+);
+
+ALTER TABLE ONLY public.setting FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.setting IS 'The thresholds of an organization, each version true in [from_at, to_at). Without a row the defaults of the program hold.';
+
 CREATE TABLE public.source (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -451,6 +845,8 @@ CREATE TABLE public.sync (
     paths_removed integer NOT NULL,
     rejections jsonb NOT NULL,
     warnings jsonb NOT NULL,
+    exposures_opened integer DEFAULT 0 NOT NULL,
+    exposures_resolved integer DEFAULT 0 NOT NULL,
     CONSTRAINT sync_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'unchanged'::text, 'late'::text])))
 );
 
@@ -485,6 +881,36 @@ ALTER TABLE ONLY public.authority_path
 ALTER TABLE ONLY public.authority_path_version
     ADD CONSTRAINT authority_path_version_pkey PRIMARY KEY (organization_id, id, version);
 
+ALTER TABLE ONLY public.cluster_counter
+    ADD CONSTRAINT cluster_counter_pkey PRIMARY KEY (organization_id, cluster, level, class);
+
+ALTER TABLE ONLY public.cluster_counter_version
+    ADD CONSTRAINT cluster_counter_version_pkey PRIMARY KEY (organization_id, cluster, level, class, from_at);
+
+ALTER TABLE ONLY public.cluster_definition
+    ADD CONSTRAINT cluster_definition_pkey PRIMARY KEY (organization_id, cluster, from_at);
+
+ALTER TABLE ONLY public.cluster_evidence
+    ADD CONSTRAINT cluster_evidence_pkey PRIMARY KEY (organization_id, cluster, workload_id, identity_id, resource_id, level, class);
+
+ALTER TABLE ONLY public.cluster_identity
+    ADD CONSTRAINT cluster_identity_pkey PRIMARY KEY (organization_id, cluster, identity_id, level, class);
+
+ALTER TABLE ONLY public.cluster_member
+    ADD CONSTRAINT cluster_member_pkey PRIMARY KEY (organization_id, cluster, path_id, from_at);
+
+ALTER TABLE ONLY public.cluster_tally
+    ADD CONSTRAINT cluster_tally_pkey PRIMARY KEY (organization_id, cluster, level, class, dimension, value);
+
+ALTER TABLE ONLY public.cluster_workload
+    ADD CONSTRAINT cluster_workload_pkey PRIMARY KEY (organization_id, cluster, workload_id, level, class);
+
+ALTER TABLE ONLY public.condition
+    ADD CONSTRAINT condition_pkey PRIMARY KEY (organization_id, subject_id, rule, ordinal);
+
+ALTER TABLE ONLY public.condition_version
+    ADD CONSTRAINT condition_version_pkey PRIMARY KEY (organization_id, subject_id, rule, ordinal, version);
+
 ALTER TABLE ONLY public.coverage
     ADD CONSTRAINT coverage_pkey PRIMARY KEY (organization_id, source_id, kind, entity_id);
 
@@ -503,8 +929,17 @@ ALTER TABLE ONLY public.entity
 ALTER TABLE ONLY public.entity_version
     ADD CONSTRAINT entity_version_pkey PRIMARY KEY (organization_id, id, version);
 
+ALTER TABLE ONLY public.evaluation
+    ADD CONSTRAINT evaluation_pkey PRIMARY KEY (organization_id, at);
+
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id);
+
+ALTER TABLE ONLY public.exposure
+    ADD CONSTRAINT exposure_pkey PRIMARY KEY (organization_id, path_id, type, ordinal);
+
+ALTER TABLE ONLY public.exposure_version
+    ADD CONSTRAINT exposure_version_pkey PRIMARY KEY (organization_id, path_id, type, ordinal, version);
 
 ALTER TABLE ONLY public.identity_rotation
     ADD CONSTRAINT identity_rotation_pkey PRIMARY KEY (organization_id, workload_id, at);
@@ -520,6 +955,15 @@ ALTER TABLE ONLY public.organization_window
 
 ALTER TABLE ONLY public.path_succession
     ADD CONSTRAINT path_succession_pkey PRIMARY KEY (organization_id, successor_id, at);
+
+ALTER TABLE ONLY public.rule_version
+    ADD CONSTRAINT rule_version_pkey PRIMARY KEY (organization_id, rule, from_at);
+
+ALTER TABLE ONLY public.scope_baseline
+    ADD CONSTRAINT scope_baseline_pkey PRIMARY KEY (organization_id, identity_id, at);
+
+ALTER TABLE ONLY public.setting
+    ADD CONSTRAINT setting_pkey PRIMARY KEY (organization_id, version);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_organization_id_name_system_key UNIQUE (organization_id, name, system);
@@ -551,16 +995,35 @@ CREATE INDEX authority_path_status ON public.authority_path USING btree (organiz
 
 CREATE INDEX authority_path_workload ON public.authority_path USING btree (organization_id, workload_id, resource_id);
 
+CREATE UNIQUE INDEX cluster_definition_current ON public.cluster_definition USING btree (organization_id, cluster) WHERE (to_at IS NULL);
+
+CREATE INDEX cluster_member_list ON public.cluster_member USING btree (organization_id, cluster, rank, path_id) WHERE (to_at IS NULL);
+
+CREATE UNIQUE INDEX condition_open ON public.condition USING btree (organization_id, subject_id, rule) WHERE (to_at IS NULL);
+
 CREATE INDEX edge_reverse ON public.edge USING btree (organization_id, kind, to_id);
 
 CREATE INDEX entity_list ON public.entity USING btree (organization_id, kind, name, id);
 
+CREATE INDEX evidence_identity ON public.evidence USING btree (organization_id, identity_id, day) WHERE (identity_id <> '00000000-0000-0000-0000-000000000000'::uuid);
+
+CREATE INDEX exposure_list ON public.exposure USING btree (organization_id, severity, from_at, path_id, type, ordinal) WHERE (to_at IS NULL);
+
+CREATE UNIQUE INDEX exposure_open ON public.exposure USING btree (organization_id, path_id, type) WHERE (to_at IS NULL);
+
+CREATE INDEX exposure_resolved ON public.exposure USING btree (organization_id, to_at, path_id, type, ordinal) WHERE (to_at IS NOT NULL);
+
 CREATE INDEX path_succession_predecessor ON public.path_succession USING btree (organization_id, predecessor_id, at);
+
+CREATE UNIQUE INDEX rule_version_current ON public.rule_version USING btree (organization_id, rule) WHERE (to_at IS NULL);
 
 CREATE INDEX sync_clock ON public.sync USING btree (organization_id, at);
 
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.cluster_definition
+    ADD CONSTRAINT cluster_definition_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.coverage
     ADD CONSTRAINT coverage_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
@@ -571,6 +1034,9 @@ ALTER TABLE ONLY public.egress
 ALTER TABLE ONLY public.entity
     ADD CONSTRAINT entity_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
+ALTER TABLE ONLY public.evaluation
+    ADD CONSTRAINT evaluation_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
@@ -579,6 +1045,12 @@ ALTER TABLE ONLY public.identity_rotation
 
 ALTER TABLE ONLY public.organization_window
     ADD CONSTRAINT organization_window_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.rule_version
+    ADD CONSTRAINT rule_version_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.setting
+    ADD CONSTRAINT setting_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -595,6 +1067,26 @@ ALTER TABLE public.authority_path ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.authority_path_version ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.cluster_counter ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_counter_version ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_definition ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_evidence ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_identity ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_member ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_tally ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.cluster_workload ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.condition ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.condition_version ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.coverage ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.edge ENABLE ROW LEVEL SECURITY;
@@ -607,7 +1099,13 @@ ALTER TABLE public.entity_assertion ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entity_version ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.evaluation ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.evidence ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.exposure ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.exposure_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.identity_rotation ENABLE ROW LEVEL SECURITY;
 
@@ -616,6 +1114,26 @@ CREATE POLICY organization ON public.access_class USING ((organization_id = publ
 CREATE POLICY organization ON public.authority_path USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.authority_path_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_counter USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_counter_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_definition USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_evidence USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_identity USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_member USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_tally USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.cluster_workload USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.condition USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.condition_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.coverage USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -629,13 +1147,25 @@ CREATE POLICY organization ON public.entity_assertion USING ((organization_id = 
 
 CREATE POLICY organization ON public.entity_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.evaluation USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.evidence USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.exposure USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.exposure_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.identity_rotation USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.organization_window USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.path_succession USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.rule_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.scope_baseline USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.setting USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.source USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -644,6 +1174,12 @@ CREATE POLICY organization ON public.sync USING ((organization_id = public.curre
 ALTER TABLE public.organization_window ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.path_succession ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.rule_version ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.scope_baseline ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.setting ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.source ENABLE ROW LEVEL SECURITY;
 
@@ -654,11 +1190,34 @@ GRANT USAGE ON SCHEMA public TO exposuregraph;
 REVOKE ALL ON FUNCTION public.analyze_authority() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.analyze_authority() TO exposuregraph;
 
+REVOKE ALL ON FUNCTION public.analyze_exposures(part text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.analyze_exposures(part text) TO exposuregraph;
+
 GRANT SELECT,INSERT ON TABLE public.access_class TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.authority_path TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.authority_path_version TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_counter TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.cluster_counter_version TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.cluster_definition TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_evidence TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_identity TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.cluster_member TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_tally TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_workload TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.condition TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.condition_version TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.coverage TO exposuregraph;
 
@@ -672,7 +1231,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.entity_assertion TO exposuregr
 
 GRANT SELECT,INSERT ON TABLE public.entity_version TO exposuregraph;
 
+GRANT SELECT,INSERT ON TABLE public.evaluation TO exposuregraph;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.evidence TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.exposure TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.exposure_version TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.identity_rotation TO exposuregraph;
 
@@ -681,6 +1246,12 @@ GRANT SELECT,INSERT ON TABLE public.organization TO exposuregraph;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.organization_window TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.path_succession TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.rule_version TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.scope_baseline TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.setting TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO exposuregraph;
 

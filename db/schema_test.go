@@ -13,6 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/db"
@@ -20,9 +23,12 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -52,6 +58,12 @@ func tables(t testing.TB, conn *pgx.Conn) []string {
 	return column[string](t, conn, `
 		SELECT relname::text FROM pg_class
 		WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1`)
+}
+
+// queueTables of the job queue's own schema, under their whole names.
+func queueTables(t testing.TB, conn *pgx.Conn) []string {
+	t.Helper()
+	return column[string](t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p') ORDER BY 1`, db.RiverSchema)
 }
 
 func tenantTables(t testing.TB, conn *pgx.Conn) []string {
@@ -84,6 +96,7 @@ func TestUntenantedTablesAreThoseOfTheCatalog(t *testing.T) {
 		SELECT c.relname::text FROM pg_class c
 		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
 		  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped)`)
+	without = append(without, queueTables(t, super)...)
 	var named []string
 	for table, reason := range db.Untenanted {
 		require.NotEmpty(t, reason, "%s needs its reason", table)
@@ -171,7 +184,12 @@ func TestIndexesWorkBehindRowLevelSecurity(t *testing.T) {
 		require.Empty(t, column.Leaky, "%s compares %s", column.Index, column.Type)
 	}
 	require.Empty(t, column[string](t, super, `SELECT indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-		WHERE c.relnamespace = 'public'::regnamespace AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)`), "an expression in an index may leak")
+		WHERE c.relnamespace = 'public'::regnamespace AND i.indexprs IS NOT NULL`), "an expression in an index may leak")
+	// Of a predicate: whether a column is null, and the comparison of identifiers, leak nothing.
+	for _, predicate := range column[string](t, super, `SELECT DISTINCT pg_get_expr(i.indpred, i.indrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+		WHERE c.relnamespace = 'public'::regnamespace AND i.indpred IS NOT NULL`) {
+		require.Regexp(t, `^\(\w+ (IS NULL|IS NOT NULL|<> '[0-9a-f-]{36}'::uuid)\)$`, predicate)
+	}
 }
 
 // rights are what grants.sql gives to the runtime role, table by table.
@@ -186,6 +204,16 @@ var rights = map[string]string{
 
 	"sync": "SELECT INSERT", "access_class": "SELECT INSERT", "entity_version": "SELECT INSERT", "authority_path_version": "SELECT INSERT",
 	"identity_rotation": "SELECT INSERT", "path_succession": "SELECT INSERT",
+
+	"rule_version": "SELECT INSERT UPDATE", "setting": "SELECT INSERT UPDATE", "condition": "SELECT INSERT UPDATE", "exposure": "SELECT INSERT UPDATE",
+	"cluster_definition": "SELECT INSERT UPDATE", "cluster_member": "SELECT INSERT UPDATE",
+	"evaluation": "SELECT INSERT", "scope_baseline": "SELECT INSERT", "condition_version": "SELECT INSERT", "exposure_version": "SELECT INSERT",
+	"cluster_counter_version": "SELECT INSERT",
+	"cluster_identity": "SELECT INSERT UPDATE DELETE", "cluster_workload": "SELECT INSERT UPDATE DELETE", "cluster_evidence": "SELECT INSERT UPDATE DELETE",
+	"cluster_counter": "SELECT INSERT UPDATE DELETE", "cluster_tally": "SELECT INSERT UPDATE DELETE",
+
+	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",
+	"river.river_migration": "", "river.river_notification": "",
 }
 
 // TestRuntimeRole asks the server what the role can do, not the script what it
@@ -199,10 +227,12 @@ func TestRuntimeRole(t *testing.T) {
 	require.Empty(t, column[string](t, super, `SELECT m.roleid::regrole::text FROM pg_auth_members m WHERE m.member = $1::text::regrole`, devpg.RuntimeRole), "member of nothing")
 	require.Empty(t, column[string](t, super, `SELECT relname::text FROM pg_class WHERE relowner = $1::text::regrole
 		UNION SELECT proname::text FROM pg_proc WHERE proowner = $1::text::regrole`, devpg.RuntimeRole), "owns nothing")
-	require.Equal(t, []bool{false}, column[bool](t, super, `SELECT has_schema_privilege($1, 'public', 'CREATE')`, devpg.RuntimeRole))
+	for _, schema := range []string{"public", db.RiverSchema} {
+		require.Equal(t, []bool{false}, column[bool](t, super, `SELECT has_schema_privilege($1, $2, 'CREATE')`, devpg.RuntimeRole, schema))
+	}
 
 	got := map[string]string{}
-	for _, table := range tables(t, super) {
+	for _, table := range append(tables(t, super), queueTables(t, super)...) {
 		got[table] = strings.Join(column[string](t, super, `
 			SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY AS t(p, n)
 			WHERE has_table_privilege($1, $2::text::regclass, p)
@@ -210,8 +240,8 @@ func TestRuntimeRole(t *testing.T) {
 	}
 	require.Equal(t, rights, got)
 
-	// Functions with the owner's rights: this one, for this role, and no other.
-	require.Equal(t, []string{"analyze_authority() t f"}, column[string](t, super, `
+	// Functions with the owner's rights: these, for this role, and no other.
+	require.ElementsMatch(t, []string{"analyze_authority() t f", "analyze_exposures(text) t f"}, column[string](t, super, `
 		SELECT concat_ws(' ', p.oid::regprocedure, has_function_privilege($1, p.oid, 'EXECUTE'),
 		         p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) x WHERE x.grantee = 0))
 		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef`, devpg.RuntimeRole), "name, executable by the runtime role, executable by PUBLIC")
@@ -223,7 +253,8 @@ func TestRuntimeRole(t *testing.T) {
 		`UPDATE entity_version SET name = ''`, `UPDATE authority_path_version SET version = 1`, `DELETE FROM authority_path_version`,
 		`DELETE FROM authority_path`, `DELETE FROM entity`, `DELETE FROM source`, `DELETE FROM evidence`, `UPDATE identity_rotation SET at = now()`,
 		`UPDATE path_succession SET at = now()`, `TRUNCATE authority_path`, `UPDATE organization SET name = 'x'`, `DELETE FROM organization`,
-		`INSERT INTO token_key VALUES ('x', '', now())`, `CREATE TABLE mine (x int)`, `COPY token_key_secret TO STDOUT`,
+		`INSERT INTO token_key VALUES ('x', '', now())`, `CREATE TABLE mine (x int)`,
+		`DELETE FROM exposure`, `DELETE FROM condition`, `DELETE FROM cluster_member`, `UPDATE exposure_version SET severity = 1`, `UPDATE evaluation SET at = now()`, `COPY token_key_secret TO STDOUT`,
 	} {
 		_, err := runtime.Exec(context.Background(), refused)
 		require.Equal(t, "42501", sqlState(t, err), refused)
@@ -309,6 +340,11 @@ func fingerprint(t testing.TB, conn *pgx.Conn) []string {
 		SELECT concat_ws(' ', 'policy', polrelid::regclass, polname, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) FROM pg_policy
 		UNION ALL
 		SELECT concat_ws(' ', 'type', typname) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%goose%'
+		UNION ALL
+		SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace WHERE nspname = 'river'
+		UNION ALL
+		SELECT concat_ws(' ', 'queue', c.relname, c.relkind, a.attname) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+		WHERE c.relnamespace = to_regnamespace('river')
 		ORDER BY 1`)
 }
 
@@ -392,7 +428,7 @@ var root = access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: t
 
 func sync1(t testing.TB, database *db.DB, organization string, list []record.Fact) *authority.SyncReport {
 	t.Helper()
-	service := authority.New(database, func() time.Time { return epoch }, slog.New(slog.DiscardHandler))
+	service := authority.New(database, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return epoch }, slog.New(slog.DiscardHandler))
 	report, err := service.Sync(access.With(context.Background(), root),
 		authority.SyncRequest{Organization: organization, CreateOrganization: true, Format: "snapshot"},
 		func(out record.Emitter) error {
@@ -407,8 +443,8 @@ func sync1(t testing.TB, database *db.DB, organization string, list []record.Fac
 	return report
 }
 
-// TestMigrationsOnData takes the last migration back while there is data, and
-// works on after it. Its down is destructive; what is below it stays.
+// TestMigrationsOnData takes all migrations but the first back while there is
+// data, and works on after it. A down is destructive; what is below it stays.
 func TestMigrationsOnData(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -419,16 +455,18 @@ func TestMigrationsOnData(t *testing.T) {
 	m := migrator(t, database.OwnerURL)
 	before, all := applied(t, m)
 	require.Equal(t, all, before)
-	_, err := m.Down(ctx)
-	require.NoError(t, err)
+	for range all - 1 {
+		_, err := m.Down(ctx)
+		require.NoError(t, err)
+	}
 	count, _ := applied(t, m)
-	require.Equal(t, all-1, count)
+	require.Equal(t, 1, count)
 	super := database.Super(t)
 	require.Equal(t, []string{"acme", "rival"}, column[string](t, super, `SELECT slug FROM organization ORDER BY 1`))
 
 	up, err := m.Up(ctx, devpg.RuntimeRole)
 	require.NoError(t, err)
-	require.Equal(t, 1, up)
+	require.Equal(t, all-1, up)
 	require.NoError(t, database.SelfTest(ctx))
 	require.Equal(t, 3, sync1(t, database.DB, "acme", facts(3)).Paths.Added, "the tables serve again, and the grants are there")
 
@@ -437,6 +475,40 @@ func TestMigrationsOnData(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, up)
 	require.Equal(t, []int64{3}, column[int64](t, super, `SELECT count(*) FROM authority_path`))
+}
+
+// TestRiverIsMigrated fails when the module of the job queue brings a migration
+// that none of ours applies.
+func TestRiverIsMigrated(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, dbtest.New(t).OwnerURL)
+	require.NoError(t, err)
+	defer pool.Close()
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: db.RiverSchema})
+	require.NoError(t, err)
+	result, err := migrator.Validate(ctx, nil)
+	require.NoError(t, err)
+	require.True(t, result.OK, result.Messages)
+}
+
+// TestOwnerOfTheSchemas migrates as a role that owns the schemas and not the
+// database.
+func TestOwnerOfTheSchemas(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	database := dbtest.Empty(t)
+	super := database.Super(t)
+	exec(t, super, `CREATE ROLE schema_owner LOGIN`) // roles belong to the server: the name is this test's alone
+	t.Cleanup(func() { _, _ = super.Exec(ctx, `DROP OWNED BY schema_owner CASCADE; DROP ROLE schema_owner`) })
+	exec(t, super, `ALTER SCHEMA public OWNER TO schema_owner`)
+	m := migrator(t, strings.Replace(database.OwnerURL, "://"+devpg.OwnerRole+"@", "://schema_owner@", 1))
+	_, err := m.Up(ctx, devpg.RuntimeRole)
+	require.Equal(t, "SCHEMA_NEEDED", codeOf(t, err))
+	exec(t, super, `CREATE SCHEMA river AUTHORIZATION schema_owner`)
+	_, err = m.Up(ctx, devpg.RuntimeRole)
+	require.NoError(t, err)
+	require.NoError(t, database.SelfTest(ctx))
 }
 
 // TestReplicasMigrateTogether starts several programs on one empty database,
@@ -574,7 +646,7 @@ func pathBench(t *testing.T) (*authority.Service, *db.DB, *capture, *pgx.Conn, i
 	runtime := database.Runtime(t)
 	organization := id.Organization("acme")
 	exec(t, runtime, `SELECT set_config('app.organization', $1, false)`, organization.String())
-	return authority.New(traced, func() time.Time { return epoch }, slog.New(slog.DiscardHandler)), traced, tracer, runtime, organization
+	return authority.New(traced, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return epoch }, slog.New(slog.DiscardHandler)), traced, tracer, runtime, organization
 }
 
 func md5ID(t testing.TB, conn *pgx.Conn, text string) id.ID {

@@ -22,11 +22,18 @@ var (
 
 // Untenanted are the tables without an organization, each with its reason.
 // They hold no payload of a tenant. A test compares the list with the catalog.
+// A name without a schema is one of public.
 var Untenanted = map[string]string{
 	"organization":     "the names of the boundaries themselves",
 	"token_key":        "public keys that verify tokens",
 	"token_key_secret": "private keys, for the owner role only",
 	"goose_db_version": "the migrations that were applied",
+
+	RiverSchema + ".river_migration":    "river's own migrations that were applied",
+	RiverSchema + ".river_job":          "what is to be done and was done, by the ids of organizations",
+	RiverSchema + ".river_queue":        "the names of queues",
+	RiverSchema + ".river_leader":       "which replica hands out the jobs",
+	RiverSchema + ".river_notification": "not used on PostgreSQL",
 }
 
 // SelfTest refuses to serve on a database whose second wall does not stand: a

@@ -10,27 +10,92 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
+// derivation works out again what follows from the changes of a transaction,
+// and counts what that did.
+type derivation struct {
+	tx         *db.Tx
+	assessor   Assessor
+	at         time.Time // its place on the organization's clock
+	windowAt   time.Time // where windows and thresholds end
+	version    int64     // of the sync that what changes was changed by
+	renewed    *id.ID    // the source whose expired coverage this renews
+	lastSeen   *time.Time
+	everything bool
+	resettled  bool
+	large      bool
+
+	entities  ChangeCounts
+	paths     PathCounts
+	exposures ExposureCounts
+	rotations int
+	added     int64 // of paths, those that never stood before
+}
+
 // derive works out again what the changes touch.
-func (d *delivery) derive(ctx context.Context, changes int64) error {
-	if err := d.touchWindow(ctx); err != nil { // also where nothing changed but coverage is renewed
+func (d *derivation) derive(ctx context.Context, changes int64) error {
+	d.large = changes > bulk
+	if err := d.openWindow(ctx); err != nil { // also where nothing changed but coverage is renewed
 		return err
 	}
-	if err := d.deriveEntities(ctx, changes); err != nil {
+	everything, err := d.assessor.Prepare(ctx, d.tx, d.at)
+	if err != nil {
 		return err
 	}
-	touched, err := d.deriveContext(ctx)
-	if err != nil || touched == 0 {
+	d.everything = everything
+	if err := d.deriveEntities(ctx); err != nil {
+		return err
+	}
+	bindings, err := db.Column[bool](ctx, d.tx.Local(), syncQueries.Get("bindings_changed"), nil)
+	if err != nil {
+		return err
+	}
+	touched, err := d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": bindings[0]})
+	if err != nil {
+		return err
+	}
+	if d.renewed != nil {
+		more, err := d.exec(ctx, "touch_expired_context", pgx.StrictNamedArgs{"source": *d.renewed, "nil": id.Nil})
+		if err != nil {
+			return err
+		}
+		touched += more
+	}
+	return d.deriveTouched(ctx, touched)
+}
+
+// deriveEverything works all of the organization out again.
+func (d *derivation) deriveEverything(ctx context.Context) error { return d.deriveTouched(ctx, 0) }
+
+func (d *derivation) deriveTouched(ctx context.Context, touched int64) error {
+	if d.everything {
+		all, err := d.exec(ctx, "touch_everything", nil)
+		if err != nil {
+			return err
+		}
+		touched += all
+		if touched > bulk && !d.large {
+			d.large = true
+			if err := d.tx.Script(ctx, syncQueries.Get("prefer_hash_joins")); err != nil {
+				return err
+			}
+		}
+	}
+	if touched == 0 {
+		return nil
+	}
+	if err := d.tx.Script(ctx, syncQueries.Get("analyze_touched")); err != nil {
+		return err
+	}
+	if err := d.deriveContext(ctx); err != nil {
 		return err
 	}
 	return d.derivePaths(ctx)
 }
 
-func (d *delivery) deriveEntities(ctx context.Context, changes int64) error {
+func (d *derivation) deriveEntities(ctx context.Context) error {
 	at := pgx.StrictNamedArgs{"at": d.at}
-	if changes > bulk { // the assertions are new to the planner
-		if _, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("analyze_authority"), nil); err != nil {
-			return err
-		}
+	if err := d.analyze(ctx); err != nil { // the assertions are new to the planner
+		return err
 	}
 	for _, name := range []string{"derive_entities", "add_access_classes", "classify_entities", "diff_entity_rows"} {
 		if _, err := d.exec(ctx, name, nil); err != nil {
@@ -52,51 +117,37 @@ func (d *delivery) deriveEntities(ctx context.Context, changes int64) error {
 		rows, err = d.exec(ctx, name, at)
 		return int(rows)
 	}
-	d.report.Entities = ChangeCounts{Changed: count("update_entities"), Removed: count("remove_entities"), Added: count("add_entities")}
-	if err != nil || changes <= bulk {
+	d.entities = ChangeCounts{Changed: count("update_entities"), Removed: count("remove_entities"), Added: count("add_entities")}
+	if err != nil {
 		return err
 	}
-	_, err = db.Exec(ctx, d.tx.Local(), syncQueries.Get("analyze_authority"), nil)
+	return d.analyze(ctx)
+}
+
+// analyze renews the planner's knowledge of what a large change has filled.
+func (d *derivation) analyze(ctx context.Context) error {
+	if !d.large {
+		return nil
+	}
+	_, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("analyze_authority"), nil)
 	return err
 }
 
-// deriveContext finds what is touched and renews the ownership and egress of
-// the touched workloads.
-func (d *delivery) deriveContext(ctx context.Context) (touched int64, err error) {
-	bindings, err := db.Column[bool](ctx, d.tx.Local(), syncQueries.Get("bindings_changed"), nil)
-	if err != nil {
-		return 0, err
-	}
-	touched, err = d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": bindings[0]})
-	if err != nil {
-		return 0, err
-	}
-	if d.previous.CoverageExpired {
-		more, err := d.exec(ctx, "touch_expired_context", pgx.StrictNamedArgs{"source": d.source, "nil": id.Nil})
-		if err != nil {
-			return 0, err
-		}
-		touched += more
-	}
-	if touched == 0 {
-		return 0, nil
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_touched")); err != nil {
-		return 0, err
-	}
-	contexts, err := d.exec(ctx, "derive_context", pgx.StrictNamedArgs{"at": d.at, "nil": id.Nil})
+// deriveContext renews the ownership and egress of the touched workloads.
+func (d *derivation) deriveContext(ctx context.Context) error {
+	contexts, err := d.exec(ctx, "derive_context", pgx.StrictNamedArgs{"window_at": d.windowAt, "nil": id.Nil})
 	if err != nil || contexts == 0 {
-		return touched, err
+		return err
 	}
 	for _, name := range []string{"keep_context_versions", "update_context"} {
 		if _, err := d.exec(ctx, name, pgx.StrictNamedArgs{"at": d.at}); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return touched, nil
+	return nil
 }
 
-func (d *delivery) derivePaths(ctx context.Context) error {
+func (d *derivation) derivePaths(ctx context.Context) error {
 	if _, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": maxAuthDepth}); err != nil {
 		return err
 	}
@@ -109,10 +160,13 @@ func (d *delivery) derivePaths(ctx context.Context) error {
 	if err := d.tx.Script(ctx, syncQueries.Get("analyze_reach")); err != nil {
 		return err
 	}
+	var desired int64
 	for _, name := range []string{"derive_paths", "derive_unbound_paths", "derive_context_paths"} {
-		if _, err := d.exec(ctx, name, nil); err != nil {
+		rows, err := d.exec(ctx, name, nil)
+		if err != nil {
 			return err
 		}
+		desired += rows
 	}
 	if err := d.tx.Script(ctx, syncQueries.Get("analyze_desired")); err != nil {
 		return err
@@ -123,31 +177,63 @@ func (d *delivery) derivePaths(ctx context.Context) error {
 	}
 	if known[0] {
 		_, err := d.exec(ctx, "derive_execution", pgx.StrictNamedArgs{
-			"at": d.at, "nil": id.Nil, "window_at": d.windowAt, "window_start": d.windowAt.Add(-Window)})
+			"nil": id.Nil, "window_at": d.windowAt, "window_start": d.windowAt.Add(-Window)})
 		if err != nil {
 			return err
 		}
 	}
-	return d.writePaths(ctx)
+	return d.compare(ctx, desired)
+}
+
+// compare finds what differs from what stands, has it judged, and writes it.
+func (d *derivation) compare(ctx context.Context, desired int64) error {
+	differing, err := d.exec(ctx, "diff_paths", nil)
+	if err != nil {
+		return err
+	}
+	if differing > 0 {
+		if err := d.tx.Script(ctx, syncQueries.Get("analyze_path_diff")); err != nil {
+			return err
+		}
+	}
+	rotations, err := d.exec(ctx, "find_rotations", nil)
+	if err != nil {
+		return err
+	}
+	d.rotations = int(rotations)
+	if rotations > 0 {
+		if _, err := d.exec(ctx, "find_successions", nil); err != nil {
+			return err
+		}
+	}
+	d.exposures, err = d.assessor.Assess(ctx, d.tx, Assessment{
+		At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, Large: d.large})
+	if err != nil {
+		return err
+	}
+	if differing > 0 {
+		if err := d.writePaths(ctx); err != nil {
+			return err
+		}
+	}
+	if d.added == desired {
+		return nil // every path of desired was written just now
+	}
+	_, err = d.exec(ctx, "update_masks", nil)
+	return err
 }
 
 // writePaths writes what differs, keeping what was.
-func (d *delivery) writePaths(ctx context.Context) error {
-	differing, err := d.exec(ctx, "diff_paths", nil)
-	if err != nil || differing == 0 {
-		return err
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_path_diff")); err != nil {
-		return err
-	}
+func (d *derivation) writePaths(ctx context.Context) error {
 	type counts struct{ Added, Revived, Changed, Removed int }
 	count, err := db.First[counts](ctx, d.tx.Local(), syncQueries.Get("count_path_diff"), nil)
 	if err != nil {
 		return err
 	}
-	d.report.Paths = PathCounts{Added: count.Added + count.Revived, Changed: count.Changed, Removed: count.Removed}
+	d.added = int64(count.Added)
+	d.paths = PathCounts{Added: count.Added + count.Revived, Changed: count.Changed, Removed: count.Removed}
 
-	dated := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.report.Version}
+	dated := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.version}
 	if count.Revived+count.Changed+count.Removed > 0 {
 		if _, err := d.exec(ctx, "keep_path_versions", pgx.StrictNamedArgs{"at": d.at}); err != nil {
 			return err
@@ -159,7 +245,7 @@ func (d *delivery) writePaths(ctx context.Context) error {
 		}
 	}
 	if count.Removed > 0 {
-		args := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.report.Version, "last_complete_at": d.previous.LastCompleteAt}
+		args := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.version, "last_complete_at": d.lastSeen}
 		if _, err := d.exec(ctx, "remove_paths", args); err != nil {
 			return err
 		}
@@ -170,8 +256,8 @@ func (d *delivery) writePaths(ctx context.Context) error {
 	return err
 }
 
-// touchWindow opens the organization's window with its first sync.
-func (d *delivery) touchWindow(ctx context.Context) error {
+// openWindow opens the organization's window with its first sync.
+func (d *derivation) openWindow(ctx context.Context) error {
 	window, err := db.Column[time.Time](ctx, d.tx, syncQueries.Get("window_at"), nil)
 	if err != nil {
 		return err
@@ -183,4 +269,8 @@ func (d *delivery) touchWindow(ctx context.Context) error {
 	d.windowAt = d.at
 	_, err = d.exec(ctx, "add_window", pgx.StrictNamedArgs{"at": d.at})
 	return err
+}
+
+func (d *derivation) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
+	return db.Exec(ctx, d.tx, syncQueries.Get(name), args)
 }

@@ -1,8 +1,6 @@
 package authority
 
 import (
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +28,9 @@ type PathFilter struct {
 	Effective       *bool
 	Bound           *bool // through an identity that is known
 	System          string
+	Exposures       int32   // bits of exposure types, one of which is active
+	MaxSeverities   []int16 // of the highest active exposure; see package rule
+	Clusters        []int16 // by their numbers
 	FirstSeenAfter  *time.Time
 	FirstSeenBefore *time.Time
 }
@@ -49,18 +50,22 @@ type SyncFilter struct {
 	Outcomes  []Outcome
 }
 
-// maxValues bounds the values of one condition.
-const maxValues = 100
-
 func (f PathFilter) check() error {
 	for field, length := range map[string]int{
 		"dataDomain": len(f.DataDomains), "workload": len(f.WorkloadIDs), "identity": len(f.IdentityIDs), "destination": len(f.ResourceIDs),
+		"cluster": len(f.Clusters),
 	} {
-		if length > maxValues {
-			return tooMany(field, length)
+		if err := page.Bounded(field, length); err != nil {
+			return err
 		}
 	}
-	return textsReadable("dataDomain", append([]string{f.System}, f.DataDomains...)...)
+	return ReadableFilter("dataDomain", append([]string{f.System}, f.DataDomains...)...)
+}
+
+// Empty says whether the filter narrows nothing.
+func (f PathFilter) Empty() bool {
+	where := f.where()
+	return where.Args() == nil
 }
 
 // indexed says whether the filter has an index of its own to read from.
@@ -69,14 +74,14 @@ func (f PathFilter) indexed() bool {
 }
 
 func (f PathFilter) where() (w db.Where) {
-	oneOf(&w, "p.status = ANY (@statuses)", "statuses", f.Statuses)
-	oneOf(&w, "p.data_domain = ANY (@domains)", "domains", f.DataDomains)
-	oneOf(&w, "p.sensitivity = ANY (@sensitivities)", "sensitivities", f.Sensitivities)
-	oneOf(&w, "p.ownership_status = ANY (@ownership)", "ownership", f.Ownership)
-	oneOf(&w, "p.egress_category = ANY (@egress)", "egress", f.Egress)
-	oneOf(&w, "p.workload_id = ANY (@workloads)", "workloads", f.WorkloadIDs)
-	oneOf(&w, "p.identity_id = ANY (@identities)", "identities", f.IdentityIDs)
-	oneOf(&w, "p.resource_id = ANY (@resources)", "resources", f.ResourceIDs)
+	page.OneOf(&w, "p.status = ANY (@statuses)", "statuses", f.Statuses)
+	page.OneOf(&w, "p.data_domain = ANY (@domains)", "domains", f.DataDomains)
+	page.OneOf(&w, "p.sensitivity = ANY (@sensitivities)", "sensitivities", f.Sensitivities)
+	page.OneOf(&w, "p.ownership_status = ANY (@ownership)", "ownership", f.Ownership)
+	page.OneOf(&w, "p.egress_category = ANY (@egress)", "egress", f.Egress)
+	page.OneOf(&w, "p.workload_id = ANY (@workloads)", "workloads", f.WorkloadIDs)
+	page.OneOf(&w, "p.identity_id = ANY (@identities)", "identities", f.IdentityIDs)
+	page.OneOf(&w, "p.resource_id = ANY (@resources)", "resources", f.ResourceIDs)
 	if f.Effective != nil {
 		w.And("p.effective = @effective", "effective", *f.Effective)
 	}
@@ -85,6 +90,15 @@ func (f PathFilter) where() (w db.Where) {
 	}
 	if f.System != "" {
 		w.And("EXISTS (SELECT FROM entity s WHERE s.organization_id = p.organization_id AND s.id = p.workload_id AND s.system = @system)", "system", f.System)
+	}
+	if f.Exposures != 0 {
+		w.And("p.acknowledged_mask & @exposures <> 0", "exposures", f.Exposures)
+	}
+	page.OneOf(&w, "p.max_exposure_severity = ANY (@max_severities)", "max_severities", f.MaxSeverities)
+	if len(f.Clusters) > 0 {
+		// Up to the level at which exposures count that somebody acknowledged.
+		w.And(`EXISTS (SELECT FROM cluster_member m WHERE m.organization_id = @organization AND m.cluster = ANY (@in_clusters)
+			AND m.path_id = p.id AND m.to_at IS NULL AND m.level <= 2)`, "in_clusters", f.Clusters)
 	}
 	if f.FirstSeenAfter != nil {
 		w.And("p.first_seen_at >= @first_seen_after", "first_seen_after", *f.FirstSeenAfter)
@@ -96,26 +110,26 @@ func (f PathFilter) where() (w db.Where) {
 }
 
 func (f PathFilter) digest(list string, organization id.ID) *id.Digest {
-	return digestOf(list, organization, f)
+	return page.BindingOf(list, organization, f)
 }
 
 func (f EntityFilter) check() error {
 	for field, length := range map[string]int{
 		"sourceId": len(f.SourceIDs), "sourceSystem": len(f.Systems), "environment": len(f.Environments),
 	} {
-		if length > maxValues {
-			return tooMany(field, length)
+		if err := page.Bounded(field, length); err != nil {
+			return err
 		}
 	}
 	texts := append([]string{f.NamePrefix}, f.SourceIDs...)
-	return textsReadable("filter", append(append(texts, f.Systems...), f.Environments...)...)
+	return ReadableFilter("filter", append(append(texts, f.Systems...), f.Environments...)...)
 }
 
 func (f EntityFilter) where() (w db.Where) {
-	oneOf(&w, "e.status = ANY (@statuses)", "statuses", f.Statuses)
-	oneOf(&w, "e.system = ANY (@systems)", "systems", f.Systems)
-	oneOf(&w, "e.environment = ANY (@environments)", "environments", f.Environments)
-	oneOf(&w, "e.external_id = ANY (@source_ids)", "source_ids", f.SourceIDs)
+	page.OneOf(&w, "e.status = ANY (@statuses)", "statuses", f.Statuses)
+	page.OneOf(&w, "e.system = ANY (@systems)", "systems", f.Systems)
+	page.OneOf(&w, "e.environment = ANY (@environments)", "environments", f.Environments)
+	page.OneOf(&w, "e.external_id = ANY (@source_ids)", "source_ids", f.SourceIDs)
 	if f.NamePrefix != "" {
 		// A range on the index; a pattern would be no index condition behind
 		// row level security. No text sorts between the prefix and its end.
@@ -126,46 +140,21 @@ func (f EntityFilter) where() (w db.Where) {
 }
 
 func (f EntityFilter) digest(list string, organization id.ID) *id.Digest {
-	return digestOf(list, organization, f)
+	return page.BindingOf(list, organization, f)
 }
 
 func (f SyncFilter) where() (w db.Where) {
-	oneOf(&w, "s.source_id = ANY (@sources)", "sources", f.SourceIDs)
-	oneOf(&w, "s.outcome = ANY (@outcomes)", "outcomes", f.Outcomes)
+	page.OneOf(&w, "s.source_id = ANY (@sources)", "sources", f.SourceIDs)
+	page.OneOf(&w, "s.outcome = ANY (@outcomes)", "outcomes", f.Outcomes)
 	return w
 }
 
 func (f SyncFilter) digest(list string, organization id.ID) *id.Digest {
-	return digestOf(list, organization, f)
+	return page.BindingOf(list, organization, f)
 }
 
-// oneOf adds a condition on a list of values, if there are any. One value is put
-// as a scalar would be: PostgreSQL reads = ANY of one element off the index in
-// order.
-func oneOf[T any](w *db.Where, condition, name string, values []T) {
-	switch len(values) {
-	case 0:
-	case 1:
-		w.And(strings.Replace(condition, "ANY (@"+name+")", "@"+name, 1), name, values[0])
-	default:
-		w.And(condition, name, values)
-	}
-}
-
-// digestOf binds a cursor to a list of an organization under a filter.
-func digestOf(list string, organization id.ID, filter any) *id.Digest {
-	bytes, err := json.Marshal(filter)
-	if err != nil {
-		panic(err) // filters are plain values
-	}
-	return id.New("list/1").Text(list).ID(organization).Bytes(bytes)
-}
-
-func tooMany(field string, length int) error {
-	return problem.New(problem.Invalid, "FILTER_TOO_LARGE", "the filter names %d values for %s; it can name %d", length, field, maxValues).On(field)
-}
-
-func textsReadable(field string, texts ...string) error {
+// ReadableFilter refuses texts of a filter that no column can hold.
+func ReadableFilter(field string, texts ...string) error {
 	if bad := badKey(texts...); bad != "" {
 		return problem.New(problem.Invalid, "BAD_USER_INPUT", "the filter has text that %s", bad).On(field)
 	}
@@ -186,6 +175,7 @@ type PathOrderField string
 const (
 	BySensitivity PathOrderField = "sensitivity"
 	ByFirstSeen   PathOrderField = "first_seen"
+	ByRank        PathOrderField = "rank" // of lists of a cluster alone: the gravest exposure, then sensitivity
 )
 
 func (o PathOrder) direction() string {
@@ -195,107 +185,34 @@ func (o PathOrder) direction() string {
 	return "ascending"
 }
 
-func (o PathOrder) keys() []sortKey {
+func (o PathOrder) keys() []page.Key {
 	if o.Field == ByFirstSeen {
-		return []sortKey{{"p.first_seen_at", timeKey}, {"p.id", idKey}}
+		return []page.Key{{Column: "p.first_seen_at", Parse: page.TimeKey}, {Column: "p.id", Parse: page.IDKey}}
 	}
-	return []sortKey{{"p.sensitivity", numberKey}, {"p.id", idKey}}
+	return []page.Key{{Column: "p.sensitivity", Parse: page.SmallKey}, {Column: "p.id", Parse: page.IDKey}}
 }
 
 func (o PathOrder) values(path *Path) []string {
 	if o.Field == ByFirstSeen {
-		return []string{path.FirstSeenAt.UTC().Format(time.RFC3339Nano), path.ID.String()}
+		return []string{page.Stamp(path.FirstSeenAt), path.ID.String()}
 	}
 	return []string{strconv.Itoa(int(path.Sensitivity)), path.ID.String()}
 }
 
-// sortKey is a column of a list's order and how its cursor value is read.
-type sortKey struct {
-	column string
-	parse  func(string) (any, error)
-}
-
-func textKey(text string) (any, error) {
-	if badText(text) != "" {
-		return nil, fmt.Errorf("no readable text")
-	}
-	return text, nil
-}
-func idKey(text string) (any, error)     { return uuidOf(text) }
-func numberKey(text string) (any, error) { return strconv.ParseInt(text, 10, 64) }
-func timeKey(text string) (any, error)   { return time.Parse(time.RFC3339Nano, text) }
-
-// listing is a page of a sorted list.
-type listing struct {
-	page       page.Page
-	keys       []sortKey
-	descending bool
-}
-
-// query puts filter, order and cursors into a list's statement.
-func (l listing) query(query db.Query, where db.Where) (db.Query, pgx.StrictNamedArgs, error) {
-	if err := l.bound(&where, "after", l.page.After, !l.descending); err != nil {
-		return query, nil, err
-	}
-	if err := l.bound(&where, "before", l.page.Before, l.descending); err != nil {
-		return query, nil, err
-	}
-	where.Arg("limit", l.page.Size+1)
-	return query.Where(where).With("order", l.order()), where.Args(), nil
-}
-
 // everyStatus puts a list of paths of both statuses together from the page of
 // each: the index that gives the order begins with the status.
-func (l listing) everyStatus(query db.Query, where db.Where) (db.Query, pgx.StrictNamedArgs, error) {
+func everyStatus(l page.Listing, query db.Query, where db.Where) (db.Query, pgx.StrictNamedArgs, error) {
 	var parts []string
 	var args pgx.StrictNamedArgs
 	for _, status := range []PathStatus{PathActive, PathRemoved} {
 		one := where.Clone()
 		one.Plain("p.status = '" + string(status) + "'")
-		part, partArgs, err := l.query(query, one)
+		part, partArgs, err := l.Query(query, one)
 		if err != nil {
 			return query, nil, err
 		}
 		parts, args = append(parts, "("+part.SQL+")"), partArgs
 	}
-	query.SQL = "/* " + query.Name + " */ SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.order() + " LIMIT @limit"
+	query.SQL = "/* " + query.Name + " */ SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.Order() + " LIMIT @limit"
 	return query, args, nil
 }
-
-// order is the list's ORDER BY, turned round for a page that is read backwards.
-func (l listing) order() string {
-	direction := " ASC"
-	if l.descending != l.page.Backward {
-		direction = " DESC"
-	}
-	columns := make([]string, len(l.keys))
-	for i, key := range l.keys {
-		columns[i] = key.column + direction
-	}
-	return "ORDER BY " + strings.Join(columns, ", ")
-}
-
-// bound adds the comparison of the sort keys with a cursor.
-func (l listing) bound(where *db.Where, name string, values []string, greater bool) error {
-	if values == nil {
-		return nil
-	}
-	operator := "<"
-	if greater {
-		operator = ">"
-	}
-	columns, names := make([]string, len(l.keys)), make([]string, len(l.keys))
-	for i, key := range l.keys {
-		value, err := key.parse(values[i])
-		if err != nil {
-			return cursorOfAnotherList()
-		}
-		names[i] = fmt.Sprintf("@%s_%d", name, i)
-		columns[i] = key.column
-		where.Arg(names[i][1:], value)
-	}
-	where.Plain(fmt.Sprintf("(%s) %s (%s)", strings.Join(columns, ", "), operator, strings.Join(names, ", ")))
-	return nil
-}
-
-func uuidOf(text string) (any, error) { return id.Parse(text) }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -19,11 +20,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
-// shards run side by side, each rapid.checks histories (100 unless told).
+// shards run side by side, each rapid.checks histories (see TestMain).
 const shards = 3
 
 // rounds is how often a shard repeats its checks. EXPOSUREGRAPH_SOAK is the
@@ -36,25 +40,23 @@ func rounds(t *testing.T) int {
 	}
 	n, err := strconv.Atoi(wanted)
 	require.NoError(t, err, "EXPOSUREGRAPH_SOAK is a number of histories")
-	return max(1, (n+100*shards-1)/(100*shards))
+	return max(1, (n+histories*shards-1)/(histories*shards))
 }
 
-// TestHistoryAgainstModel delivers random histories of three sources about two systems to
-// the server and to the model, and compares all they know after every delivery.
+// TestHistoryAgainstModel lives through random histories of three sources about two
+// systems: deliveries, time, settings, other rules and clusters, and what people say
+// of exposures. After every step it compares all that the server and the model know.
 func TestHistoryAgainstModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.advance(365 * 24 * time.Hour) // no delivery comes from the future
 	seen := &tally{counts: map[string]int{}}
 	t.Cleanup(func() {
 		t.Log(seen)
-		if t.Failed() || seen.counts["histories"] < 100*shards {
+		if t.Failed() || seen.counts["histories"] < histories*shards {
 			return
 		}
 		// Histories in which little happens prove little.
-		for _, what := range []string{"applied", "unchanged", "repeated", "late", "incomplete", "complete", "added", "changed", "removed", "revived",
-			"unbound", "deep", "ineffective", "rotated", "by path", "by workload", "counted none", "many voices",
-			"valid", "degraded", "orphaned", "egress none", "dead between"} {
+		for _, what := range expected(seen.counts["histories"]) {
 			require.NotZero(t, seen.counts[what], "no history shows: %s", what)
 		}
 	})
@@ -64,11 +66,19 @@ func TestHistoryAgainstModel(t *testing.T) {
 			conn := b.Super(t)
 			for range rounds(t) {
 				rapid.Check(t, func(rt *rapid.T) {
-					play(rt, newTheatre(b, conn), seen, rapid.SliceOfN(rapid.Custom(drawMove), 2, 8).Draw(rt, "moves"))
+					play(rt, newTheatre(b, conn), seen, rapid.SliceOfN(rapid.Custom(drawMove), 4, 10).Draw(rt, "moves"))
 				})
 			}
 		})
 	}
+}
+
+// expected is what as many histories have to show.
+func expected(number int) []string {
+	list := []string{"applied", "unchanged", "repeated", "late", "incomplete", "complete", "added", "changed", "removed", "revived",
+		"unbound", "deep", "ineffective", "rotated", "by path", "by workload", "counted none", "many voices",
+		"valid", "degraded", "orphaned", "egress none", "dead between"}
+	return list
 }
 
 // tally counts what the histories show.
@@ -107,14 +117,74 @@ type theatre struct {
 	slug         string
 	organization id.ID
 	world        *world
+	now          time.Time // of whoever asks for a judgement
+	clock        time.Time // the server's
+	services     []*authority.Service
+	which        int // of the services
+}
+
+// castings are who judges: the rules and clusters of the program, later versions
+// of some rules, and besides these other clusters.
+var castings = []struct {
+	rules    []rule.Definition
+	clusters []posture.Definition
+}{
+	{rule.Definitions, posture.Definitions},
+	{revised(), posture.Definitions},
+	{revised(), redefined()},
+}
+
+func revised() []rule.Definition {
+	list := slices.Clone(rule.Definitions)
+	for i := range list {
+		if list[i].Rule%3 != 0 || list[i].Rule == rule.SensitiveDomain {
+			list[i].Version = 2
+		}
+	}
+	return list
+}
+
+func redefined() []posture.Definition {
+	list := slices.Clone(posture.Definitions)
+	list = slices.DeleteFunc(list, func(d posture.Definition) bool { return d.Cluster == 4 })
+	for i := range list {
+		switch list[i].Cluster {
+		case 1: // the same members by another version
+			list[i].Version = 2
+		case 3:
+			list[i].Version, list[i].Grain = 2, posture.OfPath
+		case 8:
+			list[i].Version, list[i].Any = 2, []rule.Type{rule.UnprovenPath}
+		case 12:
+			list[i].Version, list[i].Grain = 2, posture.OfWorkload
+		}
+	}
+	return append(list, posture.Definition{Cluster: 20, Version: 1, Key: "alternatives", Severity: rule.Low, Grain: posture.OfWorkload,
+		Any: []rule.Type{rule.UnboundPath, rule.ExcessPrivilege}})
+}
+
+// cast lets others judge from now on.
+func (h *theatre) cast(which int) {
+	h.which = which
+	h.world.definitions, h.world.versions = castings[which].clusters, map[rule.Rule]int{}
+	for _, d := range castings[which].rules {
+		h.world.versions[d.Rule] = d.Version
+	}
 }
 
 var organizations atomic.Int64
 
 func newTheatre(b *bench, conn *pgx.Conn) *theatre {
 	slug := fmt.Sprintf("history-%d", organizations.Add(1))
-	return &theatre{bench: b, conn: conn, slug: slug, organization: id.Organization(slug), world: newWorld(
+	organization := id.Organization(slug)
+	h := &theatre{bench: b, conn: conn, slug: slug, organization: organization, now: epoch, world: newWorld(organization,
 		&voice{name: "scan", system: "s1"}, &voice{name: "inventory", system: "s1"}, &voice{name: "cloud", system: "s2"})}
+	for _, c := range castings {
+		h.services = append(h.services, authority.New(b.DB, exposure.NewAssessor(c.rules, posture.New(c.clusters)),
+			func() time.Time { return h.clock }, slog.New(slog.DiscardHandler)))
+	}
+	h.cast(0)
+	return h
 }
 
 // deliver tells the server and the model the same and compares.
@@ -122,15 +192,43 @@ func (h *theatre) deliver(t checker, d told) outcome {
 	t.Helper()
 	v := h.world.voices[d.voice]
 	t.Logf("%s", d.text(v))
+	if d.observedAt.After(h.now) {
+		h.now = d.observedAt
+	}
+	h.clock = h.now.AddDate(0, 1, 0) // no delivery comes from the future
 	expected := h.world.deliver(d)
 	var before map[string]string
-	if expected.Outcome != authority.Applied {
+	if expected.Outcome != authority.Applied && !expected.Renewed {
 		before = h.fingerprint(t)
 	}
-	report, err := h.service.Sync(h.ctx, authority.SyncRequest{
+	report, err := h.send(h.ctx, d, func() {})
+	require.NoError(t, err)
+	expected.check(t, report)
+	h.compare(t)
+	expected.checkCounts(t, report)
+	if before != nil {
+		after := h.fingerprint(t)
+		if !expected.Silent { // its own row, and that the source spoke
+			delete(before, "sync")
+			delete(after, "sync")
+			if expected.Outcome == authority.Unchanged {
+				delete(before, "source")
+				delete(after, "source")
+			}
+		}
+		require.Equal(t, before, after, "a delivery without news writes nothing")
+	}
+	return expected
+}
+
+// send delivers to the server; arrived is called when all of it was received.
+func (h *theatre) send(ctx context.Context, d told, arrived func()) (*authority.SyncReport, error) {
+	v := h.world.voices[d.voice]
+	return h.services[h.which].Sync(ctx, authority.SyncRequest{
 		Organization: h.slug, CreateOrganization: true, Source: v.name, System: v.system, Format: "snapshot",
 		ObservedAt: d.observedAt, Partial: d.partial,
 	}, func(out record.Emitter) error {
+		defer arrived()
 		for _, l := range d.lines {
 			at := record.Position{File: "feed", Line: l.number}
 			if l.fact == nil {
@@ -146,30 +244,95 @@ func (h *theatre) deliver(t checker, d told) outcome {
 		}
 		return nil
 	})
-	require.NoError(t, err)
+}
+
+func (expected outcome) check(t checker, report *authority.SyncReport) {
+	t.Helper()
 	require.Equal(t, expected.Outcome, report.Outcome)
-	if !expected.Silent {
-		require.Equal(t, expected.At, report.At.UTC())
-		require.Equal(t, expected.Version, report.Version)
-		require.Equal(t, expected.Complete, report.Complete)
-		require.Equal(t, authority.RecordCounts{Read: expected.Read, Accepted: expected.Read - expected.Rejected, Rejected: expected.Rejected}, report.Records)
-		require.Equal(t, expected.Rotations, report.Rotations)
+	if expected.Silent {
+		return
 	}
+	require.Equal(t, expected.At, report.At.UTC())
+	require.Equal(t, expected.Version, report.Version)
+	require.Equal(t, expected.Complete, report.Complete)
+	require.Equal(t, authority.RecordCounts{Read: expected.Read, Accepted: expected.Read - expected.Rejected, Rejected: expected.Rejected}, report.Records)
+	require.Equal(t, expected.Rotations, report.Rotations)
+}
+
+// checkCounts comes after everything was compared, which says more.
+func (expected outcome) checkCounts(t checker, report *authority.SyncReport) {
+	t.Helper()
+	require.Equal(t, expected.Paths, report.Paths, "counts of paths")
+	require.Equal(t, expected.Exposures, report.Exposures, "counts of exposures")
+}
+
+// reevaluate has the server and the model judge anew and compares.
+func (h *theatre) reevaluate(t checker, cause authority.Cause, settings *rule.Settings) outcome {
+	t.Helper()
+	h.clock = h.now
+	if settings != nil {
+		settings.Version = h.world.settings.Version + 1
+		h.world.settings = *settings
+	}
+	expected := h.world.reevaluate(h.now, cause)
+	var evaluation *authority.Evaluation
+	var err error
+	if settings != nil {
+		_, evaluation, err = exposure.NewTuner(h.services[h.which]).Change(h.ctx, h.organization, settings.Version-1, *settings)
+	} else {
+		evaluation, err = h.services[h.which].Reevaluate(h.ctx, h.organization, cause, nil)
+	}
+	require.NoError(t, err)
+	require.Equal(t, expected.At, evaluation.At.UTC())
 	h.compare(t)
-	require.Equal(t, expected.Paths, report.Paths, "counts of the report")
-	if before != nil {
-		after := h.fingerprint(t)
-		if !expected.Silent { // its own row, and that the source spoke
-			delete(before, "sync")
-			delete(after, "sync")
-			if expected.Outcome == authority.Unchanged {
-				delete(before, "source")
-				delete(after, "source")
-			}
-		}
-		require.Equal(t, before, after, "a delivery without news writes nothing")
-	}
+	require.Equal(t, expected.Paths, evaluation.Paths, "counts of paths")
+	require.Equal(t, expected.Exposures, evaluation.Exposures, "counts of exposures")
 	return expected
+}
+
+// dispose says something of an open exposure, as a person will, and leaves the
+// masks to the next judgement.
+func (h *theatre) dispose(t checker, which, disposition int) {
+	t.Helper()
+	var open []place
+	for p := range h.world.exposures {
+		if h.world.exposure(p) != nil {
+			open = append(open, p)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	slices.SortFunc(open, func(a, b place) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	p := open[which%len(open)]
+	latest(h.world.exposure(p).Versions).State.Disposition = disposition
+	t.Logf("%v on %s %s %s is %d", p.Type, short(p.Path.Workload), short(p.Path.Identity), short(p.Path.Resource), disposition)
+	tag, err := h.conn.Exec(context.Background(), `UPDATE exposure SET disposition = $4 WHERE organization_id = $1 AND path_id = $2 AND type = $3 AND to_at IS NULL`,
+		h.organization, h.world.pathID(p.Path), p.Type, disposition)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
+}
+
+// vouch attests the scope that an identity has now.
+func (h *theatre) vouch(t checker, which int) {
+	t.Helper()
+	var known []record.Ref
+	for r := range h.world.baselines {
+		known = append(known, r)
+	}
+	if len(known) == 0 {
+		return
+	}
+	slices.SortFunc(known, func(a, b record.Ref) int { return cmp.Compare(short(a), short(b)) })
+	r, at := known[which%len(known)], h.world.clock.Add(time.Microsecond)
+	if latest(h.world.baselines[r]).At.Equal(at) {
+		return
+	}
+	h.world.baselines[r] = append(h.world.baselines[r], baseline{at, true})
+	t.Logf("the scope of %s is attested", short(r))
+	_, err := h.conn.Exec(context.Background(), `INSERT INTO scope_baseline (organization_id, identity_id, at, basis) VALUES ($1, $2, $3, 'attested')`,
+		h.organization, h.world.id(r), at)
+	require.NoError(t, err)
 }
 
 // fingerprint is a digest of every row of the organization, with its place and
@@ -206,7 +369,7 @@ func rowsOf[T any](t checker, h *theatre, sql string) []T {
 // the model.
 func (h *theatre) compare(t checker) {
 	t.Helper()
-	refs := map[id.ID]record.Ref{}
+	refs := map[id.ID]record.Ref{id.Nil: unnamed}
 	classes := map[int]class{}
 	type entity struct {
 		ID                     id.ID
@@ -224,7 +387,9 @@ func (h *theatre) compare(t checker) {
 		classes[c.Class] = class{c.Environment, c.Owner, c.BusinessTier}
 	}
 	h.compareEntities(t, refs, classes)
-	h.comparePaths(t, refs, classes)
+	keys := h.comparePaths(t, refs, classes)
+	h.compareJudgement(t, refs, keys, classes)
+	h.compareClusters(t, refs, keys, classes)
 
 	type rotated struct {
 		Workload, From, To id.ID
@@ -250,10 +415,11 @@ func (h *theatre) compareEntities(t checker, refs map[id.ID]record.Ref, classes 
 		Sensitivity                                                    string
 		Class                                                          int
 		Ownership, Egress                                              string
+		LastActive                                                     *time.Time
 	}
 	const columns = `name, status, coalesce(environment, ''), coalesce(owner_team, ''), coalesce(business_tier, ''), coalesce(execution_mode, ''),
 		coalesce(owner_type, ''), coalesce(data_domain, ''), coalesce(data_domain_stated, ''), sensitivity, coalesce(sensitivity_stated, ''),
-		class, ownership_status, egress_category`
+		class, ownership_status, egress_category, last_active_at`
 	rows := rowsOf[row](t, h, `
 		SELECT id, version, from_at, first_seen_at, NULL::timestamptz AS to_at, `+columns+` FROM entity WHERE organization_id = $1
 		UNION ALL
@@ -268,7 +434,7 @@ func (h *theatre) compareEntities(t checker, refs map[id.ID]record.Ref, classes 
 		found[e] = append(found[e], version[entityState]{From: r.From.UTC(), State: entityState{
 			entityValue: entityValue{Name: r.Name, Environment: r.Environment, OwnerTeam: r.OwnerTeam, BusinessTier: r.BusinessTier,
 				DataDomain: r.DomainStated, Sensitivity: r.Sensitivity, Status: record.Status(r.Status), Mode: record.ExecutionMode(r.Mode),
-				OwnerType: record.OwnerType(r.Type)},
+				OwnerType: record.OwnerType(r.Type), LastActiveAt: utc(r.LastActive)},
 			Domain: r.Domain, Level: authority.Sensitivity(r.Level), Class: classes[r.Class], Ownership: r.Ownership, Egress: r.Egress}}) //nolint:gosec // 0 to 4
 		if r.To == nil {
 			require.Equal(t, found[e][0].From, r.Seen.UTC(), "%v was first seen when its first version began", e)
@@ -278,7 +444,7 @@ func (h *theatre) compareEntities(t checker, refs map[id.ID]record.Ref, classes 
 	checkEnds(t, ends)
 }
 
-func (h *theatre) comparePaths(t checker, refs map[id.ID]record.Ref, classes map[int]class) {
+func (h *theatre) comparePaths(t checker, refs map[id.ID]record.Ref, classes map[int]class) map[id.ID]pathKey {
 	t.Helper()
 	type row struct {
 		ID                id.ID
@@ -334,7 +500,7 @@ func (h *theatre) comparePaths(t checker, refs map[id.ID]record.Ref, classes map
 		ends[key] = r.To
 		roles := map[string]bool{}
 		for _, role := range r.Roles {
-			roles[fmt.Sprint(refs[role])] = true
+			roles[short(refs[role])] = true
 		}
 		require.Len(t, roles, len(r.Roles), "roles of %v", key)
 		require.True(t, slices.IsSorted(r.Actions), "actions of %v", key)
@@ -361,6 +527,7 @@ func (h *theatre) comparePaths(t checker, refs map[id.ID]record.Ref, classes map
 		successions = append(successions, succession{keys[s.Predecessor], keys[s.Successor], s.At.UTC()})
 	}
 	require.ElementsMatch(t, h.world.successions, successions, "successions")
+	return keys
 }
 
 // checkInterval holds a version against the one before it: it begins where that
@@ -416,7 +583,6 @@ func example(t *testing.T) *theatre {
 	t.Helper()
 	t.Parallel()
 	b := setup(t)
-	b.advance(365 * 24 * time.Hour)
 	return newTheatre(b, b.Super(t))
 }
 
@@ -454,7 +620,10 @@ func TestHistoryRenewedCoverageKeepsTheWindow(t *testing.T) {
 	h.say(t, scan, 0, facts...)
 	require.Equal(t, "orphaned", h.path("w1", "", "d1").Ownership)
 	h.say(t, inventory, 2*time.Hour, record.Entity{Ref: w1, Environment: "prod"})
-	require.Equal(t, "unknown", h.path("w1", "", "d1").Ownership, "nobody has looked for two hours")
+	require.Equal(t, "orphaned", h.path("w1", "", "d1").Ownership, "in the window somebody had looked just now")
+	h.now = epoch.Add(150 * time.Minute)
+	h.reevaluate(t, authority.ByTime, nil)
+	require.Equal(t, "unknown", h.path("w1", "", "d1").Ownership, "nobody has looked for two hours and a half")
 	require.Equal(t, authority.Applied, h.say(t, scan, 3*time.Hour, facts...).Outcome)
 	require.Equal(t, "orphaned", h.path("w1", "", "d1").Ownership)
 	require.EqualValues(t, 0, h.path("w1", "", "d1").Execution, "five runs two months ago are outside the window")
@@ -545,9 +714,10 @@ func TestHistoryDuplicateKeepsWhatIsLeftOut(t *testing.T) {
 
 // Histories ------------------------------------------------------------------
 
-// move is a delivery as it is drawn: what changes against the source's one
-// before. It knows nothing of the state, so that it shrinks well.
+// move is a step as it is drawn; of a delivery, what changes against the source's
+// one before. It knows nothing of the state, so that it shrinks well.
 type move struct {
+	act     act
 	voice   int
 	mode    mode
 	pause   time.Duration // after the latest observation so far
@@ -555,9 +725,29 @@ type move struct {
 	drops   []int // which lines of the one before are left out
 	rotate  turn
 	adds    [][]line
-	unclean int // 0: no duplicates, no refused records, no dangling references
-	which   int // for again and restore: which of the deliveries so far
+	watches []record.EvidenceKind // what the source claims to know all of
+	unclean int                   // 0: no duplicates, no refused records, no dangling references
+	which   int                   // for again and restore: which of the deliveries so far
+	cast    int                   // who judges from now on; -1: who did
+
+	wait     time.Duration
+	settings rule.Settings
+	picks    []pick
 }
+
+// act is what is done.
+type act int
+
+const (
+	delivers act = iota
+	passes       // time does
+	tunes        // somebody changes the settings
+	disposes     // somebody says what they think of exposures
+	vouches      // somebody attests a scope
+)
+
+// pick is an exposure and what is said of it.
+type pick struct{ which, disposition int }
 
 // mode is what a delivery builds on.
 type mode int
@@ -578,6 +768,7 @@ const (
 
 func drawMove(t *rapid.T) move {
 	return move{
+		act:     one(t, "act", delivers, delivers, delivers, delivers, passes, delivers, delivers, tunes, disposes, delivers, passes, vouches),
 		voice:   rapid.IntRange(0, 2).Draw(t, "voice"),
 		mode:    rapid.SampledFrom([]mode{evolve, evolve, restore, evolve, evolve, restore, evolve, fresh, again, later, restore, evolve}).Draw(t, "mode"),
 		pause:   rapid.SampledFrom(pauses).Draw(t, "pause"),
@@ -586,29 +777,68 @@ func drawMove(t *rapid.T) move {
 		rotate:  one(t, "rotate", keep, keep, keep, turnWorkload, turnIdentity, turnIdentity),
 		adds:    rapid.SliceOfN(rapid.Custom(drawLines), 0, 12).Draw(t, "adds"),
 		unclean: rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, dangles, doubles, dangles | doubles}).Draw(t, "unclean"),
+		watches: rapid.SliceOfNDistinct(one0(record.Ownership, record.Execution, record.Roles, record.Binding, record.EgressObs), 0, 5, rapid.ID[record.EvidenceKind]).Draw(t, "watches"),
 		which:   rapid.IntRange(0, 7).Draw(t, "which"),
+		cast:    one(t, "cast", -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 2),
+		wait:    one(t, "wait", 100*day24, 3*time.Hour, 26*time.Hour, 8*day24, 35*day24, 100*day24),
+		settings: rule.Settings{
+			DormantAfter: day24 * time.Duration(one(t, "dormant", 90, 1, 30, 365)), ProofGrace: day24 * time.Duration(one(t, "grace", 7, 0, 60, 400)),
+			PrivilegeWindow: day24 * time.Duration(one(t, "privilege", 90, 2, 365)), SharedWorkloads: one(t, "shared", 3, 2, 4),
+			DisabledRules: slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.Map(rapid.IntRange(1, 13), func(n int) rule.Rule { return rule.Rule(n) }), 0,
+				one(t, "disabled", 0, 0, 2, 6), rapid.ID[rule.Rule]).Draw(t, "rules"))),
+		},
+		picks: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) pick {
+			return pick{rapid.IntRange(0, 99).Draw(t, "exposure"), one(t, "disposition", 4, 2, 3, 4, 1)}
+		}), 1, 8).Draw(t, "picks"),
 	}
 }
+
+const day24 = 24 * time.Hour
+
+func one0[T any](from ...T) *rapid.Generator[T] { return rapid.SampledFrom(from) }
 
 var pauses = []time.Duration{
 	time.Hour, time.Second, 0, 400 * time.Millisecond, time.Minute, 26 * time.Hour, 5 * 24 * time.Hour, -time.Second, -2 * time.Hour, -30 * time.Hour,
 }
 
-// play turns moves into deliveries and makes them.
+// play turns moves into steps and makes them.
 func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	seen.add("histories", 1)
 	var made []told
-	latest := epoch
 	for _, s := range moves {
-		d, is := h.compose(s, made, latest)
-		if !is {
+		if s.cast >= 0 {
+			h.cast(s.cast)
+			t.Logf("casting %d judges", s.cast)
+		}
+		if s.act == delivers {
+			if d, is := h.compose(s, made, h.now); is {
+				made = append(made, d)
+				seen.note(h.world, h.deliver(t, d))
+			}
 			continue
 		}
-		if d.observedAt.After(latest) {
-			latest = d.observedAt
+		if h.world.windowAt.IsZero() {
+			continue
 		}
-		made = append(made, d)
-		seen.note(h.world, h.deliver(t, d))
+		switch s.act {
+		case passes:
+			h.now = h.now.Add(s.wait)
+			t.Logf("%s pass", s.wait)
+			seen.judged(h.world, h.reevaluate(t, authority.ByTime, nil).At)
+			continue
+		case tunes:
+			t.Logf("settings %+v", s.settings)
+			seen.judged(h.world, h.reevaluate(t, authority.BySettings, &s.settings).At)
+			continue
+		case disposes:
+			for _, p := range s.picks {
+				h.dispose(t, p.which, p.disposition)
+			}
+		case vouches:
+			h.vouch(t, s.which)
+		case delivers:
+		}
+		seen.judged(h.world, h.reevaluate(t, authority.ByRequest, nil).At)
 	}
 	if len(made) == 0 {
 		return
@@ -652,7 +882,13 @@ func (h *theatre) compose(s move, before []told, latest time.Time) (told, bool) 
 		}
 		s.rotate.apply(d.lines)
 	}
-	d.lines = append(d.lines, slices.Concat(s.adds...)...)
+	for _, kind := range s.watches {
+		d.lines = append(d.lines, line{fact: record.Coverage{Kind: kind}})
+	}
+	past := h.now.Truncate(day24).Sub(epoch.Truncate(day24))
+	for _, l := range slices.Concat(s.adds...) {
+		d.lines = append(d.lines, l.shifted(past))
+	}
 	v := h.world.voices[s.voice]
 	if s.unclean&doubles == 0 {
 		d.lines = v.once(d.lines)
@@ -664,6 +900,28 @@ func (h *theatre) compose(s move, before []told, latest time.Time) (told, bool) 
 		d.lines[i].number = i + 1
 	}
 	return d, true
+}
+
+// shifted puts what a line says of former days that much later.
+func (l line) shifted(by time.Duration) line {
+	shift := func(t time.Time) time.Time {
+		if t.IsZero() {
+			return t
+		}
+		return t.Add(by)
+	}
+	switch f := l.fact.(type) {
+	case record.Evidence:
+		f.Day, f.LastAt = shift(f.Day), shift(f.LastAt)
+		l.fact = f
+	case record.Coverage:
+		f.From, f.To = shift(f.From), shift(f.To)
+		l.fact = f
+	case record.Entity:
+		f.LastActiveAt = shift(f.LastActiveAt)
+		l.fact = f
+	}
+	return l
 }
 
 // turn is how a delivery exchanges an identity for the next one.
@@ -746,6 +1004,10 @@ func (c *tally) note(w *world, o outcome) {
 		return
 	}
 	c.add(map[bool]string{true: "complete", false: "incomplete"}[o.Complete], 1)
+	if o.Renewed {
+		c.add("renewed", 1)
+	}
+	c.judged(w, o.At)
 	c.add("added", o.Paths.Added)
 	c.add("changed", o.Paths.Changed)
 	c.add("removed", o.Paths.Removed)
@@ -800,6 +1062,77 @@ func (c *tally) note(w *world, o outcome) {
 	}
 }
 
+// judged notes what a step did to conditions, exposures and clusters.
+func (c *tally) judged(w *world, at time.Time) {
+	c.add("judged", 1)
+	for s, list := range w.conditions {
+		for i, x := range list {
+			if x.From.Equal(at) {
+				c.add(fmt.Sprintf("rule %d fired", s.Rule), 1)
+				c.add("basis "+string(x.Basis), 1)
+				if i > 0 {
+					c.add(fmt.Sprintf("rule %d again", s.Rule), 1)
+				}
+			}
+			if x.To.Equal(at) {
+				c.add(fmt.Sprintf("rule %d resolved", s.Rule), 1)
+				c.add(fmt.Sprintf("condition %s", x.Reason), 1)
+			}
+			if v := latest(x.Versions); v.From.Equal(at) && !v.State.Since.IsZero() {
+				c.add(fmt.Sprintf("rule %d doubted", s.Rule), 1)
+			}
+		}
+	}
+	for p, list := range w.exposures {
+		for i, x := range list {
+			if x.From.Equal(at) {
+				c.add(fmt.Sprintf("type %d opened", p.Type), 1)
+				c.add(fmt.Sprintf("severity %d", x.Versions[0].State.Severity), 1)
+				if i > 0 {
+					c.add(fmt.Sprintf("type %d again", p.Type), 1)
+				}
+				if x.Versions[0].State.Disposition == 4 {
+					c.add("false positive inherited", 1)
+				}
+				if !x.Lineage.Equal(x.Effective) {
+					c.add("lineage continued", 1)
+				}
+			}
+			if x.To.Equal(at) {
+				c.add(fmt.Sprintf("type %d resolved", p.Type), 1)
+				c.add("exposure "+string(x.Reason), 1)
+			}
+			if v := latest(x.Versions); v.From.Equal(at) && !v.State.Since.IsZero() {
+				c.add(fmt.Sprintf("type %d doubted", p.Type), 1)
+			}
+			if len(x.Versions) > 1 && latest(x.Versions).From.Equal(at) {
+				c.add("exposure changed", 1)
+			}
+		}
+	}
+	for s, list := range w.members {
+		m := latest(list)
+		if m.From.Equal(at) {
+			c.add(fmt.Sprintf("cluster %d", s.Cluster), 1)
+			c.add(fmt.Sprintf("level %d", m.Level), 1)
+			if m.Class != (class{}) {
+				c.add("member of a class", 1)
+			}
+		}
+		if m.To.Equal(at) {
+			c.add("member gone", 1)
+		}
+	}
+	for cell, history := range w.counters {
+		if history.begun(at) {
+			c.add("counter changed", 1)
+			if n := history.now(); n.Executions > 0 && cell.All {
+				c.add("counted executions", 1)
+			}
+		}
+	}
+}
+
 // Records --------------------------------------------------------------------
 
 func one[T any](t *rapid.T, label string, from ...T) T {
@@ -820,14 +1153,14 @@ func drawSystem(t *rapid.T) string { return one(t, "system", "", "", "", "s1", "
 
 func drawLines(t *rapid.T) []line {
 	// By chance alone the edges of a path, and of its ownership, meet too seldom.
-	kind := one(t, "lines", "one", "one", "chain", "owner", "link", "one", "one")
+	kind := one(t, "lines", "one", "one", "chain", "owner", "estate", "link", "one", "share", "estate", "use", "one")
 	system := drawSystem(t)
 	switch kind {
 	case "one":
 		return []line{drawLine(t)}
 	case "owner":
 		owner := record.Entity{Ref: drawRef(t, record.Owner, system), OwnerType: one(t, "type", "", record.Individual, record.Group),
-			Status: one(t, "status", "", record.Disabled, record.Active)}
+			Status: one(t, "status", "", record.Disabled, record.Active), Name: drawName(t), LastActiveAt: drawLastActive(t)}
 		return []line{{fact: owner}, {fact: record.Edge{Kind: record.OwnedBy, From: drawRef(t, record.Workload, system), To: owner.Ref}}}
 	case "link":
 		between := record.Entity{Ref: drawRef(t, record.Identity, system), Status: one(t, "status", "", record.Removed, record.Disabled)}
@@ -835,11 +1168,35 @@ func drawLines(t *rapid.T) []line {
 		from.To, to.From = between.Ref, between.Ref
 		return []line{{fact: between}, {fact: from}, {fact: to}}
 	}
+	if kind == "share" { // two workloads with one identity
+		first, second := drawEdge(t, record.RunsAs, system), drawEdge(t, record.RunsAs, system)
+		second.To = first.To
+		return []line{{fact: first}, {fact: second}}
+	}
+	if kind == "use" { // somebody uses a path by name
+		evidence := drawEvidence(t, system)
+		w, d := drawRef(t, record.Workload, system), drawRef(t, record.Resource, system)
+		evidence.Workload, evidence.Resource, evidence.Action = &w, &d, one(t, "action", "get", "list", "delete")
+		return []line{{fact: evidence}}
+	}
 	runsAs, hasRole, grants := drawEdge(t, record.RunsAs, system), drawEdge(t, record.HasRole, system), drawEdge(t, record.Grants, system)
 	if one(t, "met", true, true, true, false) {
 		hasRole.From, grants.From, grants.Scope = runsAs.To, hasRole.To, hasRole.Scope
 	}
-	return []line{{fact: runsAs}, {fact: hasRole}, {fact: grants}}
+	lines := []line{{fact: runsAs}, {fact: hasRole}, {fact: grants}}
+	if kind == "estate" { // a path to what is sensitive, of a workload that sends data somewhere
+		resource := record.Entity{Ref: grants.To, Sensitivity: one(t, "sensitivity", "restricted", "high"), DataDomain: one(t, "domain", "finance", ""), Name: drawName(t)}
+		lines = append(lines, line{fact: resource}, line{fact: record.Egress{Workload: runsAs.From, Host: one(t, "host", "a", "b"),
+			Category: one(t, "category", record.EgressExternal, record.EgressLLM)}})
+	}
+	return lines
+}
+
+// A name is no part of a template.
+func drawName(t *rapid.T) string { return one(t, "name", "", "", "", "n1", "100%", "%1$s") }
+
+func drawLastActive(t *rapid.T) time.Time {
+	return one(t, "active", time.Time{}, time.Time{}, day(-1), day(-5), day(-40).Add(time.Hour), day(-100))
 }
 
 func drawLine(t *rapid.T) line {
@@ -852,7 +1209,7 @@ func drawLine(t *rapid.T) line {
 	case "entity":
 		return line{fact: drawEntity(t, system)}
 	case "egress":
-		return line{fact: record.Egress{Workload: drawRef(t, record.Workload, system), Host: one(t, "host", "a", "b"),
+		return line{fact: record.Egress{Workload: drawRef(t, record.Workload, system), Host: one(t, "host", "a", "b", "50%"),
 			Category: one(t, "category", record.EgressInternal, record.EgressExternal, record.EgressLLM)}}
 	case "evidence":
 		return line{fact: drawEvidence(t, system)}
@@ -889,7 +1246,7 @@ func drawEdge(t *rapid.T, kind record.EdgeKind, system string) record.Edge {
 	}
 	from, to := ends[kind]()
 	e.From, e.To = drawRef(t, from, system), drawRef(t, to, other)
-	actions := rapid.SliceOfN(rapid.SampledFrom([]string{"get", "list", "delete"}), 0, 3)
+	actions := rapid.SliceOfN(rapid.SampledFrom([]string{"get", "list", "delete", "update", "*"}), 0, 3)
 	switch kind {
 	case record.HasRole:
 		e.Scope = one(t, "scope", "*", "*", "eu")
@@ -915,7 +1272,7 @@ func drawEntity(t *rapid.T, system string) record.Entity {
 		Ref:    drawRef(t, kind, system),
 		Basis:  one(t, "basis", 0, 0, record.Mapping, record.Inventory, record.Manifest, record.Inferred),
 		Status: one(t, "status", "", "", "", record.Active, record.Disabled, record.Removed),
-		Name:   one(t, "name", "", "", "", "n1"),
+		Name:   drawName(t),
 	}
 	switch kind {
 	case record.Workload:
@@ -925,10 +1282,12 @@ func drawEntity(t *rapid.T, system string) record.Entity {
 		e.ExecutionMode = one(t, "execution", "", "", record.Autonomous)
 	case record.Resource:
 		e.DataDomain = one(t, "domain", "", "finance", "Accounting", "hr") // two words for one domain
-		e.Sensitivity = one(t, "sensitivity", "", "high", "public", "unheard of")
+		e.Sensitivity = one(t, "sensitivity", "", "high", "public", "restricted", "internal", "unheard of")
 	case record.Owner:
 		e.OwnerType = one(t, "type", "", record.Individual, record.Group)
+		e.LastActiveAt = drawLastActive(t)
 	case record.Identity:
+		e.LastActiveAt = drawLastActive(t)
 		e.Environment = one(t, "environment", "", "prod") // of no consequence for a class
 	default:
 	}
@@ -942,7 +1301,7 @@ func drawEvidence(t *rapid.T, system string) record.Evidence {
 	e := record.Evidence{
 		Day:     day(one(t, "day", -1, 0, 1, -10, -28, -29, -30, -31, -60)),
 		Count:   one(t, "count", 1, 2, 3, 1, 2, 3, 1, 2, 3, 0), // zero is refused
-		Action:  one(t, "action", "", "", "get"),
+		Action:  one(t, "action", "", "get", "get", "delete", "update"),
 		Related: one(t, "related", false, false, true),
 	}
 	e.LastAt = one(t, "last", time.Time{}, time.Time{}, e.Day.Add(time.Hour))
@@ -960,15 +1319,16 @@ func drawEvidence(t *rapid.T, system string) record.Evidence {
 
 func drawCoverage(t *rapid.T, system string) record.Coverage {
 	c := record.Coverage{
-		Kind:    one(t, "of", record.Execution, record.Ownership, record.EgressObs, record.Execution, record.Ownership, record.Roles),
+		Kind:    one(t, "of", record.Execution, record.Ownership, record.EgressObs, record.Execution, record.Ownership, record.Roles, record.Binding, record.Roles),
 		Partial: one(t, "partial", false, false, false, true),
+		MaxAge:  one(t, "age", 0, 0, 0, time.Hour, 20*day24),
 	}
 	if one(t, "particular", false, false, false, true) {
-		r := drawRef(t, one(t, "entity", record.Workload, record.Workload, record.Identity), system)
+		r := drawRef(t, one(t, "entity", record.Workload, record.Workload, record.Identity, record.Identity), system)
 		c.Entity = &r
 	}
 	if c.Kind == record.Execution && one(t, "windowed", false, true) {
-		c.From, c.To = one(t, "from", day(-40), epoch.Add(-authority.Window), day(-20)), one(t, "to", day(3), epoch.Add(-24*time.Hour), day(-3))
+		c.From, c.To = one(t, "from", day(-40), epoch.Add(-authority.Window), day(-20), day(-400)), one(t, "to", day(3), epoch.Add(-24*time.Hour), day(-3))
 	}
 	return c
 }

@@ -2,7 +2,9 @@ package authority_test
 
 import (
 	"context"
+	"flag"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,10 +14,22 @@ import (
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+// histories are the checks of a property unless -rapid.checks says otherwise: a
+// history is a dozen transactions.
+const histories = 20
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", strconv.Itoa(histories)); err != nil {
+		panic(err)
+	}
+	dbtest.Main(m)
+}
 
 // epoch is when the tests' clocks begin.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -32,7 +46,7 @@ func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	b.clock.Store(epoch.UnixMicro())
-	b.service = authority.New(b.DB, func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler))
+	b.service = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler))
 	b.ctx = access.With(context.Background(), access.Actor{
 		Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	return b

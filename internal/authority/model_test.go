@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // The model of a sync: what model.md says, in maps and loops. It remembers what
@@ -29,6 +32,7 @@ type (
 		Status                                                              record.Status
 		Mode                                                                record.ExecutionMode
 		OwnerType                                                           record.OwnerType
+		LastActiveAt                                                        time.Time
 	}
 	edgeKey struct {
 		Kind  record.EdgeKind
@@ -70,7 +74,9 @@ var unnamed record.Ref
 
 // world is one organization.
 type world struct {
-	clock    time.Time // at of the last sync; zero before the first
+	organization id.ID
+
+	clock    time.Time // at of the last sync or judgement; zero before the first
 	version  int64
 	windowAt time.Time // zero until a sync changed something
 	voices   []*voice
@@ -80,6 +86,24 @@ type world struct {
 	paths       map[pathKey]*chronicle[pathState]
 	rotations   []rotation
 	successions []succession
+
+	// Who judges now: see judgement_model_test.go.
+	settings rule.Settings
+	versions map[rule.Rule]int
+	judges   map[rule.Rule]*chronicle[judge]
+	renamed  map[rule.Rule]bool // rules that another version judges by from this instant on
+
+	conditions map[seat][]condition
+	exposures  map[place][]exposed
+	baselines  map[record.Ref][]baseline
+
+	// See cluster_model_test.go.
+	definitions []posture.Definition
+	defined     []posture.Definition // as the organization has them
+	members     map[stand][]member
+	counters    map[cell]*chronicle[counts]
+	tallies     map[tallied]int64
+	references  map[reference]referred
 }
 
 // voice is one source.
@@ -165,15 +189,20 @@ type outcome struct {
 	At             time.Time
 	Complete       bool
 	Read, Rejected int
+	Renewed        bool // coverage that had expired
 	Paths          authority.PathCounts
+	Exposures      authority.ExposureCounts
 	Rotations      int
 	Revived        int
 }
 
-func newWorld(voices ...*voice) *world {
+func newWorld(organization id.ID, voices ...*voice) *world {
 	w := &world{
-		voices: voices, heard: map[string]authority.Outcome{},
+		organization: organization, voices: voices, heard: map[string]authority.Outcome{},
 		entities: map[record.Ref]*chronicle[entityState]{}, paths: map[pathKey]*chronicle[pathState]{},
+		settings: rule.Defaults(), judges: map[rule.Rule]*chronicle[judge]{}, conditions: map[seat][]condition{}, exposures: map[place][]exposed{},
+		baselines: map[record.Ref][]baseline{}, members: map[stand][]member{}, counters: map[cell]*chronicle[counts]{},
+		tallies: map[tallied]int64{}, references: map[reference]referred{},
 	}
 	for _, v := range voices {
 		v.said, v.saidAt = map[any]any{}, map[coverageKey]time.Time{}
@@ -207,7 +236,7 @@ func (w *world) deliver(d told) outcome {
 		result.Outcome = authority.Late
 		return result
 	}
-	renewing := v.expired(at)
+	renewing := v.expired(w.windowAt)
 	v.spoke, v.observedAt = true, d.observedAt
 	if result.Complete && v.content == content && !renewing {
 		v.completeAt = at
@@ -232,14 +261,43 @@ func (w *world) deliver(d told) outcome {
 		if w.windowAt.IsZero() {
 			w.windowAt = at
 		}
-		w.deriveEntities(at)
-		w.derivePaths(&result, at)
-		w.findRotations(&result, bound, at)
-		if result.Paths != (authority.PathCounts{}) {
+		w.derive(&result, bound, at, false)
+		if result.Paths != (authority.PathCounts{}) || result.Exposures != (authority.ExposureCounts{}) {
 			result.Outcome = authority.Applied
 		}
 	}
+	result.Renewed = renewing
 	result.Paths.Kept = w.activePaths() - result.Paths.Added - result.Paths.Changed
+	return result
+}
+
+// derive works everything out anew.
+func (w *world) derive(result *outcome, bound map[record.Ref]map[record.Ref]bool, at time.Time, resettled bool) {
+	w.appoint(at)
+	w.defined = w.definitions
+	w.deriveEntities(at)
+	w.derivePaths(result, at)
+	w.findRotations(result, bound, at)
+	w.judge(result, at, resettled)
+	w.count(at)
+}
+
+// reevaluate judges everything at its own place on the clock, now or a little
+// later. Unless only the settings are new, the window moves there.
+func (w *world) reevaluate(now time.Time, cause authority.Cause) outcome {
+	var result outcome
+	if w.windowAt.IsZero() {
+		return result
+	}
+	at := now
+	if earliest := w.clock.Add(time.Second); at.Before(earliest) {
+		at = earliest
+	}
+	w.clock, result.At = at, at
+	if cause != authority.BySettings {
+		w.windowAt = at
+	}
+	w.derive(&result, w.boundIdentities(), at, cause == authority.BySettings)
 	return result
 }
 
@@ -276,7 +334,7 @@ func (v *voice) read(l line) (key, value any, bad *fault) {
 		key = entityKey{whole(&f.Ref), cmp.Or(f.Basis, record.Inventory)}
 		value = entityValue{
 			Name: f.Name, Environment: f.Environment, OwnerTeam: f.OwnerTeam, BusinessTier: f.BusinessTier, DataDomain: f.DataDomain,
-			Sensitivity: f.Sensitivity, Status: f.Status, Mode: f.ExecutionMode, OwnerType: f.OwnerType,
+			Sensitivity: f.Sensitivity, Status: f.Status, Mode: f.ExecutionMode, OwnerType: f.OwnerType, LastActiveAt: f.LastActiveAt,
 		}
 	case record.Edge:
 		k := edgeKey{f.Kind, whole(&f.From), f.Scope, whole(&f.To)}
@@ -443,6 +501,15 @@ func (w *world) alive(r record.Ref) bool {
 	return history != nil && history.now().alive()
 }
 
+func (w *world) pathID(key pathKey) id.ID {
+	var identity *id.ID
+	if key.Identity != unnamed {
+		named := w.id(key.Identity)
+		identity = &named
+	}
+	return id.AuthorityPath(w.organization, w.id(key.Workload), identity, w.id(key.Resource))
+}
+
 func (w *world) living(kind record.EntityKind) []record.Ref {
 	var list []record.Ref
 	for r := range w.entities {
@@ -490,7 +557,7 @@ func (w *world) deriveEntities(at time.Time) {
 				Name: cmp.Or(e.Name, s.value.Name), Environment: cmp.Or(e.Environment, s.value.Environment),
 				OwnerTeam: cmp.Or(e.OwnerTeam, s.value.OwnerTeam), BusinessTier: cmp.Or(e.BusinessTier, s.value.BusinessTier),
 				DataDomain: cmp.Or(e.DataDomain, s.value.DataDomain), Sensitivity: cmp.Or(e.Sensitivity, s.value.Sensitivity),
-				Status: cmp.Or(e.Status, s.value.Status), Mode: cmp.Or(e.Mode, s.value.Mode), OwnerType: cmp.Or(e.OwnerType, s.value.OwnerType),
+				Status: cmp.Or(e.Status, s.value.Status), Mode: cmp.Or(e.Mode, s.value.Mode), OwnerType: cmp.Or(e.OwnerType, s.value.OwnerType), LastActiveAt: cmp.Or(e.LastActiveAt, s.value.LastActiveAt),
 			}
 		}
 		e.Name, e.Status = cmp.Or(e.Name, r.SourceID), cmp.Or(e.Status, record.Active)
@@ -508,7 +575,7 @@ func (w *world) deriveEntities(at time.Time) {
 	}
 	for r, state := range next {
 		if r.Kind == record.Workload && state.alive() {
-			state.Ownership, state.Egress = w.ownership(r, next, at), w.egress(r, at)
+			state.Ownership, state.Egress = w.ownership(r, next), w.egress(r)
 		}
 		if w.entities[r] == nil {
 			w.entities[r] = &chronicle[entityState]{}
@@ -517,7 +584,7 @@ func (w *world) deriveEntities(at time.Time) {
 	}
 }
 
-func (w *world) ownership(workload record.Ref, entities map[record.Ref]entityState, at time.Time) string {
+func (w *world) ownership(workload record.Ref, entities map[record.Ref]entityState) string {
 	var people, groups, inactive int
 	for o := range w.targets(record.OwnedBy, workload) {
 		switch {
@@ -534,7 +601,7 @@ func (w *world) ownership(workload record.Ref, entities map[record.Ref]entitySta
 		return "degraded"
 	case people > 0:
 		return "valid"
-	case !w.covered(workload, record.Ownership, at):
+	case w.coverage(workload, record.Ownership, w.windowAt) != rule.Complete:
 		return "unknown"
 	case groups > 0:
 		return "ambiguous"
@@ -542,7 +609,7 @@ func (w *world) ownership(workload record.Ref, entities map[record.Ref]entitySta
 	return "orphaned"
 }
 
-func (w *world) egress(workload record.Ref, at time.Time) string {
+func (w *world) egress(workload record.Ref) string {
 	found := map[record.EgressCategory]bool{}
 	all(w, func(_ *voice, k egressKey, category record.EgressCategory) {
 		if k.Workload == workload {
@@ -554,37 +621,42 @@ func (w *world) egress(workload record.Ref, at time.Time) string {
 			return string(category)
 		}
 	}
-	if w.covered(workload, record.EgressObs, at) {
+	if w.coverage(workload, record.EgressObs, w.windowAt) == rule.Complete {
 		return "none"
 	}
 	return "unknown"
 }
 
-// covered says whether one source knows all evidence of a kind about a
-// workload. What it says of the workload goes before what it says of its system.
-func (w *world) covered(workload record.Ref, kind record.EvidenceKind, at time.Time) bool {
-	return slices.ContainsFunc(w.voices, func(v *voice) bool {
-		key := coverageKey{kind, workload}
+// coverage says how well a kind of evidence is known of an entity; of execution,
+// from an instant to the end of the window. What a source says of the entity goes
+// before what it says of its system; of several sources the best counts.
+func (w *world) coverage(entity record.Ref, kind record.EvidenceKind, from time.Time) rule.Coverage {
+	best := rule.NotCollected
+	for _, v := range w.voices {
+		key := coverageKey{kind, entity}
 		value, said := v.said[key]
-		if !said && v.system == workload.System {
+		if !said && v.system == entity.System {
 			key.Entity = unnamed
 			value, said = v.said[key]
 		}
 		if !said {
-			return false
+			continue
 		}
-		c := value.(coverageValue)
-		if kind == record.Execution { // it must have watched the window
-			if !c.From.IsZero() && c.From.After(w.windowAt.Add(-authority.Window)) || !c.To.IsZero() && c.To.Before(w.windowAt.Add(-24*time.Hour)) {
-				return false
-			}
+		c, state := value.(coverageValue), rule.Complete
+		late := !c.From.IsZero() && c.From.After(from) || !c.To.IsZero() && c.To.Before(w.windowAt.Add(-24*time.Hour))
+		switch {
+		case c.Partial || kind == record.Execution && late:
+			state = rule.Incomplete
+		case v.stale(key, w.windowAt):
+			state = rule.Expired
 		}
-		return !c.Partial && !v.stale(key, at)
-	})
+		best = max(best, state)
+	}
+	return best
 }
 
-// stale says whether a coverage is older than it may be.
-func (v *voice) stale(key coverageKey, at time.Time) bool {
+// stale says whether a coverage is older than it may be at the end of a window.
+func (v *voice) stale(key coverageKey, windowAt time.Time) bool {
 	said, is := v.said[key].(coverageValue)
 	if !is || said.MaxAge == 0 {
 		return false
@@ -593,13 +665,13 @@ func (v *voice) stale(key coverageKey, at time.Time) bool {
 	if v.completeAt.After(known) {
 		known = v.completeAt
 	}
-	return known.Add(said.MaxAge).Before(at)
+	return known.Add(said.MaxAge).Before(windowAt)
 }
 
 // expired says whether a source has a coverage to renew.
-func (v *voice) expired(at time.Time) bool {
+func (v *voice) expired(windowAt time.Time) bool {
 	for key := range v.said {
-		if k, is := key.(coverageKey); is && v.stale(k, at) {
+		if k, is := key.(coverageKey); is && v.stale(k, windowAt) {
 			return true
 		}
 	}
@@ -649,7 +721,7 @@ func (w *world) reach(identity record.Ref) map[record.Ref]*reached {
 				r = &reached{roles: map[string]bool{}, actions: map[string]bool{}}
 				found[grant.To] = r
 			}
-			r.roles[fmt.Sprint(has.To)] = true
+			r.roles[short(has.To)] = true
 			for _, action := range strings.Fields(value.Actions) {
 				r.actions[action] = true
 			}
@@ -691,7 +763,7 @@ func (w *world) derivePaths(result *outcome, at time.Time) {
 		workload, resource := w.entities[key.Workload].now(), w.entities[key.Resource].now()
 		state.Class, state.Ownership, state.Egress = workload.Class, workload.Ownership, workload.Egress
 		state.DataDomain, state.Sensitivity = resource.Domain, resource.Level
-		state.Execution, state.Basis = w.executions(key, at)
+		state.Execution, state.Basis = w.executions(key)
 		history := w.paths[key]
 		switch {
 		case history == nil:
@@ -717,7 +789,7 @@ func (w *world) derivePaths(result *outcome, at time.Time) {
 }
 
 // executions counts the most specific evidence that names a path.
-func (w *world) executions(path pathKey, at time.Time) (count int64, basis string) {
+func (w *world) executions(path pathKey) (count int64, basis string) {
 	counts := map[string]int64{}
 	fits := func(named, subject record.Ref) bool { return named == unnamed || named == subject }
 	all(w, func(_ *voice, k evidenceKey, value evidenceValue) {
@@ -739,7 +811,7 @@ func (w *world) executions(path pathKey, at time.Time) (count int64, basis strin
 			return counts[basis], basis
 		}
 	}
-	if w.covered(path.Workload, record.Execution, at) {
+	if w.coverage(path.Workload, record.Execution, w.windowAt.Add(-authority.Window)) == rule.Complete {
 		return 0, ""
 	}
 	return unknownExecutions, ""

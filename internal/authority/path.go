@@ -81,6 +81,10 @@ type Path struct {
 	FirstSeenAt    time.Time
 	LastSeenAt     *time.Time // set once removed; see SeenLast
 	RemovedAt      *time.Time
+
+	ActiveExposureCount int
+	MaxExposureSeverity *int16 // null without an active exposure; see package rule
+
 	State
 }
 

@@ -4,7 +4,7 @@ read the same rows share their columns.
 
 -- columns: path
 p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
-p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
+p.active_exposure_count, p.max_exposure_severity, p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity,
 p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
 
 -- columns: entity
@@ -168,3 +168,41 @@ SELECT p./* parent */workload_id AS parent, count(*) AS count
 FROM authority_path p
 WHERE p.organization_id = @organization AND p./* parent */workload_id = ANY (@parents::uuid[]) /* where */
 GROUP BY p./* parent */workload_id;
+
+-- name: paths_in_clusters
+-- The page of each of several clusters in the order of their own list, which is
+-- read off its index before any path is.
+SELECT v.*
+FROM unnest(@clusters::smallint[]) AS k(cluster)
+CROSS JOIN LATERAL (
+  SELECT m.cluster, m.rank, /* columns: path */
+  FROM (
+    SELECT m.cluster, m.rank, m.path_id
+    FROM cluster_member m
+    WHERE m.organization_id = @organization AND m.cluster = k.cluster AND m.to_at IS NULL AND m.level <= @level /* where */
+    /* order */
+    LIMIT @limit
+  ) m
+  JOIN authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+  /* order */
+) v;
+
+-- name: paths_in_clusters_sorted
+-- The same under a filter, or in an order that only the paths have.
+SELECT v.*
+FROM unnest(@clusters::smallint[]) AS k(cluster)
+CROSS JOIN LATERAL (
+  SELECT m.cluster, m.rank, /* columns: path */
+  FROM cluster_member m
+  JOIN authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+  WHERE m.organization_id = @organization AND m.cluster = k.cluster AND m.to_at IS NULL AND m.level <= @level /* where */
+  /* order */
+  LIMIT @limit
+) v;
+
+-- name: count_paths_in_clusters
+SELECT m.cluster, count(*) AS count
+FROM cluster_member m
+JOIN authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+WHERE m.organization_id = @organization AND m.cluster = ANY (@clusters::smallint[]) AND m.to_at IS NULL AND m.level <= @level /* where */
+GROUP BY m.cluster;

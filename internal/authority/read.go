@@ -15,7 +15,6 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/page"
-	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // view is the read side of an organization for a caller that may view it.
@@ -40,12 +39,12 @@ func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization
 	if err != nil {
 		return PathPage{}, err
 	}
-	list := listing{page: p, keys: order.keys(), descending: order.Descending}
-	compose := list.query
+	list := page.Listing{Page: p, Keys: order.keys(), Descending: order.Descending}
+	compose := page.Listing.Query
 	if len(filter.Statuses) != 1 && order.Field == BySensitivity && !filter.indexed() {
-		compose = list.everyStatus
+		compose = everyStatus
 	}
-	query, args, err := compose(readQueries.Get("paths_page"), filter.where())
+	query, args, err := compose(list, readQueries.Get("paths_page"), filter.where())
 	if err != nil {
 		return PathPage{}, err
 	}
@@ -129,10 +128,10 @@ func (s *Service) Entities(ctx context.Context, snapshot *db.Snapshot, organizat
 	if err != nil {
 		return EntityPage{}, err
 	}
-	list := listing{page: p, keys: []sortKey{{"e.name", textKey}, {"e.id", idKey}}}
+	list := page.Listing{Page: p, Keys: []page.Key{{Column: "e.name", Parse: page.TextKey}, {Column: "e.id", Parse: page.IDKey}}}
 	where := filter.where()
 	where.Arg("kind", string(kind))
-	query, args, err := list.query(readQueries.Get("entities_page"), where)
+	query, args, err := list.Query(readQueries.Get("entities_page"), where)
 	if err != nil {
 		return EntityPage{}, err
 	}
@@ -268,8 +267,8 @@ func (s *Service) Syncs(ctx context.Context, snapshot *db.Snapshot, organization
 	if err != nil {
 		return SyncPage{}, err
 	}
-	list := listing{page: p, keys: []sortKey{{"s.version", numberKey}}, descending: true}
-	query, args, err := list.query(readQueries.Get("syncs_page"), filter.where())
+	list := page.Listing{Page: p, Keys: []page.Key{{Column: "s.version", Parse: page.NumberKey}}, Descending: true}
+	query, args, err := list.Query(readQueries.Get("syncs_page"), filter.where())
 	if err != nil {
 		return SyncPage{}, err
 	}
@@ -324,8 +323,3 @@ type (
 		Cursor func(*SyncRow) string
 	}
 )
-
-// cursorOfAnotherList answers a cursor whose keys do not parse.
-func cursorOfAnotherList() error {
-	return problem.New(problem.Invalid, "CURSOR_INVALID", "the cursor is not one of this server; start without one")
-}

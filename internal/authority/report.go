@@ -76,8 +76,7 @@ type PathCounts struct {
 	Removed int `json:"removed"`
 }
 
-// ExposureCounts counts exposures. Rules come with a later release; until then
-// nothing opens and nothing resolves.
+// ExposureCounts counts the exposures that a change opened and resolved.
 type ExposureCounts struct {
 	Opened   int `json:"opened"`
 	Resolved int `json:"resolved"`

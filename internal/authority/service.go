@@ -21,12 +21,14 @@ var (
 
 // Service syncs and reads authority paths.
 type Service struct {
-	db  *db.DB
-	now func() time.Time
-	log *slog.Logger
+	db       *db.DB
+	assessor Assessor
+	now      func() time.Time
+	log      *slog.Logger
 }
 
-// New makes the service. The clock is the caller's.
-func New(database *db.DB, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: database, now: now, log: log}
+// New makes the service. Every change goes to the assessor; the clock is the
+// caller's.
+func New(database *db.DB, assessor Assessor, now func() time.Time, log *slog.Logger) *Service {
+	return &Service{db: database, assessor: assessor, now: now, log: log}
 }

@@ -54,7 +54,8 @@ func (s *Service) Sync(ctx context.Context, request SyncRequest, feed func(recor
 	s.log.InfoContext(ctx, "sync", "organization", request.Organization, "source", delivery.report.Source, "system", delivery.report.System,
 		"outcome", delivery.report.Outcome, "version", delivery.report.Version, "records", delivery.report.Records.Read,
 		"rejected", delivery.report.Records.Rejected, "paths_added", delivery.report.Paths.Added,
-		"paths_changed", delivery.report.Paths.Changed, "paths_removed", delivery.report.Paths.Removed)
+		"paths_changed", delivery.report.Paths.Changed, "paths_removed", delivery.report.Paths.Removed,
+		"exposures_opened", delivery.report.Exposures.Opened, "exposures_resolved", delivery.report.Exposures.Resolved)
 	return delivery.report, nil
 }
 
@@ -78,7 +79,6 @@ type delivery struct {
 	syncID   id.ID
 	content  id.ID
 	previous sourceState
-	windowAt time.Time
 }
 
 type sourceState struct {
@@ -149,11 +149,17 @@ func (d *delivery) run(ctx context.Context, feed func(record.Emitter) error) err
 	if err := d.updateSource(ctx); err != nil {
 		return err
 	}
+	derived := &derivation{tx: d.tx, assessor: d.service.assessor, at: d.at, version: d.report.Version, lastSeen: d.previous.LastCompleteAt}
+	if d.previous.CoverageExpired {
+		derived.renewed = &d.source
+	}
 	if changes > 0 || d.previous.CoverageExpired {
-		if err := d.derive(ctx, changes); err != nil {
+		if err := derived.derive(ctx, changes); err != nil {
 			return err
 		}
 	}
+	d.report.Entities, d.report.Paths, d.report.Exposures = derived.entities, derived.paths, derived.exposures
+	d.report.Rotations = derived.rotations
 	return d.conclude(ctx, changes > 0)
 }
 
@@ -205,20 +211,12 @@ func refusal(first record.Rejection, count int) error {
 
 // reserve takes the delivery's place on the organization's clock.
 func (d *delivery) reserve(ctx context.Context) error {
-	type clock struct {
-		At      *time.Time
-		Version int64
-	}
-	last, err := db.First[clock](ctx, d.tx, syncQueries.Get("clock"), nil)
+	at, version, err := place(ctx, d.tx, d.request.ObservedAt)
 	if err != nil {
 		return err
 	}
-	d.at = d.request.ObservedAt
-	if last.At != nil && d.at.Before(last.At.Add(reserve)) {
-		d.at = last.At.Add(reserve).UTC()
-	}
-	d.report.At = d.at
-	d.report.Version = last.Version + 1
+	d.at, d.report.At = at, at
+	d.report.Version = version + 1
 	d.complete = !d.request.Partial && d.stage.rejects.count == 0
 
 	digest := id.New("sync/1").ID(d.source).Text(stamp(d.request.ObservedAt)).ID(d.content)
@@ -230,13 +228,31 @@ func (d *delivery) reserve(ctx context.Context) error {
 	return nil
 }
 
+// place finds a place on the organization's clock: not before the wish and above
+// everything that has happened, with room below it. The version is that of the
+// last sync.
+func place(ctx context.Context, tx *db.Tx, wish time.Time) (at time.Time, version int64, err error) {
+	type clock struct {
+		At      *time.Time
+		Version int64
+	}
+	last, err := db.First[clock](ctx, tx, syncQueries.Get("clock"), nil)
+	if err != nil {
+		return at, 0, err
+	}
+	if last.At != nil && wish.Before(last.At.Add(reserve)) {
+		wish = last.At.Add(reserve).UTC()
+	}
+	return wish, last.Version, nil
+}
+
 // recognise ends a delivery that was applied before, comes late or says
 // nothing new.
 func (d *delivery) recognise(ctx context.Context) (known bool, err error) {
 	if repeated, err := d.repeated(ctx); err != nil || repeated {
 		return repeated, err
 	}
-	state, err := db.First[sourceState](ctx, d.tx, syncQueries.Get("source_state"), pgx.StrictNamedArgs{"source": d.source, "at": d.at})
+	state, err := db.First[sourceState](ctx, d.tx, syncQueries.Get("source_state"), pgx.StrictNamedArgs{"source": d.source})
 	if err != nil {
 		return false, err
 	}
@@ -285,7 +301,7 @@ func (d *delivery) repeated(ctx context.Context) (bool, error) {
 // conclude records the sync and what it leaves behind.
 func (d *delivery) conclude(ctx context.Context, changed bool) error {
 	d.report.Outcome = Unchanged
-	if changed || d.report.Paths != (PathCounts{}) {
+	if changed || d.report.Paths != (PathCounts{}) || d.report.Exposures != (ExposureCounts{}) {
 		d.report.Outcome = Applied
 	}
 	active, err := d.activePaths(ctx)
@@ -296,14 +312,12 @@ func (d *delivery) conclude(ctx context.Context, changed bool) error {
 	if err := d.record(ctx); err != nil {
 		return err
 	}
-	if !changed {
+	if d.report.Rotations == 0 {
 		return nil
 	}
-	rotations, err := d.exec(ctx, "add_rotations", pgx.StrictNamedArgs{"at": d.at, "sync": d.syncID})
-	if err != nil || rotations == 0 {
+	if _, err := d.exec(ctx, "add_rotations", pgx.StrictNamedArgs{"at": d.at, "sync": d.syncID}); err != nil {
 		return err
 	}
-	d.report.Rotations = int(rotations)
 	_, err = d.exec(ctx, "add_successions", pgx.StrictNamedArgs{"at": d.at})
 	return err
 }
@@ -339,7 +353,7 @@ func (d *delivery) record(ctx context.Context) error {
 		"actor": d.actor, "outcome": string(r.Outcome), "complete": d.complete, "content_digest": d.content,
 		"records_read": r.Records.Read, "records_rejected": r.Records.Rejected,
 		"paths_added": r.Paths.Added, "paths_kept": r.Paths.Kept, "paths_changed": r.Paths.Changed, "paths_removed": r.Paths.Removed,
-		"rejections": rejections, "warnings": warnings})
+		"exposures_opened": r.Exposures.Opened, "exposures_resolved": r.Exposures.Resolved, "rejections": rejections, "warnings": warnings})
 	return err
 }
 

@@ -54,6 +54,12 @@ CREATE TEMPORARY TABLE desired (
   ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, execution_30d bigint, execution_basis text COLLATE "C"
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE path_diff (path_id uuid NOT NULL, op text NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE path_mask (
+  path_id uuid PRIMARY KEY, open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL,
+  active_exposure_count smallint NOT NULL, max_exposure_severity smallint
+) ON COMMIT DROP;
 
 -- name: analyze_stage
 -- Of what is joined on: the statistics of the other columns took half a second of
@@ -77,15 +83,17 @@ SELECT EXISTS (SELECT FROM organization WHERE id = @organization);
 SELECT pg_advisory_xact_lock(hashtextextended('sync/' || @organization::uuid::text, 0));
 
 -- name: clock
-SELECT max(at) AS at, coalesce(max(version), 0) AS version
-FROM sync
-WHERE organization_id = @organization;
+SELECT greatest(max(s.at), (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization)) AS at,
+       coalesce(max(s.version), 0) AS version
+FROM sync s
+WHERE s.organization_id = @organization;
 
 -- name: source_state
 SELECT last_observed_at, last_complete_at, content_digest,
        EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.source_id = s.id
-                 AND greatest(c.recorded_at, s.last_complete_at) + c.max_age < @at) AS coverage_expired
+                 AND greatest(c.recorded_at, s.last_complete_at) + c.max_age < w.window_at) AS coverage_expired
 FROM source s
+LEFT JOIN organization_window w ON w.organization_id = @organization
 WHERE s.organization_id = @organization AND s.id = @source;
 
 -- name: add_source
@@ -102,9 +110,11 @@ WHERE organization_id = @organization AND id = @source;
 
 -- name: add_sync
 INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, outcome, complete, content_digest,
-                  records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings)
+                  records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed,
+                  exposures_opened, exposures_resolved, rejections, warnings)
 VALUES (@organization, @sync, @source, @version, @at, @observed_at, @recorded_at, @actor, @outcome, @complete, @content_digest,
-        @records_read, @records_rejected, @paths_added, @paths_kept, @paths_changed, @paths_removed, @rejections, @warnings);
+        @records_read, @records_rejected, @paths_added, @paths_kept, @paths_changed, @paths_removed,
+        @exposures_opened, @exposures_resolved, @rejections, @warnings);
 
 -- name: window_at
 SELECT window_at FROM organization_window WHERE organization_id = @organization;
@@ -474,9 +484,11 @@ ORDER BY n.entity_id;
 SELECT analyze_authority();
 
 -- name: touch
--- What has to be derived again, and why: "workload" and "identity" for their
--- paths, "context" for the ownership and egress of a workload, "resource" and
--- "activity" for what a path copies from its resource and its identity.
+-- What has to be derived and judged again, and why: "workload" and "identity"
+-- for their paths, "context" for the ownership and egress of a workload,
+-- "resource" for what a path copies from its resource, "activity" for what is
+-- judged of an identity. All paths of what stands here come into desired, so
+-- that every path whose exposures may differ is there.
 WITH RECURSIVE renewed_role AS (
   SELECT c.entity_id AS id FROM entity_change c WHERE c.alive_changed AND c.kind = 'role'
   UNION
@@ -504,6 +516,19 @@ WITH RECURSIVE renewed_role AS (
   UNION
   SELECT e.from_id FROM upstream u
   JOIN edge e ON e.organization_id = @organization AND e.kind IN ('authenticates', 'runs_as') AND e.to_id = u.id
+), answerable AS ( -- workloads that began or ceased to live, or whose owners are others or known otherwise
+  SELECT c.entity_id AS id FROM entity_change c WHERE c.alive_changed AND c.kind = 'workload'
+  UNION
+  SELECT d.from_id FROM edge_diff d WHERE d.kind = 'owned_by'
+  UNION
+  SELECT e.from_id FROM entity_change c
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'owned_by' AND e.to_id = c.entity_id
+  WHERE c.kind = 'owner'
+  UNION
+  SELECT d.entity_id FROM coverage_diff d WHERE d.kind = 'ownership' AND d.entity_id <> @nil
+  UNION
+  SELECT w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.kind = 'ownership' AND d.entity_id = @nil) d
+  JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
 )
 INSERT INTO touched (reason, id)
 SELECT s.reason, s.id FROM seed s
@@ -527,22 +552,45 @@ SELECT 'context', d.workload_id FROM egress_diff d
 UNION
 SELECT 'context', d.entity_id FROM coverage_diff d WHERE d.entity_id <> @nil
 UNION
-SELECT 'context', w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.entity_id = @nil AND d.kind IN ('ownership', 'egress', 'execution')) d
+SELECT 'context', w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.entity_id = @nil AND d.kind IN ('ownership', 'egress', 'execution', 'binding')) d
 JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
 UNION
 SELECT 'context', d.workload_id FROM evidence_diff d WHERE d.workload_id <> @nil
 UNION
-SELECT 'activity', d.identity_id FROM evidence_diff d WHERE d.workload_id = @nil
+SELECT 'activity', d.identity_id FROM evidence_diff d WHERE d.identity_id <> @nil
+UNION
+SELECT 'activity', c.entity_id FROM entity_change c WHERE c.kind = 'identity'
+UNION
+SELECT 'activity', e.from_id FROM entity_change c
+JOIN edge e ON e.organization_id = @organization AND e.kind = 'has_role' AND e.to_id = c.entity_id
+WHERE c.kind = 'role'
+UNION
+SELECT 'activity', d.to_id FROM edge_diff d WHERE d.kind IN ('runs_as', 'authenticates')
+UNION
+SELECT 'activity', e.to_id FROM answerable a -- who else runs as it, and who answers for them
+JOIN edge e ON e.organization_id = @organization AND e.kind IN ('runs_as', 'authenticates') AND e.from_id = a.id
+UNION
+SELECT 'activity', d.entity_id FROM coverage_diff d WHERE d.entity_id <> @nil
+UNION
+SELECT 'activity', i.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.entity_id = @nil AND d.kind IN ('execution', 'roles', 'binding')) d
+JOIN entity i ON i.organization_id = @organization AND i.kind = 'identity' AND i.system = d.system
 UNION
 SELECT 'resource', c.entity_id FROM entity_change c WHERE c.kind = 'resource';
 
 -- name: touch_expired_context
 -- A sync that renews an expired coverage touches all that the coverage speaks about.
 INSERT INTO touched (reason, id)
-SELECT DISTINCT 'context', w.id
+SELECT DISTINCT CASE e.kind WHEN 'workload' THEN 'context' ELSE 'activity' END, e.id
 FROM coverage c
-JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND (w.id = c.entity_id OR (c.entity_id = @nil AND w.system = c.system))
+JOIN entity e ON e.organization_id = @organization AND e.kind IN ('workload', 'identity')
+             AND (e.id = c.entity_id OR (c.entity_id = @nil AND e.system = c.system))
 WHERE c.organization_id = @organization AND c.source_id = @source AND c.max_age IS NOT NULL;
+
+-- name: touch_everything
+INSERT INTO touched (reason, id)
+SELECT CASE e.kind WHEN 'workload' THEN 'context' ELSE 'activity' END, e.id
+FROM entity e
+WHERE e.organization_id = @organization AND e.kind IN ('workload', 'identity') AND e.status <> 'removed';
 
 -- name: analyze_touched
 ANALYZE touched;
@@ -554,7 +602,7 @@ WITH target AS (
   FROM (SELECT DISTINCT t.id FROM touched t WHERE t.reason = 'context') t
   JOIN entity w ON w.organization_id = @organization AND w.id = t.id AND w.kind = 'workload' AND w.status <> 'removed'
 ), particular AS (
-  SELECT t.id, c.source_id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true) AS complete
+  SELECT t.id, c.source_id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @window_at, true) AS complete
   FROM target t
   JOIN coverage c ON c.organization_id = @organization AND c.entity_id = t.id
   JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
@@ -563,7 +611,7 @@ WITH target AS (
   FROM (
     SELECT p.id, p.kind, p.complete FROM particular p
     UNION ALL
-    SELECT t.id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true)
+    SELECT t.id, c.kind, c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @window_at, true)
     FROM target t
     JOIN coverage c ON c.organization_id = @organization AND c.entity_id = @nil AND c.system = t.system
     JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
@@ -770,7 +818,7 @@ WITH counted AS (
   JOIN entity w ON w.organization_id = @organization AND w.id = d.workload_id
 ), watching AS (
   SELECT c.source_id, c.entity_id, c.system,
-         c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @at, true)
+         c.complete AND coalesce(greatest(c.recorded_at, s.last_complete_at) + c.max_age >= @window_at, true)
            AND coalesce(c.from_at <= @window_start, true) AND coalesce(c.to_at >= @window_at::timestamptz - interval '1 day', true) AS complete
   FROM coverage c JOIN source s ON s.organization_id = @organization AND s.id = c.source_id
   WHERE c.organization_id = @organization AND c.kind = 'execution'
@@ -835,13 +883,16 @@ SET status = 'active', removed_at = NULL, last_seen_at = NULL, effective = d.eff
     auth_chain_depth = d.auth_chain_depth, composition_hash = d.composition_hash, class = d.class, data_domain = d.data_domain,
     sensitivity = d.sensitivity, ownership_status = d.ownership_status, egress_category = d.egress_category,
     execution_30d = d.execution_30d, execution_basis = d.execution_basis,
+    open_mask = m.open_mask, acknowledged_mask = m.acknowledged_mask, accepted_mask = m.accepted_mask,
+    active_exposure_count = m.active_exposure_count, max_exposure_severity = m.max_exposure_severity,
     version = p.version + 1, from_at = @at, sync_version = @sync_version
-FROM path_diff x JOIN desired d ON d.path_id = x.path_id
+FROM path_diff x JOIN desired d ON d.path_id = x.path_id JOIN path_mask m ON m.path_id = x.path_id
 WHERE x.op IN ('changed', 'revived') AND p.organization_id = @organization AND p.id = x.path_id;
 
 -- name: remove_paths
 UPDATE authority_path p
 SET status = 'removed', removed_at = @at, last_seen_at = greatest(p.from_at, @last_complete_at),
+    open_mask = 0, acknowledged_mask = 0, accepted_mask = 0, active_exposure_count = 0, max_exposure_severity = NULL,
     version = p.version + 1, from_at = @at, sync_version = @sync_version
 FROM path_diff x
 WHERE x.op = 'removed' AND p.organization_id = @organization AND p.id = x.path_id;
@@ -849,15 +900,27 @@ WHERE x.op = 'removed' AND p.organization_id = @organization AND p.id = x.path_i
 -- name: add_paths
 INSERT INTO authority_path (organization_id, id, lineage_id, workload_id, identity_id, resource_id, status, effective, role_ids, actions, auth_chain_depth,
   composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis,
-  version, from_at, sync_version, first_seen_at)
+  open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity, version, from_at, sync_version, first_seen_at)
 SELECT @organization, d.path_id, d.lineage_id, d.workload_id, d.identity_id, d.resource_id, 'active', d.effective, d.role_ids, d.actions, d.auth_chain_depth,
   d.composition_hash, d.class, d.data_domain, d.sensitivity, d.ownership_status, d.egress_category, d.execution_30d, d.execution_basis,
-  1, @at, @sync_version, @at
-FROM path_diff x JOIN desired d ON d.path_id = x.path_id
+  m.open_mask, m.acknowledged_mask, m.accepted_mask, m.active_exposure_count, m.max_exposure_severity, 1, @at, @sync_version, @at
+FROM path_diff x JOIN desired d ON d.path_id = x.path_id JOIN path_mask m ON m.path_id = x.path_id
 WHERE x.op = 'added'
 ORDER BY d.path_id;
 
--- name: add_rotations
+-- name: update_masks
+-- Of paths that are as they were but for their exposures. That is no version of
+-- the path: the exposures keep their own history.
+UPDATE authority_path p
+SET open_mask = m.open_mask, acknowledged_mask = m.acknowledged_mask, accepted_mask = m.accepted_mask,
+    active_exposure_count = m.active_exposure_count, max_exposure_severity = m.max_exposure_severity
+FROM path_mask m
+WHERE p.organization_id = @organization AND p.id = m.path_id
+  AND (p.open_mask, p.acknowledged_mask, p.accepted_mask, p.active_exposure_count, p.max_exposure_severity)
+      IS DISTINCT FROM (m.open_mask, m.acknowledged_mask, m.accepted_mask, m.active_exposure_count, m.max_exposure_severity);
+
+-- name: find_rotations
+INSERT INTO rotated (workload_id, from_identity, to_identity)
 WITH now_bound AS (
   SELECT DISTINCT e.from_id AS workload_id, e.to_id AS identity_id FROM edge e
   WHERE e.organization_id = @organization AND e.kind = 'runs_as' AND e.from_id IN (SELECT b.workload_id FROM identity_before b)
@@ -866,19 +929,31 @@ WITH now_bound AS (
 ), gained AS (
   SELECT workload_id, identity_id FROM now_bound EXCEPT SELECT workload_id, identity_id FROM identity_before
 )
-INSERT INTO identity_rotation (organization_id, workload_id, at, from_identity, to_identity, sync_id)
-SELECT @organization, l.workload_id, @at, l.identity_id, g.identity_id, @sync
+SELECT l.workload_id, l.identity_id, g.identity_id
 FROM lost l JOIN gained g ON g.workload_id = l.workload_id
 WHERE (SELECT count(*) FROM lost o WHERE o.workload_id = l.workload_id) = 1
   AND (SELECT count(*) FROM gained o WHERE o.workload_id = l.workload_id) = 1;
 
--- name: add_successions
-INSERT INTO path_succession (organization_id, predecessor_id, successor_id, at)
-SELECT @organization, old.id, new.id, @at
-FROM identity_rotation r
+-- name: find_successions
+INSERT INTO succeeded (predecessor_id, successor_id)
+SELECT old.id, new.path_id
+FROM rotated r
 JOIN authority_path old ON old.organization_id = @organization AND old.workload_id = r.workload_id AND old.identity_id = r.from_identity
 JOIN path_diff gone ON gone.path_id = old.id AND gone.op = 'removed'
-JOIN authority_path new ON new.organization_id = @organization AND new.workload_id = r.workload_id AND new.identity_id = r.to_identity
-                       AND new.resource_id = old.resource_id
-JOIN path_diff come ON come.path_id = new.id AND come.op IN ('added', 'revived')
-WHERE r.organization_id = @organization AND r.at = @at;
+JOIN desired new ON new.workload_id = r.workload_id AND new.identity_id = r.to_identity AND new.resource_id = old.resource_id
+JOIN path_diff come ON come.path_id = new.path_id AND come.op IN ('added', 'revived');
+
+-- name: add_rotations
+INSERT INTO identity_rotation (organization_id, workload_id, at, from_identity, to_identity, sync_id)
+SELECT @organization, r.workload_id, @at, r.from_identity, r.to_identity, @sync FROM rotated r;
+
+-- name: add_successions
+INSERT INTO path_succession (organization_id, predecessor_id, successor_id, at)
+SELECT @organization, s.predecessor_id, s.successor_id, @at FROM succeeded s;
+
+-- name: move_window
+UPDATE organization_window SET window_at = @at WHERE organization_id = @organization;
+
+-- name: add_evaluation
+INSERT INTO evaluation (organization_id, at, recorded_at, cause, actor, paths_changed, exposures_opened, exposures_resolved)
+VALUES (@organization, @at, @recorded_at, @cause, @actor, @paths_changed, @exposures_opened, @exposures_resolved);

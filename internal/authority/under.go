@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/exposuregraph/exposuregraph/db"
@@ -62,8 +63,8 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 	if err != nil {
 		return err
 	}
-	rows := listing{page: p, keys: list.Order.keys(), descending: list.Order.Descending}
-	query, args, err := rows.query(list.of(readQueries.Get("paths_under")), list.Filter.where())
+	rows := page.Listing{Page: p, Keys: list.Order.keys(), Descending: list.Order.Descending}
+	query, args, err := rows.Query(list.of(readQueries.Get("paths_under")), list.Filter.where())
 	if err != nil {
 		return err
 	}
@@ -118,6 +119,124 @@ func (s *Service) CountPathsUnder(ctx context.Context, snapshot *db.Snapshot, or
 	counts := make(map[id.ID]int, len(rows))
 	for _, r := range rows {
 		counts[r.Parent] = int(r.Count)
+	}
+	return counts, err
+}
+
+// ClusterList is a nested list of the paths of a risk cluster that many clusters
+// of one request share.
+type ClusterList struct {
+	Level   int16 // up to which members count
+	Filter  PathFilter
+	Order   PathOrder
+	Request page.Request
+}
+
+// member is a path as it stands in a cluster.
+type member struct {
+	Cluster int16
+	Rank    int16
+	Path
+}
+
+func (l *ClusterList) keys() []page.Key {
+	if l.Order.Field == ByRank {
+		return []page.Key{{Column: "m.rank", Parse: page.SmallKey}, {Column: "m.path_id", Parse: page.IDKey}}
+	}
+	return l.Order.keys()
+}
+
+func (l *ClusterList) values(m *member) []string {
+	if l.Order.Field == ByRank {
+		return []string{strconv.Itoa(int(m.Rank)), m.ID.String()}
+	}
+	return l.Order.values(&m.Path)
+}
+
+func (l *ClusterList) binding(organization id.ID, cluster int16) page.Binding {
+	return l.Filter.digest("paths in cluster", organization).Text(strconv.Itoa(int(cluster))).Text(strconv.Itoa(int(l.Level))).
+		Text(string(l.Order.Field)).Text(l.Order.direction()).Short()
+}
+
+// PathsInClusters gives each cluster its page.
+func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16) (map[int16]PathPage, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	if err := list.Filter.check(); err != nil {
+		return nil, err
+	}
+	pages := make(map[int16]PathPage, len(clusters))
+	shared := list.Request.After == nil && list.Request.Before == nil
+	for len(clusters) > 0 {
+		batch := clusters
+		if !shared { // a cursor belongs to one cluster
+			batch = clusters[:1]
+		}
+		clusters = clusters[len(batch):]
+		if err := pathsInClusters(ctx, q, organization, list, batch, pages); err != nil {
+			return nil, err
+		}
+	}
+	return pages, nil
+}
+
+func pathsInClusters(ctx context.Context, q db.Querier, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {
+	p, err := list.Request.Resolve(list.binding(organization, clusters[0]), 2)
+	if err != nil {
+		return err
+	}
+	statement := "paths_in_clusters"
+	if list.Order.Field != ByRank || !list.Filter.Empty() {
+		statement = "paths_in_clusters_sorted"
+	}
+	rows := page.Listing{Page: p, Keys: list.keys(), Descending: list.Order.Descending}
+	query, args, err := rows.Query(readQueries.Get(statement), list.Filter.where())
+	if err != nil {
+		return err
+	}
+	args["clusters"], args["level"] = clusters, list.Level
+	members, err := db.Select[member](ctx, q, query, args)
+	if err != nil {
+		return err
+	}
+	byCluster := map[int16][]*Path{}
+	cursors := map[int16]map[*Path][]string{}
+	for _, m := range members {
+		byCluster[m.Cluster] = append(byCluster[m.Cluster], &m.Path)
+		if cursors[m.Cluster] == nil {
+			cursors[m.Cluster] = map[*Path][]string{}
+		}
+		cursors[m.Cluster][&m.Path] = list.values(m)
+	}
+	for _, cluster := range clusters {
+		binding := list.binding(organization, cluster)
+		pages[cluster] = PathPage{
+			Slice:  page.Cut(p, byCluster[cluster]),
+			Cursor: func(path *Path) string { return page.Cursor(binding, cursors[cluster][path]...) },
+		}
+	}
+	return nil
+}
+
+// CountPathsInClusters counts each cluster's list.
+func (s *Service) CountPathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16) (map[int16]int, error) {
+	q, err := view(ctx, snapshot, organization)
+	if err != nil {
+		return nil, err
+	}
+	type row struct {
+		Cluster int16
+		Count   int64
+	}
+	where := list.Filter.where()
+	where.Arg("clusters", clusters)
+	where.Arg("level", list.Level)
+	rows, err := db.Select[row](ctx, q, readQueries.Get("count_paths_in_clusters").Where(where), where.Args())
+	counts := make(map[int16]int, len(rows))
+	for _, r := range rows {
+		counts[r.Cluster] = int(r.Count)
 	}
 	return counts, err
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
 )
@@ -57,7 +58,8 @@ func pgDump(ctx context.Context, url string) ([]byte, error) {
 		program = "pg_dump"
 	}
 	var complaint bytes.Buffer
-	command := exec.CommandContext(ctx, program, "--schema-only", "--no-owner", "--exclude-table=goose_db_version*", "--dbname", url)
+	command := exec.CommandContext(ctx, program, "--schema-only", "--no-owner", "--exclude-table=goose_db_version*",
+		"--exclude-schema="+db.RiverSchema, "--dbname", url) // the schema of a module's version: no text of ours
 	command.Stderr = &complaint
 	dump, err := command.Output()
 	if err != nil {

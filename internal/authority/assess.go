@@ -1,0 +1,32 @@
+package authority
+
+import (
+	"context"
+	"time"
+
+	"github.com/exposuregraph/exposuregraph/db"
+)
+
+// Assessor judges what a change of authority means. It works in the change's
+// transaction, after the paths are derived and before they are written, so that
+// the row of a path is written once, with what is said of its exposures.
+type Assessor interface {
+	// Prepare comes before anything is derived. Everything says that all of the
+	// organization must be judged anew, because the judge itself is another.
+	Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everything bool, err error)
+
+	// Assess reads the transaction's temporary tables: desired holds every
+	// standing path whose exposures may differ, path_diff the paths whose own
+	// row does, touched what they follow from, succeeded which path took over
+	// from which. It leaves the masks of all paths of desired in path_mask.
+	Assess(ctx context.Context, tx *db.Tx, assessment Assessment) (ExposureCounts, error)
+}
+
+// Assessment says when and how much is judged.
+type Assessment struct {
+	At         time.Time // the place on the organization's clock that changes are written with
+	WindowAt   time.Time // where windows and thresholds end
+	Everything bool      // all of the organization is in desired
+	Resettled  bool      // it is judged anew because its settings changed
+	Large      bool      // so much that statistics are worth their time
+}

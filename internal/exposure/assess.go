@@ -1,0 +1,433 @@
+package exposure
+
+import (
+	"context"
+	_ "embed"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+//go:embed assess.sql
+var assessSQL string
+
+var assessQueries = db.Parse("exposure", assessSQL)
+
+// Assessor judges what a change of authority means and keeps conditions,
+// exposures, and through the keeper the clusters, in step with it.
+type Assessor struct {
+	rules  []rule.Definition
+	keeper *posture.Keeper
+}
+
+// NewAssessor makes an assessor of these rules.
+func NewAssessor(rules []rule.Definition, keeper *posture.Keeper) *Assessor {
+	return &Assessor{rules: rules, keeper: keeper}
+}
+
+var _ authority.Assessor = (*Assessor)(nil)
+
+// Prepare notes which version of each rule judges from now on.
+func (a *Assessor) Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everything bool, err error) {
+	settings, err := CurrentSettings(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	type row struct {
+		Rule    rule.Rule
+		Version int
+		Enabled bool
+	}
+	rows, err := db.Select[row](ctx, tx, assessQueries.Get("rule_versions_current"), nil)
+	if err != nil {
+		return false, err
+	}
+	current := make(map[rule.Rule]row, len(rows))
+	for _, r := range rows {
+		current[r.Rule] = *r
+	}
+	for _, d := range a.rules {
+		next := row{d.Rule, d.Version, !rule.Retired(d.Rule, settings)}
+		was, known := current[d.Rule]
+		if was == next {
+			continue
+		}
+		if known {
+			if _, err := db.Exec(ctx, tx, assessQueries.Get("end_rule_version"), pgx.StrictNamedArgs{"rule": d.Rule, "at": at}); err != nil {
+				return false, err
+			}
+		}
+		everything = everything || len(rows) > 0
+		if _, err := db.Exec(ctx, tx, assessQueries.Get("begin_rule_version"),
+			pgx.StrictNamedArgs{"rule": next.Rule, "version": next.Version, "enabled": next.Enabled, "at": at}); err != nil {
+			return false, err
+		}
+	}
+	recount, err := a.keeper.Prepare(ctx, tx, at)
+	return everything || recount, err
+}
+
+// judgement is one assessment on its way through the statements of assess.sql.
+type judgement struct {
+	authority.Assessment
+	tx       *db.Tx
+	rules    []rule.Definition
+	settings rule.Settings
+	changed  []rule.Rule // rules of which another version judges from now on
+	known    known
+}
+
+// known says what an organization has had so far.
+type known struct{ Conditions, Exposures, Baselines, Proofs bool }
+
+// Assess judges the subjects of a change, fans their conditions out to the
+// paths, and has the clusters counted.
+func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment authority.Assessment) (authority.ExposureCounts, error) {
+	var none authority.ExposureCounts
+	j := &judgement{Assessment: assessment, tx: tx, rules: a.rules}
+	if err := j.prepare(ctx); err != nil {
+		return none, err
+	}
+	if err := j.judge(ctx); err != nil {
+		return none, err
+	}
+	if err := j.fanOut(ctx); err != nil {
+		return none, err
+	}
+	counts, err := j.write(ctx)
+	if err != nil {
+		return none, err
+	}
+	return counts, a.keeper.Count(ctx, tx, posture.Change{
+		At: j.At, WindowAt: j.WindowAt, Everything: j.Everything, Large: j.Large})
+}
+
+func (j *judgement) prepare(ctx context.Context) error {
+	if err := j.script(ctx, "create_judgement"); err != nil {
+		return err
+	}
+	known, err := db.First[known](ctx, j.tx, assessQueries.Get("known"), nil)
+	if err != nil {
+		return err
+	}
+	j.known = *known
+	if j.settings, err = CurrentSettings(ctx, j.tx); err != nil {
+		return err
+	}
+	if j.changed, err = db.Column[rule.Rule](ctx, j.tx, assessQueries.Get("rules_changed"), pgx.StrictNamedArgs{"at": j.At}); err != nil {
+		return err
+	}
+	return j.weigh(ctx)
+}
+
+// weigh tables what each rule's severity is on each trait of a path, and what
+// the rule of sensitive reach says of it.
+func (j *judgement) weigh(ctx context.Context) error {
+	var rows [][]any
+	for _, d := range j.rules {
+		if rule.Retired(d.Rule, j.settings) {
+			continue
+		}
+		for code := range rule.Traits {
+			trait := rule.TraitOf(code)
+			severity, factors := rule.SeverityOn(d.Rule, trait)
+			outcome := rule.True
+			if d.Rule == rule.SensitiveDomain {
+				outcome = rule.JudgeReach(trait).Outcome
+			}
+			rows = append(rows, []any{int16(d.Rule), int16(code), int16(severity), int32(factors), int16(outcome)})
+		}
+	}
+	_, err := j.tx.CopyFrom(ctx, "weight", []string{"rule", "trait", "severity", "factors", "outcome"}, pgx.CopyFromRows(rows))
+	return err
+}
+
+// judge lets the rules judge workloads and identities, and brings the
+// conditions up to their verdicts.
+func (j *judgement) judge(ctx context.Context) error {
+	subjects, err := j.exec(ctx, "find_subjects", nil)
+	if err != nil || subjects == 0 {
+		return err
+	}
+	if err := j.script(ctx, "analyze_subjects"); err != nil {
+		return err
+	}
+	if _, err := j.exec(ctx, "find_workload_facts", pgx.StrictNamedArgs{"nil": id.Nil, "window_at": j.WindowAt}); err != nil {
+		return err
+	}
+	if j.known.Baselines {
+		if _, err := j.exec(ctx, "find_growth", nil); err != nil {
+			return err
+		}
+	}
+	if _, err := j.exec(ctx, "find_identity_facts", pgx.StrictNamedArgs{
+		"nil": id.Nil, "window_at": j.WindowAt, "dormant_before": j.dormantBefore()}); err != nil {
+		return err
+	}
+	if j.known.Conditions {
+		for _, name := range []string{"recall_workload_conditions", "recall_identity_conditions"} {
+			if _, err := j.exec(ctx, name, nil); err != nil {
+				return err
+			}
+		}
+	}
+	changes := newChanges(j)
+	if err := changes.workloads(ctx); err != nil {
+		return err
+	}
+	if err := changes.identities(ctx); err != nil {
+		return err
+	}
+	if _, err := j.exec(ctx, "add_baselines", j.at()); err != nil {
+		return err
+	}
+	return j.writeConditions(ctx, changes)
+}
+
+func (j *judgement) writeConditions(ctx context.Context, changes *changes) error {
+	if changes.total() == 0 {
+		return nil
+	}
+	if err := j.script(ctx, "analyze_condition_changes"); err != nil {
+		return err
+	}
+	steps := []struct {
+		run  bool
+		name string
+	}{
+		{changes.count["update"]+changes.count["doubt"] > 0, "keep_condition_versions"},
+		{changes.count["update"] > 0, "update_conditions"},
+		{changes.count["doubt"] > 0, "doubt_conditions"},
+		{changes.count["close"] > 0, "close_conditions"},
+		{changes.count["open"] > 0, "open_conditions"},
+	}
+	for _, step := range steps {
+		if !step.run {
+			continue
+		}
+		if _, err := j.exec(ctx, step.name, j.at()); err != nil {
+			return err
+		}
+	}
+	return j.analyze(ctx, "analyze_conditions")
+}
+
+// fanOut finds what is exposed on the paths of desired.
+func (j *judgement) fanOut(ctx context.Context) error {
+	if err := j.word(ctx); err != nil {
+		return err
+	}
+	facts, err := j.exec(ctx, "find_path_facts", j.at())
+	if err != nil || facts == 0 {
+		return err
+	}
+	if err := j.script(ctx, "analyze_path_facts"); err != nil {
+		return err
+	}
+	if _, err := j.exec(ctx, "fan_out_workloads", pgx.StrictNamedArgs{"unbound": rule.UnknownBinding}); err != nil {
+		return err
+	}
+	if _, err := j.exec(ctx, "fan_out_identities", pgx.StrictNamedArgs{
+		"nil": id.Nil, "drift": rule.ScopeDrift, "dormant": rule.DormantAuthority, "dormant_before": j.dormantBefore()}); err != nil {
+		return err
+	}
+	if !rule.Retired(rule.SensitiveDomain, j.settings) {
+		if _, err := j.exec(ctx, "fan_out_reach", pgx.StrictNamedArgs{
+			"type": rule.SensitiveReach, "at": j.At, "explanation": rule.JudgeReach(rule.Trait{Sensitivity: authority.Restricted}).PathExplanation}); err != nil {
+			return err
+		}
+	}
+	if !rule.Retired(rule.PrivilegeGap, j.settings) && (j.known.Proofs || j.known.Exposures) {
+		if err := j.fanOutPrivileges(ctx); err != nil {
+			return err
+		}
+	}
+	return j.script(ctx, "analyze_exposure_next")
+}
+
+// word puts the lists that explanations name into words, each distinct list once.
+func (j *judgement) word(ctx context.Context) error {
+	actions, err := db.Column[[]string](ctx, j.tx.Local(), assessQueries.Get("distinct_actions"), nil)
+	if err != nil {
+		return err
+	}
+	rows := make([][]any, len(actions))
+	for i, list := range actions {
+		words := rule.List(list)
+		if len(list) == 0 { // a destination that is declared without saying what for
+			words = "reach"
+		}
+		rows[i] = []any{list, words, rule.WritesAny(list)}
+	}
+	if _, err := j.tx.CopyFrom(ctx, "action_word", []string{"actions", "words", "writes"}, pgx.CopyFromRows(rows)); err != nil {
+		return err
+	}
+	type role struct {
+		ID   id.ID
+		Name string
+	}
+	roles, err := db.Select[role](ctx, j.tx, assessQueries.Get("role_names"), nil)
+	if err != nil {
+		return err
+	}
+	names := make(map[id.ID]string, len(roles))
+	for _, r := range roles {
+		names[r.ID] = r.Name
+	}
+	lists, err := db.Column[[]id.ID](ctx, j.tx.Local(), assessQueries.Get("distinct_roles"), nil)
+	if err != nil {
+		return err
+	}
+	rows = make([][]any, len(lists))
+	for i, list := range lists {
+		words := "no known role"
+		if len(list) > 0 {
+			named := make([]string, len(list))
+			for i, role := range list {
+				named[i] = names[role]
+			}
+			slices.Sort(named)
+			words = rule.List(named)
+		}
+		rows[i] = []any{list, words}
+	}
+	_, err = j.tx.CopyFrom(ctx, "role_word", []string{"role_ids", "words"}, pgx.CopyFromRows(rows))
+	return err
+}
+
+func (j *judgement) fanOutPrivileges(ctx context.Context) error {
+	found, err := j.exec(ctx, "find_privileges", pgx.StrictNamedArgs{
+		"nil": id.Nil, "type": rule.ExcessPrivilege, "window_at": j.WindowAt, "privilege_start": j.WindowAt.Add(-j.settings.PrivilegeWindow)})
+	if err != nil || found == 0 {
+		return err
+	}
+	distinct, err := db.Select[rule.Privilege](ctx, j.tx.Local(), assessQueries.Get("distinct_privileges"), nil)
+	if err != nil {
+		return err
+	}
+	rows := make([][]any, len(distinct))
+	for i, p := range distinct {
+		v := rule.JudgePrivilege(*p, j.settings)
+		rows[i] = []any{p.Granted, p.Used, p.Proven, p.Opaque, int16(p.Execution), int16(v.Outcome), v.PathExplanation, string(v.Reason)}
+	}
+	if _, err := j.tx.CopyFrom(ctx, "privilege_verdict",
+		[]string{"granted", "used", "proven", "opaque", "execution", "outcome", "explanation", "reason"}, pgx.CopyFromRows(rows)); err != nil {
+		return err
+	}
+	_, err = j.exec(ctx, "fan_out_privileges", pgx.StrictNamedArgs{"type": rule.ExcessPrivilege, "at": j.At})
+	return err
+}
+
+// write brings the exposures up to what was found, and leaves the masks.
+func (j *judgement) write(ctx context.Context) (authority.ExposureCounts, error) {
+	if !j.known.Exposures {
+		return j.writeFirst(ctx)
+	}
+	var counts authority.ExposureCounts
+	if _, err := j.exec(ctx, "diff_exposures", nil); err != nil {
+		return counts, err
+	}
+	if err := j.script(ctx, "analyze_exposure_diff"); err != nil {
+		return counts, err
+	}
+	type diff struct{ Opened, Closed, Changed int }
+	found, err := db.First[diff](ctx, j.tx.Local(), assessQueries.Get("count_exposure_diff"), nil)
+	if err != nil {
+		return counts, err
+	}
+	counts = authority.ExposureCounts{Opened: found.Opened, Resolved: found.Closed}
+	steps := []struct {
+		run  bool
+		name string
+		args pgx.StrictNamedArgs
+	}{
+		{found.Changed > 0, "keep_exposure_versions", j.at()},
+		{found.Changed > 0, "change_exposures", j.at()},
+		{found.Changed > 0, "doubt_exposures", j.at()},
+		{found.Closed > 0, "close_exposures", j.closing()},
+		{found.Opened > 0, "open_exposures", j.at()},
+		{found.Opened > 0, "inherit_dispositions", nil},
+		{true, "mask_paths", nil},
+	}
+	for _, step := range steps {
+		if !step.run {
+			continue
+		}
+		if _, err := j.exec(ctx, step.name, step.args); err != nil {
+			return counts, err
+		}
+	}
+	return counts, j.script(ctx, "analyze_path_masks")
+}
+
+// writeFirst is write for an organization that never had an exposure.
+func (j *judgement) writeFirst(ctx context.Context) (authority.ExposureCounts, error) {
+	opened, err := j.exec(ctx, "open_all_exposures", j.at())
+	if err != nil {
+		return authority.ExposureCounts{}, err
+	}
+	if _, err := j.exec(ctx, "mask_first_paths", nil); err != nil {
+		return authority.ExposureCounts{}, err
+	}
+	if err := j.analyze(ctx, "analyze_exposures"); err != nil {
+		return authority.ExposureCounts{}, err
+	}
+	return authority.ExposureCounts{Opened: int(opened)}, j.script(ctx, "analyze_path_masks")
+}
+
+// closing are the arguments by which the reasons of closed exposures are found.
+func (j *judgement) closing() pgx.StrictNamedArgs {
+	retired := []int16{}
+	for _, d := range j.rules {
+		if rule.Retired(d.Rule, j.settings) {
+			retired = append(retired, int16(d.Rule))
+		}
+	}
+	return pgx.StrictNamedArgs{
+		"at": j.At, "retired": retired, "resettled": j.Resettled,
+		"reach": rule.SensitiveReach, "reach_changed": j.ruleChanged(rule.SensitiveDomain),
+		"privilege": rule.ExcessPrivilege, "privilege_changed": j.ruleChanged(rule.PrivilegeGap),
+		"dormant": rule.DormantPath,
+	}
+}
+
+func (j *judgement) ruleChanged(r rule.Rule) bool {
+	return slices.Contains(j.changed, r)
+}
+
+func (j *judgement) dormantBefore() time.Time { return j.WindowAt.Add(-j.settings.DormantAfter) }
+
+func (j *judgement) at() pgx.StrictNamedArgs { return pgx.StrictNamedArgs{"at": j.At} }
+
+// analyze renews the planner's knowledge of what a large judgement has filled.
+func (j *judgement) analyze(ctx context.Context, name string) error {
+	if !j.Large {
+		return nil
+	}
+	_, err := db.Exec(ctx, j.tx.Local(), assessQueries.Get(name), nil)
+	return err
+}
+
+func (j *judgement) script(ctx context.Context, name string) error {
+	return j.tx.Script(ctx, assessQueries.Get(name))
+}
+
+// local are the statements on the transaction's temporary tables alone: they
+// name no organization.
+var local = map[string]bool{
+	"fan_out_reach": true, "fan_out_privileges": true, "mask_paths": true, "mask_first_paths": true,
+}
+
+func (j *judgement) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
+	if local[name] {
+		return db.Exec(ctx, j.tx.Local(), assessQueries.Get(name), args)
+	}
+	return db.Exec(ctx, j.tx, assessQueries.Get(name), args)
+}

@@ -1,0 +1,4 @@
+package exposure
+
+// ReadQueries are the statements that read.
+var ReadQueries = readQueries

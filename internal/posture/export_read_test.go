@@ -1,0 +1,4 @@
+package posture
+
+// ReadQueries are the statements that read.
+var ReadQueries = readQueries

@@ -1,0 +1,4 @@
+package posture
+
+// CountQueries are the parsed statements, for the test that runs every one.
+var CountQueries = countQueries
