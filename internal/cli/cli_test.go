@@ -82,7 +82,7 @@ func TestUsage(t *testing.T) {
 		{"token", "create", "--org", "a", "--ttl", "soon"},
 		{"token", "create", "--org", "a", "--attribute", "env=prod"}, // this version cannot enforce it
 		{"token", "create", "--org", "a", "--database-url", "postgres:///x"},
-		{"migrate"}, {"migrate", "sideways"}, {"migrate", "up", "--database-url", "postgres:///x"}, {"migrate", "down", "--database-url", "postgres:///x"},
+		{"invariant"}, {"invariant", "mend"}, {"migrate"}, {"migrate", "sideways"}, {"migrate", "up", "--database-url", "postgres:///x"}, {"migrate", "down", "--database-url", "postgres:///x"},
 		{"version", "-o", "xml"},
 		{"version", "--config", "/nowhere.yaml"},
 		{"version", "--config", config},

@@ -1,0 +1,4 @@
+package invariant
+
+// SetPageRows makes the pages of the tests small.
+func SetPageRows(rows int) { pageRows = rows }

@@ -1,0 +1,177 @@
+package invariant_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/invariant"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+// dispose gives exposures a disposition as people would; the judgement that
+// follows counts it.
+const dispose = `-- name: dispose
+UPDATE exposure SET disposition = 1 + (hashtext(path_id::text || type || @salt::text) & 3)::smallint, version = version + 1, version_from = @at
+WHERE organization_id = @organization AND to_at IS NULL AND hashtext(type || path_id::text || @salt::text) & 1 = 0;
+-- name: keep
+INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest, disposition)
+SELECT organization_id, path_id, type, ordinal, version, version_from, @at, class, severity, factors, explanation, evidence_digest, disposition
+FROM exposure
+WHERE organization_id = @organization AND to_at IS NULL AND hashtext(type || path_id::text || @salt::text) & 1 = 0;
+`
+
+// TestHoldsThroughHistories lets two sources say random things, time pass and
+// people decide, and expects that everything holds after each step.
+func TestHoldsThroughHistories(t *testing.T) {
+	t.Parallel()
+	histories := 3
+	if text := os.Getenv("INVARIANT_HISTORIES"); text != "" {
+		var err error
+		histories, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	database := dbtest.New(t)
+	for seed := range histories {
+		play(t, database, uint64(seed)) //nolint:gosec // it counts from zero
+	}
+}
+
+func play(t *testing.T, database *dbtest.Database, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // chance, not secrecy
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	service := authority.New(database.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)),
+		func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	ctx := access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
+	slug := fmt.Sprintf("history-%d", seed)
+	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
+	statements := db.Parse("test", dispose)
+	var sums [9]int64
+	for step := range 8 {
+		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
+		what := "sync"
+		var err error
+		if step > 0 && random.IntN(3) == 0 {
+			what = "evaluation"
+			_, err = service.Reevaluate(ctx, o.ID, authority.Cause("request"), func(tx *db.Tx, at time.Time) error {
+				for _, name := range []string{"keep", "dispose"} {
+					if _, err := db.Exec(ctx, tx, statements.Get(name), map[string]any{"at": at, "salt": strconv.Itoa(step)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		} else {
+			request := authority.SyncRequest{Organization: slug, CreateOrganization: true, Format: "snapshot", System: "prod",
+				Source: fmt.Sprintf("source-%d", random.IntN(2)), Partial: random.IntN(4) == 0}
+			facts := drawFacts(random, now)
+			_, err = service.Sync(ctx, request, func(out record.Emitter) error {
+				for i, fact := range facts {
+					if err := out.Record(record.Record{Position: record.Position{Line: i + 1}, Fact: fact}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		require.NoError(t, err)
+		snapshot := database.Snapshot()
+		report, err := invariant.Check(ctx, snapshot, o, posture.Definitions)
+		snapshot.Close(ctx)
+		require.NoError(t, err)
+		require.Empty(t, found(report), "history %d, step %d: %s", seed, step, what)
+		for i, check := range report.Checks {
+			sums[i] += check.Compared
+		}
+	}
+	for i, sum := range sums {
+		require.NotZero(t, sum, "history %d never came to check %d", seed, i)
+	}
+}
+
+// drawFacts is a world of few names, of which about two in three are said.
+func drawFacts(random *rand.Rand, now time.Time) (facts []record.Fact) {
+	ref := func(kind record.EntityKind, n int) record.Ref {
+		return record.Ref{Kind: kind, SourceID: fmt.Sprintf("%s-%d", kind, n)}
+	}
+	said := func() bool { return random.IntN(3) > 0 }
+	of := func(list ...string) string { return list[random.IntN(len(list))] }
+	const n = 4
+	for i := range n {
+		for _, kind := range []record.EntityKind{record.Workload, record.Identity, record.Resource, record.Role, record.Owner} {
+			e := record.Entity{Ref: ref(kind, i)}
+			switch kind {
+			case record.Workload:
+				e.Environment = of("", "prod", "test")
+			case record.Identity:
+				e.Status = record.Status(of("", "", "disabled"))
+			case record.Resource:
+				e.Sensitivity, e.DataDomain = of("", "public", "confidential", "restricted"), of("", "finance", "health")
+			case record.Owner:
+				e.OwnerType, e.Status = record.OwnerType(of("individual", "group")), record.Status(of("active", "disabled"))
+			case record.Role:
+			}
+			facts = append(facts, e)
+		}
+	}
+	edge := func(kind record.EdgeKind, from, to record.EntityKind) {
+		for i := range n {
+			j := random.IntN(n)
+			if said() {
+				facts = append(facts, record.Edge{Kind: kind, From: ref(from, i), To: ref(to, j), Ineffective: kind == record.Grants && random.IntN(6) == 0,
+					Scope:   map[bool]string{true: "*"}[kind == record.Grants || kind == record.HasRole],
+					Actions: map[bool][]string{true: {"get", of("list", "delete", "update")}}[kind == record.Grants || kind == record.Declares]})
+			}
+		}
+	}
+	edge(record.RunsAs, record.Workload, record.Identity)
+	edge(record.HasRole, record.Identity, record.Role)
+	edge(record.Grants, record.Role, record.Resource)
+	edge(record.Declares, record.Workload, record.Resource)
+	edge(record.OwnedBy, record.Workload, record.Owner)
+	for i := range n {
+		if said() {
+			category := record.EgressCategory(of("internal", "external", "llm"))
+			facts = append(facts, record.Egress{Workload: ref(record.Workload, i), Host: string(category) + ".example", Category: category})
+		}
+		evidence := record.Evidence{Action: "get", Day: now.Truncate(24*time.Hour).AddDate(0, 0, -random.IntN(50)), Count: 1 + random.IntN(5)}
+		workload, identity, resource := ref(record.Workload, i), ref(record.Identity, random.IntN(n)), ref(record.Resource, random.IntN(n))
+		switch random.IntN(6) {
+		case 0:
+			evidence.Workload = &workload
+		case 1:
+			evidence.Identity = &identity
+		case 2:
+			evidence.Workload, evidence.Identity = &workload, &identity
+		case 3:
+			evidence.Workload, evidence.Resource = &workload, &resource
+		case 4:
+			evidence.Identity, evidence.Resource = &identity, &resource
+		case 5:
+			evidence.Workload, evidence.Identity, evidence.Resource = &workload, &identity, &resource
+		}
+		facts = append(facts, evidence)
+	}
+	for _, kind := range []record.EvidenceKind{record.Ownership, record.Execution, record.EgressObs, record.Binding, record.Roles} {
+		if said() {
+			facts = append(facts, record.Coverage{Kind: kind, Partial: random.IntN(4) == 0})
+		}
+	}
+	return facts
+}

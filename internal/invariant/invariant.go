@@ -1,0 +1,123 @@
+package invariant
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+// shown is how many findings of a check are told one by one.
+const shown = 20
+
+// The checks.
+const (
+	Paths      = "paths"
+	Execution  = "execution"
+	Conditions = "conditions"
+	Exposures  = "exposures"
+	Masks      = "masks"
+	Members    = "members"
+	References = "references"
+	Counters   = "counters"
+	Tallies    = "tallies"
+)
+
+// meanings are the checks in their order, each with what it proves.
+var meanings = []struct{ check, meaning string }{
+	{Paths, "The versions of each path cover every instant since it was first seen once; its ends exist, and an active path has their attributes."},
+	{Execution, "The executions of each active path are those of the most specific evidence in the window, counted from the evidence."},
+	{Conditions, "The intervals of a condition follow each other, its versions cover each of them, its subject exists, and a workload has one ownership condition at most."},
+	{Exposures, "The intervals of an exposure follow each other, its versions cover each of them; it is open only on a path that stands, under an open condition."},
+	{Masks, "The masks, the number and the highest severity on each path are those of its open exposures."},
+	{Members, "The members of each cluster are the paths whose open exposures satisfy its expression, at the right level, class and rank, in intervals that do not overlap."},
+	{References, "The identities, workloads and evidence of each cluster are referenced as often as its members do."},
+	{Counters, "Every counter, for each level and access class and for all of them, is what the members come to; former values cover the time before without gap."},
+	{Tallies, "The tallies by domain, day of first sight and day of exposure are those of the members."},
+}
+
+// Finding is a row that is not what it should be.
+type Finding struct {
+	Organization string `json:"organization"`
+	Check        string `json:"check"`
+	Subject      string `json:"subject"`
+	Message      string `json:"message"`
+	Want         string `json:"want,omitempty"`
+	Have         string `json:"have,omitempty"`
+}
+
+// Result is what a check found.
+type Result struct {
+	Check    string    `json:"check"`
+	Meaning  string    `json:"meaning"`
+	Compared int64     `json:"compared"` // rows that were held against what they should be; 0 proves nothing
+	Findings int64     `json:"findings"` // all of them
+	First    []Finding `json:"first"`    // the first of them
+
+	organization string
+}
+
+// Report is what all checks found in an organization.
+type Report struct {
+	Organization string    `json:"organization"`
+	Checks       []*Result `json:"checks"`
+}
+
+// Holds says whether nothing was found.
+func (r Report) Holds() bool {
+	for _, result := range r.Checks {
+		if result.Findings > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// of is the result of a check.
+func (r Report) of(check string) *Result {
+	for _, result := range r.Checks {
+		if result.Check == check {
+			return result
+		}
+	}
+	panic("no check " + check)
+}
+
+func (r *Result) found(subject, message, want, have string) {
+	r.Findings++
+	if len(r.First) < shown {
+		r.First = append(r.First, Finding{r.organization, r.Check, subject, message, want, have})
+	}
+}
+
+// differ compares two values of a subject.
+func differ[V comparable](r *Result, subject, what string, want, have V) {
+	if want != have {
+		r.found(subject, what+" is wrong", fmt.Sprint(want), fmt.Sprint(have))
+	}
+}
+
+// Check reads an organization and counts again. The definitions are those of
+// the program; what is stored decides where an older version still counts.
+//
+// It is the operator's tool on the database itself and asks nobody for scopes.
+func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organization, definitions []posture.Definition) (Report, error) {
+	report := Report{Organization: organization.Slug}
+	for _, m := range meanings {
+		report.Checks = append(report.Checks, &Result{Check: m.check, Meaning: m.meaning, First: []Finding{}, organization: organization.Slug})
+	}
+	reader := &reader{querier: snapshot.Of(organization.ID), rows: pageRows}
+	if err := reader.begin(ctx, snapshot); err != nil {
+		return report, err
+	}
+	w := newWorld(report, reader)
+	for _, step := range []func(context.Context) error{w.readEntities, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
+		if err := step(ctx); err != nil {
+			return report, err
+		}
+	}
+	w.checkMasks()
+	return report, w.checkClusters(ctx, definitions)
+}

@@ -1,0 +1,391 @@
+package invariant_test
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/invariant"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+//go:embed testdata/world.sql
+var worldSQL string
+
+// stand is a database in which each case has an organization of its own, with
+// the same world. Its connection is the owner's: it may write everything, and
+// row level security keeps it to the organization that is set.
+type stand struct {
+	*dbtest.Database
+	owner *pgx.Conn
+}
+
+func setup(t *testing.T) stand {
+	t.Helper()
+	s := stand{Database: dbtest.New(t)}
+	var err error
+	s.owner, err = pgx.Connect(context.Background(), s.OwnerURL)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.owner.Close(context.Background()) })
+	// What the schema refuses is looked for, too: it may be on a disk all the same.
+	s.exec(t, `
+		CREATE FUNCTION n(name text) RETURNS uuid LANGUAGE sql IMMUTABLE AS 'SELECT md5(name)::uuid';
+		CREATE FUNCTION n0() RETURNS uuid LANGUAGE sql IMMUTABLE AS $$SELECT '00000000-0000-0000-0000-000000000000'::uuid$$;
+		DO $$ DECLARE c record; BEGIN
+			FOR c IN SELECT conrelid::regclass AS of, conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace LOOP
+				EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname);
+			END LOOP;
+		END $$;
+		DROP INDEX exposure_open; DROP INDEX condition_open;`)
+	return s
+}
+
+func (s stand) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	_, err := s.owner.Exec(context.Background(), sql, args...)
+	require.NoError(t, err, sql)
+}
+
+// organization makes one, empty, and sets it.
+func (s stand) organization(t *testing.T, slug string) *org.Organization {
+	t.Helper()
+	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
+	s.exec(t, `INSERT INTO organization (id, slug, name, created_at) VALUES ($1, $2, $2, '2026-01-01 00:00+00')`, o.ID, slug)
+	s.exec(t, `SELECT set_config('app.organization', $1, false)`, o.ID.String())
+	return o
+}
+
+func (s stand) check(t *testing.T, o *org.Organization) invariant.Report {
+	t.Helper()
+	ctx := context.Background()
+	snapshot := s.Snapshot()
+	defer snapshot.Close(ctx)
+	report, err := invariant.Check(ctx, snapshot, o, posture.Definitions)
+	require.NoError(t, err)
+	return report
+}
+
+// found lists the findings of a report by check.
+func found(report invariant.Report) map[string][]invariant.Finding {
+	all := map[string][]invariant.Finding{}
+	for _, check := range report.Checks {
+		if check.Findings > 0 {
+			all[check.Check] = check.First
+		}
+	}
+	return all
+}
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	empty := s.check(t, s.organization(t, "empty"))
+	require.True(t, empty.Holds())
+	for _, check := range empty.Checks {
+		require.Zero(t, check.Compared, "%s compared nothing and says so", check.Check)
+		require.NotEmpty(t, check.Meaning)
+	}
+	o := s.organization(t, "acme")
+	s.exec(t, worldSQL)
+	report := s.check(t, o)
+	require.Empty(t, found(report))
+	require.True(t, report.Holds())
+	compared := map[string]int64{}
+	for _, check := range report.Checks {
+		compared[check.Check] = check.Compared
+	}
+	require.Equal(t, map[string]int64{
+		invariant.Paths: 6 + 3, invariant.Execution: 5 + 5, invariant.Conditions: 6 + 2, invariant.Exposures: 10 + 3, invariant.Masks: 6,
+		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
+	}, compared, "rows, and the things that they stand for")
+}
+
+// TestFindsWhatIsBroken breaks one thing after another, and exactly the check
+// of that thing must find it.
+func TestFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	cases := []struct{ check, breaks string }{
+		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at - interval '1 s' WHERE id = n('p1') AND version = 1`},
+		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at + interval '1 s' WHERE id = n('p1') AND version = 1`},
+		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at - interval '1 s' WHERE id = n('p1') AND version = 2`},
+		{invariant.Paths, `UPDATE authority_path_version SET from_at = from_at + interval '1 s' WHERE id = n('p1') AND version = 1`},
+		{invariant.Paths, `UPDATE authority_path_version SET to_at = from_at WHERE id = n('p5')`},
+		{invariant.Paths, `DELETE FROM authority_path_version WHERE id = n('p1')`},
+		{invariant.Paths, `DELETE FROM authority_path_version WHERE id = n('p1') AND version = 1`},
+		{invariant.Paths, `DELETE FROM authority_path_version WHERE id = n('p1') AND version = 2`},
+		{invariant.Paths, `UPDATE authority_path_version SET id = n('nobody') WHERE id = n('p1')`},
+		{invariant.Paths, `UPDATE authority_path SET first_seen_at = first_seen_at - interval '1 s' WHERE id = n('p4')`},
+		{invariant.Paths, `UPDATE authority_path SET from_at = from_at + interval '1 s' WHERE id = n('p1')`},
+		{invariant.Paths, `UPDATE authority_path SET removed_at = NULL WHERE id = n('p5')`},
+		{invariant.Paths, `UPDATE authority_path SET removed_at = now() WHERE id = n('p4')`},
+		{invariant.Paths, `UPDATE authority_path SET identity_id = n('nobody') WHERE id = n('p5')`},
+		{invariant.Paths, `UPDATE authority_path SET resource_id = n('nobody') WHERE id = n('p5')`},
+		{invariant.Paths, `UPDATE authority_path SET resource_id = n0() WHERE id = n('p5')`},
+		{invariant.Paths, `UPDATE authority_path SET resource_id = n('w1') WHERE id = n('p5')`},
+		{invariant.Paths, `DELETE FROM authority_path_version WHERE id = n('p5'); DELETE FROM exposure WHERE path_id = n('p5');
+			UPDATE authority_path SET version = 1, first_seen_at = from_at, workload_id = n('nobody') WHERE id = n('p5')`},
+		{invariant.Paths, `UPDATE authority_path SET class = 9 WHERE id = n('p6')`},
+		{invariant.Paths, `UPDATE authority_path SET data_domain = NULL WHERE id = n('p6')`},
+		{invariant.Paths, `UPDATE authority_path SET sensitivity = 0 WHERE id = n('p6')`},
+		{invariant.Paths, `UPDATE authority_path SET ownership_status = 'valid' WHERE id = n('p6')`},
+		{invariant.Paths, `UPDATE authority_path SET egress_category = 'none' WHERE id = n('p6')`},
+
+		{invariant.Execution, `UPDATE authority_path SET execution_30d = 8 WHERE id = n('p1')`},
+		{invariant.Execution, `UPDATE authority_path SET execution_30d = NULL WHERE id = n('p1')`},
+		{invariant.Execution, `UPDATE authority_path SET execution_basis = 'workload' WHERE id = n('p1')`},
+		{invariant.Execution, `UPDATE authority_path SET execution_30d = 0, execution_basis = NULL WHERE id = n('p3')`},
+		{invariant.Execution, `UPDATE authority_path SET execution_30d = 1 WHERE id = n('p4')`},
+		{invariant.Execution, `UPDATE authority_path SET execution_basis = 'identity' WHERE id = n('p4')`},
+		{invariant.Execution, `UPDATE evidence SET basis = 'path' WHERE workload_id = n('w2')`},
+		{invariant.Execution, `DELETE FROM evidence WHERE workload_id = n('w2');
+			DELETE FROM cluster_definition; DELETE FROM cluster_member; DELETE FROM cluster_identity; DELETE FROM cluster_workload;
+			DELETE FROM cluster_evidence; DELETE FROM cluster_counter; DELETE FROM cluster_counter_version; DELETE FROM cluster_tally;
+			INSERT INTO cluster_definition (organization_id, cluster, version, from_at, key, grain, severity, all_mask, any_mask)
+			VALUES (current_organization(), 5, 1, '2026-01-01 00:00+00', 'orphaned-external', 'path', 3, 1025, 0)`},
+
+		{invariant.Conditions, `UPDATE condition_version SET ordinal = 3; UPDATE condition SET ordinal = 3 WHERE ordinal = 2`},
+		{invariant.Conditions, `UPDATE condition SET ordinal = 0 WHERE subject_id = n('w2') AND rule = 4`},
+		{invariant.Conditions, `UPDATE condition SET to_at = '2026-01-20 00:00:01+00' WHERE subject_id = n('w1') AND ordinal = 1`},
+		{invariant.Conditions, `UPDATE condition SET to_at = from_at WHERE subject_id = n('w1') AND ordinal = 1`},
+		{invariant.Conditions, `UPDATE condition SET resolution_reason = NULL`},
+		{invariant.Conditions, `UPDATE condition SET resolution_reason = '' WHERE subject_id = n('w3')`},
+		{invariant.Conditions, `UPDATE condition SET resolution_reason = 'manual' WHERE subject_id = n('w2')`},
+		{invariant.Conditions, `UPDATE condition SET to_at = NULL, resolution_reason = NULL WHERE subject_id = n('w1') AND ordinal = 1`},
+		{invariant.Conditions, `UPDATE condition SET to_at = NULL, resolution_reason = NULL WHERE subject_id = n('w3')`},
+		{invariant.Conditions, `UPDATE condition_version SET to_at = to_at - interval '1 s' WHERE version = 1`},
+		{invariant.Conditions, `UPDATE condition_version SET to_at = to_at - interval '1 s' WHERE version = 2`},
+		{invariant.Conditions, `UPDATE condition_version SET from_at = from_at + interval '1 s' WHERE version = 1`},
+		{invariant.Conditions, `DELETE FROM condition_version`},
+		{invariant.Conditions, `UPDATE condition_version SET subject_id = n('nobody')`},
+		{invariant.Conditions, `UPDATE condition SET subject_id = n('nobody') WHERE subject_id = n('w3')`},
+		{invariant.Conditions, `UPDATE condition SET subject_id = n('i2') WHERE subject_id = n('w3')`},
+		{invariant.Conditions, `UPDATE condition SET rule = 6 WHERE subject_id = n('w3')`},
+		{invariant.Conditions, `UPDATE condition SET class = 9 WHERE subject_id = n('w2') AND rule = 7`},
+		{invariant.Conditions, extraCondition("w2", 2)},
+		{invariant.Conditions, extraCondition("w2", 99)},
+
+		{invariant.Exposures, `UPDATE exposure_version SET ordinal = 3 WHERE ordinal = 2; UPDATE exposure SET ordinal = 3 WHERE ordinal = 2`},
+		{invariant.Exposures, `UPDATE exposure SET ordinal = 2 WHERE path_id = n('p3') AND type = 7`},
+		{invariant.Exposures, `UPDATE exposure SET to_at = '2026-01-20 00:00:01+00' WHERE path_id = n('p1') AND type = 1 AND ordinal = 1`},
+		{invariant.Exposures, `UPDATE exposure SET to_at = from_at WHERE path_id = n('p5')`},
+		{invariant.Exposures, `UPDATE exposure SET resolution_reason = NULL WHERE path_id = n('p5')`},
+		{invariant.Exposures, `UPDATE exposure SET resolution_reason = 'manual' WHERE path_id = n('p3')`},
+		{invariant.Exposures, `UPDATE exposure SET to_at = NULL, resolution_reason = NULL, disposition = 1, severity = 4, effective_from = '2026-01-19 23:59+00', class = 1
+			WHERE path_id = n('p1') AND type = 1 AND ordinal = 1`},
+		{invariant.Exposures, `UPDATE exposure SET to_at = NULL, resolution_reason = NULL, class = 1 WHERE path_id = n('p5')`},
+		{invariant.Exposures, `UPDATE exposure SET path_id = n('nobody') WHERE path_id = n('p5')`},
+		{invariant.Exposures, `UPDATE exposure SET workload_id = n('w2') WHERE path_id = n('p5')`},
+		{invariant.Exposures, `UPDATE exposure SET class = 9 WHERE path_id = n('p4')`},
+		{invariant.Exposures, `UPDATE exposure_version SET to_at = to_at - interval '1 s' WHERE path_id = n('p1') AND version = 1`},
+		{invariant.Exposures, `UPDATE exposure_version SET to_at = to_at - interval '1 s' WHERE path_id = n('p1') AND version = 2`},
+		{invariant.Exposures, `UPDATE exposure_version SET from_at = from_at + interval '1 s' WHERE path_id = n('p2')`},
+		{invariant.Exposures, `DELETE FROM exposure_version WHERE path_id = n('p1') AND version = 1`},
+		{invariant.Exposures, `DELETE FROM exposure_version WHERE path_id = n('p2')`},
+		{invariant.Exposures, `UPDATE exposure_version SET path_id = n('nobody') WHERE path_id = n('p2')`},
+		{invariant.Exposures, extraExposure("p6", 6, 1)},  // not effective
+		{invariant.Exposures, extraExposure("p4", 9, 4)},  // no condition of i2; false, so that nothing counts it
+		{invariant.Exposures, extraExposure("p4", 2, 4)},  // no condition of w1
+		{invariant.Exposures, extraExposure("p3", 9, 4)},  // no identity
+		{invariant.Exposures, extraExposure("p3", 31, 4)}, // no rule
+		{invariant.Exposures, `DELETE FROM condition WHERE subject_id = n('i1')`},
+
+		{invariant.Masks, `UPDATE authority_path SET open_mask = 1 WHERE id = n('p1')`},
+		{invariant.Masks, `UPDATE authority_path SET acknowledged_mask = 33 | 256 WHERE id = n('p1')`},
+		{invariant.Masks, `UPDATE authority_path SET accepted_mask = 0 WHERE id = n('p4')`},
+		{invariant.Masks, `UPDATE authority_path SET active_exposure_count = 1 WHERE id = n('p4')`},
+		{invariant.Masks, `UPDATE authority_path SET max_exposure_severity = 3 WHERE id = n('p4')`},
+		{invariant.Masks, `UPDATE authority_path SET max_exposure_severity = NULL WHERE id = n('p1')`},
+		{invariant.Masks, `UPDATE authority_path SET open_mask = 32 WHERE id = n('p5')`},
+		{invariant.Masks, `UPDATE authority_path SET open_mask = 32 WHERE id = n('p6')`},
+
+		{invariant.Members, `DELETE FROM cluster_member WHERE to_at IS NULL AND cluster = 3 AND path_id = n('p3')`},
+		{invariant.Members, `DELETE FROM cluster_member WHERE to_at IS NULL AND cluster = 3`},
+		{invariant.Members, `UPDATE cluster_member SET to_at = '2026-02-20 00:00+00' WHERE to_at IS NULL AND cluster = 12`},
+		{invariant.Members, `UPDATE cluster_member SET to_at = '2026-01-26 00:00+00' WHERE to_at IS NOT NULL AND cluster = 1`},
+		{invariant.Members, `UPDATE cluster_member SET to_at = from_at WHERE to_at IS NOT NULL AND cluster = 1`},
+		{invariant.Members, `UPDATE cluster_member SET to_at = NULL WHERE to_at IS NOT NULL AND cluster = 12`},
+		{invariant.Members, `UPDATE cluster_member SET level = 1 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET class = 1 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET version = 2 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET rank = 28 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET first_seen = first_seen + 1 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET exposed_since = '2026-01-03' WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET sensitivity = 4 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET ownership_status = 'valid' WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET sensitive_domain = NULL WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET executed = NULL WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET executed = false WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET evidence = 24 WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET workload_id = n('w1') WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET identity_id = n('i1') WHERE path_id = n('p3')`},
+		{invariant.Members, `UPDATE cluster_member SET resource_id = n('r1') WHERE path_id = n('p3')`},
+		{invariant.Members, extraMember(1, "p4")},
+		{invariant.Members, extraMember(5, "p1")},
+		{invariant.Members, extraMember(99, "p1")}, // of no cluster
+		{invariant.Members, extraMember(1, "nobody")},
+		{invariant.Members, `UPDATE cluster_definition SET all_mask = 1 WHERE cluster = 1`},
+		{invariant.Members, `UPDATE cluster_definition SET any_mask = 6 WHERE cluster = 12`},
+		{invariant.Members, `UPDATE cluster_definition SET grain = 'path' WHERE cluster = 3`},
+		{invariant.Members, `UPDATE cluster_definition SET severity = 1 WHERE cluster = 3`},
+		{invariant.Members, `UPDATE cluster_definition SET key = 'unbound' WHERE cluster = 3`},
+
+		{invariant.References, `UPDATE cluster_identity SET members = 2 WHERE cluster = 3`},
+		{invariant.References, `UPDATE cluster_identity SET level = 1 WHERE cluster = 3`},
+		{invariant.References, `UPDATE cluster_identity SET class = 1 WHERE cluster = 3`},
+		{invariant.References, `UPDATE cluster_identity SET identity_id = n('i2') WHERE cluster = 3`},
+		{invariant.References, `DELETE FROM cluster_identity WHERE cluster = 12`},
+		{invariant.References, `INSERT INTO cluster_identity VALUES (current_organization(), 5, 1, 1, n('i1'), 1)`},
+		{invariant.References, `INSERT INTO cluster_identity VALUES (current_organization(), 99, 1, 1, n('i1'), 1)`},
+		{invariant.References, `UPDATE cluster_workload SET members = 1 WHERE cluster = 3`},
+		{invariant.References, `UPDATE cluster_workload SET workload_id = n('w1') WHERE cluster = 3`},
+		{invariant.References, `DELETE FROM cluster_workload WHERE cluster = 12`},
+		{invariant.References, `INSERT INTO cluster_workload VALUES (current_organization(), 99, 1, 1, n('w1'), 1)`},
+		{invariant.References, `UPDATE cluster_evidence SET members = 1 WHERE cluster = 3`},
+		{invariant.References, `UPDATE cluster_evidence SET executions = 1005 WHERE executions = 5`},
+		{invariant.References, `UPDATE cluster_evidence SET identity_id = n('i1') WHERE cluster = 3`},
+		{invariant.References, `DELETE FROM cluster_evidence WHERE cluster = 1 AND identity_id = n0()`},
+		{invariant.References, `INSERT INTO cluster_evidence VALUES (current_organization(), 1, 1, 1, n0(), n('i1'), n0(), 1, 100)`},
+		{invariant.References, `INSERT INTO cluster_evidence VALUES (current_organization(), 99, 1, 1, n0(), n('i1'), n0(), 1, 100)`},
+
+		{invariant.Counters, `DELETE FROM cluster_counter WHERE cluster = 12 AND level = 3 AND class = -1`},
+		{invariant.Counters, `UPDATE cluster_counter SET level = 1 WHERE cluster = 12 AND level = 2 AND class = 2`},
+		{invariant.Counters, `UPDATE cluster_counter SET class = 1 WHERE cluster = 12 AND level = 2 AND class = 2`},
+		{invariant.Counters, `UPDATE cluster_counter SET cluster = 5 WHERE cluster = 12 AND level = 2 AND class = 2`},
+		{invariant.Counters, `UPDATE cluster_counter SET cluster = 99 WHERE cluster = 12 AND level = 2 AND class = 2`},
+		{invariant.Counters, `UPDATE cluster_counter SET from_at = from_at + interval '1 s' WHERE cluster = 1`},
+		{invariant.Counters, `UPDATE cluster_counter_version SET to_at = to_at - interval '1 s' WHERE from_at = '2026-01-01 00:00+00'`},
+		{invariant.Counters, `DELETE FROM cluster_counter_version WHERE from_at > '2026-01-01 00:00+00'`},
+		{invariant.Counters, `UPDATE cluster_counter_version SET to_at = from_at WHERE from_at > '2026-01-01 00:00+00'`},
+		{invariant.Counters, `UPDATE cluster_counter_version SET class = 7`},
+		{invariant.Counters, `UPDATE cluster_counter_version SET cluster = 99`},
+
+		{invariant.Tallies, `UPDATE cluster_tally SET members = members + 1 WHERE cluster = 3 AND level = 3 AND class = -1 AND dimension = 'sensitive_domain'`},
+		{invariant.Tallies, `DELETE FROM cluster_tally WHERE cluster = 3 AND dimension = 'first_seen' AND value = '2026-01-03'`},
+		{invariant.Tallies, `UPDATE cluster_tally SET value = '2026-01-03' WHERE cluster = 3 AND dimension = 'exposed_since' AND value = '2026-01-06'`},
+		{invariant.Tallies, `UPDATE cluster_tally SET level = 1 WHERE cluster = 12 AND level = 2`},
+		{invariant.Tallies, `UPDATE cluster_tally SET class = 1 WHERE cluster = 12 AND class = 2`},
+		{invariant.Tallies, `UPDATE cluster_tally SET cluster = 99 WHERE cluster = 12`},
+	}
+	for _, column := range []string{"paths", "identities", "workloads", "executions", "executed", "executed_sensitive", "unwatched",
+		"ownership_valid", "ownership_degraded", "ownership_ambiguous", "ownership_orphaned", "ownership_unknown",
+		"sensitivity_unknown", "sensitivity_public", "sensitivity_internal", "sensitivity_confidential", "sensitivity_restricted"} {
+		cases = append(cases, struct{ check, breaks string }{invariant.Counters,
+			`UPDATE cluster_counter SET ` + column + ` = ` + column + ` + 1 WHERE cluster = 3 AND level = 2 AND class = -1`})
+	}
+	seen := map[string]bool{}
+	for i, test := range cases {
+		o := s.organization(t, fmt.Sprintf("case-%d", i))
+		s.exec(t, worldSQL)
+		s.exec(t, test.breaks)
+		report := s.check(t, o)
+		all := found(report)
+		require.Len(t, all, 1, "%s\n%v", test.breaks, all)
+		require.NotEmpty(t, all[test.check], "%s\n%v", test.breaks, all)
+		require.False(t, report.Holds())
+		require.Equal(t, o.Slug, all[test.check][0].Organization)
+		seen[test.check] = true
+	}
+	for _, check := range s.check(t, s.organization(t, "last")).Checks {
+		require.True(t, seen[check.Check], "%s was never seen failing", check.Check)
+	}
+}
+
+func extraCondition(subject string, rule int) string {
+	return fmt.Sprintf(`INSERT INTO condition (organization_id, subject_id, rule, ordinal, rule_version, class, explanation, evidence, evidence_digest, effective_from,
+		effective_basis, version, version_from, from_at)
+		VALUES (current_organization(), n('%s'), %d, 1, 1, 2, '', '{}', n(''), '2026-02-01 00:00+00', 'detected', 1, '2026-02-01 00:00+00', '2026-02-01 00:00+00')`, subject, rule)
+}
+
+func extraExposure(path string, typ, disposition int) string {
+	return fmt.Sprintf(`INSERT INTO exposure (organization_id, path_id, type, ordinal, workload_id, class, severity, factors, explanation, evidence_digest, disposition,
+		effective_from, effective_basis, lineage_from, version, version_from, from_at)
+		SELECT current_organization(), id, %d, 1, workload_id, class, 3, 0, '', n(''), %d, '2026-02-01 00:00+00', 'detected', '2026-02-01 00:00+00', 1,
+			'2026-02-01 00:00+00', '2026-02-01 00:00+00'
+		FROM authority_path WHERE id = n('%s')`, typ, disposition, path)
+}
+
+func extraMember(cluster int, path string) string {
+	return fmt.Sprintf(`INSERT INTO cluster_member (organization_id, cluster, path_id, from_at, version, level, class, rank, first_seen, exposed_since, sensitivity,
+		ownership_status, evidence, workload_id, resource_id)
+		VALUES (current_organization(), %d, n('%s'), '2026-02-20 00:00+00', 1, 1, 1, 0, '2026-01-01', '2026-01-01', 0, 'unknown', 0, n('w1'), n('r1'))`, cluster, path)
+}
+
+// TestLeavesInPeace holds what is no contradiction.
+func TestLeavesInPeace(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for i, change := range []string{
+		`UPDATE authority_path SET execution_30d = 0 WHERE id = n('p4')`, // somebody watched
+		`INSERT INTO cluster_counter SELECT current_organization(), 5, 1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now()`,
+		`DELETE FROM cluster_definition WHERE cluster = 5`,                                                                     // a cluster of a newer program, before anything was judged by it
+		`UPDATE cluster_definition SET version = 9, all_mask = 33 | 1 << 20 WHERE cluster = 5`,                                 // of another program
+		`UPDATE cluster_definition SET version = 9 WHERE cluster = 1; UPDATE cluster_member SET version = 9 WHERE cluster = 1`, // likewise, with members
+	} {
+		o := s.organization(t, fmt.Sprintf("case-%d", i))
+		s.exec(t, worldSQL)
+		s.exec(t, change)
+		require.Empty(t, found(s.check(t, o)), change)
+	}
+
+	// Without any definition, what was judged is counted by the program's own.
+	o := s.organization(t, "undefined")
+	s.exec(t, worldSQL)
+	s.exec(t, `DELETE FROM cluster_definition; DELETE FROM cluster_member; DELETE FROM cluster_tally`)
+	all := found(s.check(t, o))
+	require.Len(t, all[invariant.Members], 4)
+	require.Contains(t, all, invariant.Tallies)
+}
+
+// TestTellsSoMuch counts all findings and tells the first.
+func TestTellsSoMuch(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	o := s.organization(t, "acme")
+	s.exec(t, worldSQL)
+	s.exec(t, `DELETE FROM cluster_tally`)
+	report := s.check(t, o)
+	tallies := report.Checks[len(report.Checks)-1]
+	require.Equal(t, invariant.Tallies, tallies.Check)
+	require.Equal(t, int64(6*3+4*5+4*3), tallies.Findings)
+	require.Len(t, tallies.First, 20)
+	require.Equal(t, tallies.First, s.check(t, o).Checks[len(report.Checks)-1].First, "in the same order each time")
+	require.Equal(t, invariant.Finding{Organization: "acme", Check: "tallies", Message: "tallies differ", Want: "1", Have: "0",
+		Subject: "orphaned-sensitive, level 1, all classes, exposed_since 2026-01-19"}, tallies.First[0])
+	text, err := json.Marshal(report)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"first":[]`, "lists are never null")
+
+	s.exec(t, `UPDATE cluster_counter SET executed = 5, workloads = 9 WHERE cluster = 3 AND level = 2 AND class = 2`)
+	counters := s.check(t, o).Checks[len(report.Checks)-2]
+	require.Equal(t, "workloads=1 executed=2", counters.First[0].Want)
+	require.Equal(t, "workloads=9 executed=5", counters.First[0].Have)
+}
+
+// TestOneSnapshot sees one state, whatever is written meanwhile.
+func TestOneSnapshot(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	o := s.organization(t, "acme")
+	s.exec(t, worldSQL)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	snapshot := s.Snapshot()
+	defer snapshot.Close(ctx)
+	for range 2 {
+		report, err := invariant.Check(ctx, snapshot, o, posture.Definitions)
+		require.NoError(t, err)
+		require.True(t, report.Holds())
+		s.exec(t, `UPDATE authority_path SET open_mask = 7`)
+	}
+	require.False(t, s.check(t, o).Holds())
+}

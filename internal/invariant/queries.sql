@@ -1,0 +1,145 @@
+The rows of an organization, page by page in the order of their keys, so that
+no more than a page is held twice. Each page begins behind the last key of the
+one before; nothing is counted or joined here.
+
+-- name: plan_by_key
+-- A page is read along its key: without statistics, which a table that was just
+-- filled has none of, the planner would sort the rest of the table for each.
+SELECT set_config(name, value, true)
+FROM (VALUES ('plan_cache_mode', 'force_custom_plan'), ('enable_sort', 'off'), ('enable_bitmapscan', 'off')) AS s(name, value);
+
+-- name: window_at
+SELECT window_at FROM organization_window WHERE organization_id = @organization;
+
+-- name: entities
+SELECT id, kind, status, class, data_domain, sensitivity, ownership_status, egress_category
+FROM entity
+WHERE organization_id = @organization AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: paths
+SELECT id, workload_id, identity_id, resource_id, status, effective, class, data_domain, sensitivity, ownership_status, egress_category,
+       execution_30d, execution_basis, open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity,
+       version, from_at, first_seen_at, removed_at
+FROM authority_path
+WHERE organization_id = @organization AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: path_versions
+SELECT id, version, from_at, to_at
+FROM authority_path_version
+WHERE organization_id = @organization AND (id, version) > (@id, @version)
+ORDER BY id, version
+LIMIT @rows;
+
+-- name: evidence
+SELECT workload_id, identity_id, resource_id, action, day, related, source_id, basis, count
+FROM evidence
+WHERE organization_id = @organization
+  AND (workload_id, identity_id, resource_id, action, day, related, source_id)
+    > (@workload_id, @identity_id, @resource_id, @action, @day, @related, @source_id)
+  AND day > @after
+ORDER BY workload_id, identity_id, resource_id, action, day, related, source_id
+LIMIT @rows;
+
+-- name: conditions
+SELECT subject_id, rule, ordinal, class, version, version_from, from_at, to_at, resolution_reason
+FROM condition
+WHERE organization_id = @organization AND (subject_id, rule, ordinal) > (@subject_id, @rule, @ordinal)
+ORDER BY subject_id, rule, ordinal
+LIMIT @rows;
+
+-- name: condition_versions
+SELECT subject_id, rule, ordinal, version, from_at, to_at
+FROM condition_version
+WHERE organization_id = @organization AND (subject_id, rule, ordinal, version) > (@subject_id, @rule, @ordinal, @version)
+ORDER BY subject_id, rule, ordinal, version
+LIMIT @rows;
+
+-- name: exposures
+SELECT path_id, type, ordinal, workload_id, class, severity, disposition, effective_from, version, version_from, from_at, to_at, resolution_reason
+FROM exposure
+WHERE organization_id = @organization AND (path_id, type, ordinal) > (@path_id, @type, @ordinal)
+ORDER BY path_id, type, ordinal
+LIMIT @rows;
+
+-- name: exposure_versions
+SELECT path_id, type, ordinal, version, from_at, to_at
+FROM exposure_version
+WHERE organization_id = @organization AND (path_id, type, ordinal, version) > (@path_id, @type, @ordinal, @version)
+ORDER BY path_id, type, ordinal, version
+LIMIT @rows;
+
+-- name: definitions
+SELECT cluster, version, key, grain, severity, all_mask, any_mask
+FROM cluster_definition
+WHERE organization_id = @organization AND to_at IS NULL
+ORDER BY cluster;
+
+-- name: clusters
+-- Every cluster that any row names, also those that nobody defines.
+SELECT cluster FROM cluster_definition WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_member WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_identity WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_workload WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_evidence WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_counter WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_counter_version WHERE organization_id = @organization
+UNION SELECT cluster FROM cluster_tally WHERE organization_id = @organization
+ORDER BY cluster;
+
+-- name: members
+SELECT path_id, from_at, to_at, version, level, class, rank, first_seen, exposed_since, sensitivity, ownership_status, sensitive_domain,
+       executed, evidence, workload_id, identity_id, resource_id
+FROM cluster_member
+WHERE organization_id = @organization AND cluster = @cluster AND (path_id, from_at) > (@path_id, @from_at)
+ORDER BY path_id, from_at
+LIMIT @rows;
+
+-- name: identities
+SELECT identity_id, level, class, members
+FROM cluster_identity
+WHERE organization_id = @organization AND cluster = @cluster AND (identity_id, level, class) > (@identity_id, @level, @class)
+ORDER BY identity_id, level, class
+LIMIT @rows;
+
+-- name: workloads
+SELECT workload_id, level, class, members
+FROM cluster_workload
+WHERE organization_id = @organization AND cluster = @cluster AND (workload_id, level, class) > (@workload_id, @level, @class)
+ORDER BY workload_id, level, class
+LIMIT @rows;
+
+-- name: cluster_evidence
+SELECT workload_id, identity_id, resource_id, level, class, members, executions
+FROM cluster_evidence
+WHERE organization_id = @organization AND cluster = @cluster
+  AND (workload_id, identity_id, resource_id, level, class) > (@workload_id, @identity_id, @resource_id, @level, @class)
+ORDER BY workload_id, identity_id, resource_id, level, class
+LIMIT @rows;
+
+-- name: counters
+SELECT level, class, from_at, paths, identities, workloads, executions, executed, executed_sensitive, unwatched,
+       ownership_valid, ownership_degraded, ownership_ambiguous, ownership_orphaned, ownership_unknown,
+       sensitivity_unknown, sensitivity_public, sensitivity_internal, sensitivity_confidential, sensitivity_restricted
+FROM cluster_counter
+WHERE organization_id = @organization AND cluster = @cluster AND (level, class) > (@level, @class)
+ORDER BY level, class
+LIMIT @rows;
+
+-- name: counter_versions
+SELECT level, class, from_at, to_at
+FROM cluster_counter_version
+WHERE organization_id = @organization AND cluster = @cluster AND (level, class, from_at) > (@level, @class, @from_at)
+ORDER BY level, class, from_at
+LIMIT @rows;
+
+-- name: tallies
+SELECT level, class, dimension, value, members
+FROM cluster_tally
+WHERE organization_id = @organization AND cluster = @cluster
+  AND (level, class, dimension, value) > (@level, @class, @dimension, @value)
+ORDER BY level, class, dimension, value
+LIMIT @rows;

@@ -1,0 +1,177 @@
+-- A small world that holds, for the organization that is set. n(name) is an id.
+--
+-- w1 has no owner (class 1), w2 an unknown one (class 2); both run as i1.
+--   p1  w1 i1 r1  restricted, open       in orphaned-sensitive, ran 7 times by its own evidence
+--   p2  w2 i1 r2  confidential, known    in unbound-sensitive and unaccountable-sensitive
+--   p3  w2 -  r2  confidential, open     in unbound-sensitive, by what p2 carries
+--   p4  w1 i2 r3  public, accepted       in nothing
+--   p5  w1 i2 r2  removed
+--   p6  w2 i2 r1  not effective
+
+INSERT INTO organization_window VALUES (current_organization(), '2026-03-01 12:00+00');
+
+INSERT INTO source (organization_id, id, name, system, format, created_at)
+VALUES (current_organization(), n('source'), 'ci', 'prod', 'snapshot', '2026-01-01 00:00+00');
+
+INSERT INTO entity (organization_id, id, kind, system, external_id, name, status, data_domain, sensitivity, class, ownership_status, egress_category,
+  version, from_at, first_seen_at, removed_at)
+SELECT current_organization(), n(name), kind, 'prod', name, name, status, data_domain, sensitivity, class, ownership, egress, 1,
+  '2026-01-01 00:00+00', '2026-01-01 00:00+00', CASE WHEN status = 'removed' THEN '2026-02-01 00:00+00'::timestamptz END
+FROM (VALUES
+  ('w1', 'workload', 'active', NULL, 0, 1, 'orphaned', 'llm'),
+  ('w2', 'workload', 'active', NULL, 0, 2, 'unknown', 'unknown'),
+  ('w3', 'workload', 'removed', NULL, 0, 0, 'unknown', 'unknown'),
+  ('i1', 'identity', 'active', NULL, 0, 0, 'unknown', 'unknown'),
+  ('i2', 'identity', 'active', NULL, 0, 0, 'unknown', 'unknown'),
+  ('r1', 'resource', 'active', 'finance', 4, 0, 'unknown', 'unknown'),
+  ('r2', 'resource', 'active', 'health', 3, 0, 'unknown', 'unknown'),
+  ('r3', 'resource', 'active', NULL, 1, 0, 'unknown', 'unknown')
+) AS e(name, kind, status, data_domain, sensitivity, class, ownership, egress);
+
+INSERT INTO authority_path (organization_id, id, lineage_id, workload_id, identity_id, resource_id, status, effective, role_ids, actions, auth_chain_depth,
+  composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis, version, from_at, sync_version,
+  first_seen_at, removed_at, open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity)
+SELECT current_organization(), n(p.name), n('lineage ' || p.name), w.id, n(p.identity), r.id, p.status, p.effective, '{}', '{}', 0,
+  '\x00', w.class, r.data_domain, r.sensitivity, w.ownership_status, w.egress_category, p.executions, p.basis, p.version, p.from_at::timestamptz, 1,
+  p.first_seen::timestamptz, CASE WHEN p.status = 'removed' THEN p.from_at::timestamptz END, p.open_mask, p.acknowledged_mask, p.accepted_mask, p.count, p.severity
+FROM (VALUES
+  ('p1', 'w1', 'i1', 'r1', 'active', true, 7, 'path', 3, '2026-02-10 00:00+00', '2026-01-01 00:00+00', 33, 33, 33, 2, 4),
+  ('p2', 'w2', 'i1', 'r2', 'active', true, 3, 'workload', 1, '2026-01-02 23:30+00', '2026-01-02 23:30+00', 8, 40, 40, 2, 3),
+  ('p3', 'w2', NULL, 'r2', 'active', true, 3, 'workload', 1, '2026-01-03 00:00+00', '2026-01-03 00:00+00', 72, 72, 72, 2, 3),
+  ('p4', 'w1', 'i2', 'r3', 'active', true, NULL, NULL, 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', 0, 0, 1, 0, NULL),
+  ('p5', 'w1', 'i2', 'r2', 'removed', true, NULL, NULL, 2, '2026-02-01 00:00+00', '2026-01-01 00:00+00', 0, 0, 0, 0, NULL),
+  ('p6', 'w2', 'i2', 'r1', 'active', false, 3, 'workload', 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', 0, 0, 0, 0, NULL)
+) AS p(name, workload, identity, resource, status, effective, executions, basis, version, from_at, first_seen,
+       open_mask, acknowledged_mask, accepted_mask, count, severity)
+JOIN entity w ON w.id = n(p.workload)
+JOIN entity r ON r.id = n(p.resource);
+
+INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
+  composition_hash, class, sensitivity, ownership_status, egress_category)
+SELECT current_organization(), n(name), version, from_at::timestamptz, to_at::timestamptz, 1, status, true, '{}', '{}', 0, '\x00', 0, 0, 'unknown', 'unknown'
+FROM (VALUES
+  ('p1', 1, '2026-01-01 00:00+00', '2026-01-15 00:00+00', 'active'),
+  ('p1', 2, '2026-01-15 00:00+00', '2026-02-10 00:00+00', 'removed'),
+  ('p5', 1, '2026-01-01 00:00+00', '2026-02-01 00:00+00', 'active')
+) AS v(name, version, from_at, to_at, status);
+
+-- The window begins behind 2026-01-30; what is newer than its end counts at once.
+INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, recorded_at)
+SELECT current_organization(), coalesce(n(workload), n0()), coalesce(n(identity), n0()), coalesce(n(resource), n0()), action, day::date, false, n('source'), basis, count, '2026-03-01 12:00+00'
+FROM (VALUES
+  ('w1', 'i1', 'r1', 'get', '2026-02-01', 'path', 4),
+  ('w1', 'i1', 'r1', 'list', '2026-02-01', 'path', 1),
+  ('w1', NULL, 'r1', 'get', '2026-03-02', 'path', 2),
+  ('w1', 'i1', 'r1', 'get', '2026-01-30', 'path', 1000),
+  ('w1', 'i1', NULL, '', '2026-01-30', 'workload', 1000),
+  (NULL, 'i1', NULL, '', '2026-02-20', 'identity', 100),
+  ('w2', NULL, NULL, '', '2026-02-20', 'workload', 3)
+) AS e(workload, identity, resource, action, day, basis, count);
+
+INSERT INTO condition (organization_id, subject_id, rule, ordinal, rule_version, class, explanation, evidence, evidence_digest, effective_from, effective_basis,
+  version, version_from, from_at, to_at, resolution_reason)
+SELECT current_organization(), n(subject), rule, ordinal, 1, class, '', '{}', n(''), from_at::timestamptz, 'detected', version, version_from::timestamptz,
+  from_at::timestamptz, to_at::timestamptz, reason
+FROM (VALUES
+  ('w1', 1, 1, 0, 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', '2026-01-10 00:00+00', 'owner_assigned'),
+  ('w1', 1, 2, 1, 3, '2026-02-05 00:00+00', '2026-01-20 00:00+00', NULL, NULL),
+  ('w2', 4, 1, 2, 1, '2026-01-02 23:30+00', '2026-01-02 23:30+00', NULL, NULL),
+  ('w2', 7, 1, 2, 1, '2026-01-03 00:00+00', '2026-01-03 00:00+00', NULL, NULL),
+  ('w3', 8, 1, 0, 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', '2026-02-01 00:00+00', 'workload_removed'),
+  ('i1', 9, 1, 0, 1, '2026-01-20 00:00+00', '2026-01-20 00:00+00', NULL, NULL)
+) AS c(subject, rule, ordinal, class, version, version_from, from_at, to_at, reason);
+
+INSERT INTO condition_version (organization_id, subject_id, rule, ordinal, version, from_at, to_at, rule_version, class, explanation, evidence, evidence_digest)
+SELECT current_organization(), n('w1'), 1, 2, version, from_at::timestamptz, to_at::timestamptz, 1, 0, '', '{}', n('')
+FROM (VALUES
+  (1, '2026-01-20 00:00+00', '2026-02-01 00:00+00'),
+  (2, '2026-02-01 00:00+00', '2026-02-05 00:00+00')
+) AS v(version, from_at, to_at);
+
+INSERT INTO exposure (organization_id, path_id, type, ordinal, workload_id, class, severity, factors, explanation, evidence_digest, disposition,
+  effective_from, effective_basis, lineage_from, version, version_from, from_at, to_at, resolution_reason)
+SELECT current_organization(), p.id, x.type, x.ordinal, p.workload_id, CASE WHEN x.to_at IS NULL THEN p.class ELSE 0 END, x.severity, 0, '', n(''), x.disposition,
+  x.effective::timestamptz, 'detected', x.effective::timestamptz, x.version, x.version_from::timestamptz, x.from_at::timestamptz, x.to_at::timestamptz, x.reason
+FROM (VALUES
+  ('p1', 1, 1, 3, 1, '2026-01-01 00:00+00', 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', '2026-01-10 00:00+00', 'owner_assigned'),
+  ('p1', 1, 2, 4, 1, '2026-01-19 23:59+00', 3, '2026-02-05 00:00+00', '2026-01-20 00:00+00', NULL, NULL),
+  ('p1', 6, 1, 3, 1, '2026-01-25 00:00+00', 1, '2026-01-25 00:00+00', '2026-01-25 00:00+00', NULL, NULL),
+  ('p1', 9, 1, 2, 4, '2026-01-20 00:00+00', 1, '2026-01-20 00:00+00', '2026-01-20 00:00+00', NULL, NULL),
+  ('p2', 4, 1, 2, 1, '2026-01-04 00:00+00', 1, '2026-01-04 00:00+00', '2026-01-04 00:00+00', NULL, NULL),
+  ('p2', 6, 1, 3, 2, '2026-01-05 00:00+00', 2, '2026-02-01 00:00+00', '2026-01-05 00:00+00', NULL, NULL),
+  ('p3', 4, 1, 2, 1, '2026-01-03 00:00+00', 1, '2026-01-03 00:00+00', '2026-01-03 00:00+00', NULL, NULL),
+  ('p3', 7, 1, 3, 1, '2026-01-06 00:00+00', 1, '2026-01-06 00:00+00', '2026-01-06 00:00+00', NULL, NULL),
+  ('p4', 1, 1, 3, 3, '2026-01-20 00:00+00', 1, '2026-01-20 00:00+00', '2026-01-20 00:00+00', NULL, NULL),
+  ('p5', 6, 1, 3, 1, '2026-01-01 00:00+00', 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', '2026-02-01 00:00+00', 'path_removed')
+) AS x(path, type, ordinal, severity, disposition, effective, version, version_from, from_at, to_at, reason)
+JOIN authority_path p ON p.id = n(x.path);
+
+INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest, disposition)
+SELECT current_organization(), n(path), type, ordinal, version, from_at::timestamptz, to_at::timestamptz, 0, 1, 0, '', n(''), 1
+FROM (VALUES
+  ('p1', 1, 2, 1, '2026-01-20 00:00+00', '2026-02-01 00:00+00'),
+  ('p1', 1, 2, 2, '2026-02-01 00:00+00', '2026-02-05 00:00+00'),
+  ('p2', 6, 1, 1, '2026-01-05 00:00+00', '2026-02-01 00:00+00')
+) AS v(path, type, ordinal, version, from_at, to_at);
+
+INSERT INTO cluster_definition (organization_id, cluster, version, from_at, key, grain, severity, all_mask, any_mask)
+SELECT current_organization(), cluster, 1, '2026-01-01 00:00+00', key, grain, severity, all_mask, any_mask
+FROM (VALUES
+  (1, 'orphaned-sensitive', 'path', 4, 33, 0),
+  (3, 'unbound-sensitive', 'workload', 4, 96, 0),
+  (5, 'orphaned-external', 'path', 3, 1025, 0),
+  (12, 'unaccountable-sensitive', 'path', 2, 32, 14)
+) AS d(cluster, key, grain, severity, all_mask, any_mask);
+
+INSERT INTO cluster_member (organization_id, cluster, path_id, from_at, to_at, version, level, class, rank, first_seen, exposed_since, sensitivity,
+  ownership_status, sensitive_domain, executed, evidence, workload_id, identity_id, resource_id)
+SELECT current_organization(), m.cluster, p.id, m.from_at::timestamptz, m.to_at::timestamptz, 1, m.level, p.class, m.rank, m.first_seen::date, m.exposed_since::date,
+  p.sensitivity, p.ownership_status, p.data_domain, true, m.evidence, p.workload_id, p.identity_id, p.resource_id
+FROM (VALUES
+  (1, 'p1', '2026-01-01 00:00+00', '2026-01-10 00:00+00', 1, 28, '2026-01-01', '2026-01-01', 0),
+  (1, 'p1', '2026-01-25 00:00+00', NULL, 1, 36, '2026-01-01', '2026-01-19', 3),
+  (3, 'p2', '2026-02-01 00:00+00', NULL, 2, 27, '2026-01-02', '2026-01-05', 8),
+  (3, 'p3', '2026-02-01 00:00+00', NULL, 2, 27, '2026-01-03', '2026-01-06', 8),
+  (12, 'p2', '2026-01-05 00:00+00', '2026-02-01 00:00+00', 1, 27, '2026-01-02', '2026-01-04', 8),
+  (12, 'p2', '2026-02-01 00:00+00', NULL, 2, 27, '2026-01-02', '2026-01-04', 8)
+) AS m(cluster, path, from_at, to_at, level, rank, first_seen, exposed_since, evidence)
+JOIN authority_path p ON p.id = n(m.path);
+
+INSERT INTO cluster_identity (organization_id, cluster, level, class, identity_id, members)
+VALUES (current_organization(), 1, 1, 1, n('i1'), 1), (current_organization(), 3, 2, 2, n('i1'), 1), (current_organization(), 12, 2, 2, n('i1'), 1);
+
+INSERT INTO cluster_workload (organization_id, cluster, level, class, workload_id, members)
+VALUES (current_organization(), 1, 1, 1, n('w1'), 1), (current_organization(), 3, 2, 2, n('w2'), 2), (current_organization(), 12, 2, 2, n('w2'), 1);
+
+INSERT INTO cluster_evidence (organization_id, cluster, level, class, workload_id, identity_id, resource_id, members, executions)
+VALUES (current_organization(), 1, 1, 1, n('w1'), n('i1'), n('r1'), 1, 5),
+       (current_organization(), 1, 1, 1, n('w1'), n0(), n('r1'), 1, 2),
+       (current_organization(), 3, 2, 2, n('w2'), n0(), n0(), 2, 3),
+       (current_organization(), 12, 2, 2, n('w2'), n0(), n0(), 1, 3);
+
+-- Up to the levels from the member's own on, for its class and for all.
+INSERT INTO cluster_counter (organization_id, cluster, level, class, from_at, paths, identities, workloads, executions, executed, executed_sensitive, unwatched,
+  ownership_valid, ownership_degraded, ownership_ambiguous, ownership_orphaned, ownership_unknown,
+  sensitivity_unknown, sensitivity_public, sensitivity_internal, sensitivity_confidential, sensitivity_restricted)
+SELECT current_organization(), c.cluster, level, class, '2026-02-01 00:00+00', paths, 1, 1, executions, paths, paths, 0,
+  0, 0, 0, orphaned, paths - orphaned, 0, 0, 0, paths - orphaned, orphaned
+FROM (VALUES (1, 1, 1, 1, 7, 1), (3, 2, 2, 2, 3, 0), (12, 2, 2, 1, 3, 0)) AS c(cluster, lowest, of_class, paths, executions, orphaned)
+CROSS JOIN generate_series(c.lowest, 3) AS level
+CROSS JOIN LATERAL (VALUES (c.of_class), (-1)) AS k(class);
+
+INSERT INTO cluster_counter_version (organization_id, cluster, level, class, from_at, to_at, paths, identities, workloads, executions, executed, executed_sensitive, unwatched,
+  ownership_valid, ownership_degraded, ownership_ambiguous, ownership_orphaned, ownership_unknown,
+  sensitivity_unknown, sensitivity_public, sensitivity_internal, sensitivity_confidential, sensitivity_restricted)
+SELECT current_organization(), 1, 1, -1, from_at::timestamptz, to_at::timestamptz, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+FROM (VALUES ('2026-01-01 00:00+00', '2026-01-10 00:00+00'), ('2026-01-10 00:00+00', '2026-02-01 00:00+00')) AS v(from_at, to_at);
+
+INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
+SELECT current_organization(), t.cluster, level, class, t.dimension, t.value, t.members
+FROM (VALUES
+  (1, 1, 1, 'sensitive_domain', 'finance', 1), (1, 1, 1, 'first_seen', '2026-01-01', 1), (1, 1, 1, 'exposed_since', '2026-01-19', 1),
+  (3, 2, 2, 'sensitive_domain', 'health', 2), (3, 2, 2, 'first_seen', '2026-01-02', 1), (3, 2, 2, 'first_seen', '2026-01-03', 1),
+  (3, 2, 2, 'exposed_since', '2026-01-05', 1), (3, 2, 2, 'exposed_since', '2026-01-06', 1),
+  (12, 2, 2, 'sensitive_domain', 'health', 1), (12, 2, 2, 'first_seen', '2026-01-02', 1), (12, 2, 2, 'exposed_since', '2026-01-04', 1)
+) AS t(cluster, lowest, of_class, dimension, value, members)
+CROSS JOIN generate_series(t.lowest, 3) AS level
+CROSS JOIN LATERAL (VALUES (t.of_class), (-1)) AS k(class);
