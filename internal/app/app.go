@@ -11,9 +11,13 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/schedule"
 	"github.com/exposuregraph/exposuregraph/internal/server"
 	"github.com/exposuregraph/exposuregraph/internal/web"
 )
@@ -43,6 +47,7 @@ type App struct {
 	authority     *authority.Service
 	importer      *importer.Service
 	server        *server.Server
+	schedule      *schedule.Schedule
 	demo          *Tokens
 }
 
@@ -68,7 +73,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	}
 	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
 	a.organizations = &org.Store{}
-	a.authority = authority.New(a.db, a.config.Now, a.config.Logger)
+	a.authority = authority.New(a.db, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), a.config.Now, a.config.Logger)
 	a.importer = importer.New(a.authority, a.config.Now)
 	a.server = server.New(server.Config{
 		GraphQL:  a.graphQL(),
@@ -78,6 +83,14 @@ func (a *App) start(ctx context.Context) (err error) {
 		Checks:   a.checks(),
 		Logger:   a.config.Logger,
 		Now:      a.config.Now,
+	})
+	a.schedule = schedule.New(schedule.Config{
+		URL:           a.database.RuntimeURL,
+		DB:            a.db,
+		Organizations: a.organizations,
+		Evaluator:     a.authority,
+		Logger:        a.config.Logger,
+		Now:           a.config.Now,
 	})
 	if a.config.Demo {
 		a.demo, err = a.Demo(ctx)
@@ -155,14 +168,27 @@ func (a *App) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	if err := a.server.Serve(ctx, a.listener); err != nil {
-		return err
-	}
+	err := a.serve(ctx, stop)
+	// That the database ended explains what else failed then.
 	var lost *problem.Error
 	if errors.As(context.Cause(ctx), &lost) {
 		return lost
 	}
-	return nil
+	return err
+}
+
+// serve runs the server and the schedule until both have ended. The end of one
+// ends the other.
+func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
+	scheduled := make(chan error, 1)
+	go func() {
+		err := a.schedule.Run(ctx)
+		stop(err)
+		scheduled <- err
+	}()
+	err := a.server.Serve(ctx, a.listener)
+	stop(err)
+	return errors.Join(err, <-scheduled)
 }
 
 // Close stops what New started.
