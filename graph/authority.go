@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 func showPath(p *authority.Path) *model.AuthorityPath { return &model.AuthorityPath{Path: *p} }
@@ -22,12 +25,17 @@ func (r organizationResolver) AuthorityPaths(ctx context.Context, o *model.Organ
 	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
 	organization, scope := o.Organization.ID, loader.From(ctx)
-	filter := pathFilter(organization, input, includeRemoved)
+	filter, err := pathFilter(organization, input, includeRemoved)
+	if err != nil {
+		return nil, err
+	}
 	list, err := r.paths.Paths(ctx, scope.Snapshot, organization, filter, pathOrder(orderBy), pageRequest(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
-	if err := prefetch(ctx, organization, list.Rows); err != nil {
+	if err := prefetch(ctx, organization, func(p *prefetcher) error {
+		return p.paths(list.Rows, p.nodes("AuthorityPath"))
+	}); err != nil {
 		return nil, err
 	}
 	return model.Connect(list.Slice, showPath, list.Cursor, func(ctx context.Context) (int, error) {
@@ -35,27 +43,35 @@ func (r organizationResolver) AuthorityPaths(ctx context.Context, o *model.Organ
 	}), nil
 }
 
-// pathsUnder is a list of paths nested in an entity. Its PathList is made once
-// per field of the request, so that the pages of all siblings are read at once.
+// pathsUnder is a list of paths nested in an entity. Its PathList is one for each
+// field of the request, so that the pages of all siblings are read at once.
 func (r *Resolver) pathsUnder(ctx context.Context, parent authority.Parent, e *authority.Entity, request page.Request,
 	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
-	scope := loader.From(ctx)
-	key := loader.PathListKey{Parent: e.ID, List: scope.PathList(ctx, e.OrganizationID, parent, func() *authority.PathList {
-		return &authority.PathList{
-			Parent: parent, Filter: pathFilter(e.OrganizationID, input, includeRemoved), Order: pathOrder(orderBy), Request: request,
-		}
-	})}
-	list, err := scope.PathLists.Load(ctx, e.OrganizationID, key)
+	list, err := pathList(e.OrganizationID, parent, request, input, orderBy, includeRemoved)
 	if err != nil {
 		return nil, err
 	}
-	return model.Connect(list.Slice, showPath, list.Cursor, func(ctx context.Context) (int, error) {
+	scope := loader.From(ctx)
+	field := graphql.GetFieldContext(ctx).Field.Field
+	key := loader.PathListKey{Parent: e.ID, List: loader.Shared(scope, field, e.OrganizationID, string(parent), list)}
+	found, err := scope.PathLists.Load(ctx, e.OrganizationID, key)
+	if err != nil {
+		return nil, err
+	}
+	return model.Connect(found.Slice, showPath, found.Cursor, func(ctx context.Context) (int, error) {
 		return scope.PathCounts.Load(ctx, e.OrganizationID, key)
 	}), nil
 }
 
-func pathFilter(organization id.ID, input *generated.AuthorityPathFilter, includeRemoved *bool) authority.PathFilter {
+func pathList(organization id.ID, parent authority.Parent, request page.Request,
+	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
+) (*authority.PathList, error) {
+	filter, err := pathFilter(organization, input, includeRemoved)
+	return &authority.PathList{Parent: parent, Filter: filter, Order: pathOrder(orderBy), Request: request}, err
+}
+
+func pathFilter(organization id.ID, input *generated.AuthorityPathFilter, includeRemoved *bool) (authority.PathFilter, error) {
 	if input == nil {
 		input = &generated.AuthorityPathFilter{}
 	}
@@ -70,7 +86,15 @@ func pathFilter(organization id.ID, input *generated.AuthorityPathFilter, includ
 	if filter.Statuses == nil && !deref(includeRemoved) {
 		filter.Statuses = []authority.PathStatus{authority.PathActive}
 	}
-	return filter
+	for _, t := range input.ExposureType {
+		filter.Exposures |= t.Bit()
+	}
+	for _, severity := range input.MaxExposureSeverity {
+		filter.MaxSeverities = append(filter.MaxSeverities, int16(severity))
+	}
+	var err error
+	filter.Clusters, err = posture.Numbers(input.Cluster)
+	return filter, err
 }
 
 func pathOrder(input *generated.AuthorityPathOrder) authority.PathOrder {

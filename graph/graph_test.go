@@ -19,10 +19,13 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/server/guard"
 )
 
@@ -53,9 +56,9 @@ func setupWith(t testing.TB, wait time.Duration) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	log := slog.New(slog.DiscardHandler)
-	b.paths = authority.New(b.DB, func() time.Time { return epoch.Add(time.Duration(b.clock.Load())) }, log)
+	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return epoch.Add(time.Duration(b.clock.Load())) }, log)
 	b.handler = guard.Wrap(guard.Status(graph.NewHandler(graph.Config{
-		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Log: log,
+		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{}, Log: log,
 		LoaderWait: wait,
 	})), guard.Limits{})
 	return b

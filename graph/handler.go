@@ -23,7 +23,9 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -32,6 +34,8 @@ type Config struct {
 	DB            *db.DB
 	Organizations *org.Store
 	Paths         *authority.Service
+	Exposures     *exposure.Reader
+	Clusters      *posture.Reader
 	Limits        limit.Limits                 // the zero value: the defaults
 	LoaderWait    time.Duration                // 0: loader.Wait
 	RequestID     func(context.Context) string // for internal errors
@@ -51,7 +55,7 @@ func NewHandler(config Config) http.Handler {
 		config.RequestID = func(context.Context) string { return "" }
 	}
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{organizations: config.Organizations, paths: config.Paths},
+		Resolvers: &Resolver{organizations: config.Organizations, paths: config.Paths, exposures: config.Exposures, tuner: exposure.NewTuner(config.Paths)},
 	})
 	server := handler.New(schema)
 	server.AddTransport(transport.GET{})
@@ -69,8 +73,9 @@ func NewHandler(config Config) http.Handler {
 		config.Log.ErrorContext(ctx, "panic in a resolver", "request_id", config.RequestID(ctx), "fault", fault, "stack", string(debug.Stack()))
 		return fmt.Errorf("panic: %v", fault)
 	})
+	stores := loader.Stores{Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
-		scope := loader.NewScope(config.DB, config.Paths, config.LoaderWait)
+		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
 		defer scope.Snapshot.Close(ctx)
 		return next(loader.With(ctx, scope))
 	})

@@ -79,9 +79,26 @@ func entities[T any](ctx context.Context, r *Resolver, o *model.Organization, ki
 	if err != nil {
 		return nil, err
 	}
+	if nested, ok := parents[kind]; ok {
+		if err := prefetch(ctx, organization, func(p *prefetcher) error {
+			return p.pathsUnder(nested.parent, list.Rows, p.nodes(nested.object))
+		}); err != nil {
+			return nil, err
+		}
+	}
 	return model.Connect(list.Slice, show, list.Cursor, func(ctx context.Context) (int, error) {
 		return r.paths.CountEntities(ctx, snapshot, organization, kind, filter)
 	}), nil
+}
+
+// parents are the kinds of entities that lists of paths hang under.
+var parents = map[record.EntityKind]struct {
+	parent authority.Parent
+	object string
+}{
+	record.Workload: {authority.UnderWorkload, "Workload"},
+	record.Identity: {authority.UnderIdentity, "Identity"},
+	record.Resource: {authority.UnderResource, "Resource"},
 }
 
 func entityFilter(input *generated.EntityFilter) authority.EntityFilter {

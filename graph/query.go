@@ -104,6 +104,22 @@ func (r queryResolver) load(ctx context.Context, i model.ID) (model.Node, error)
 			return nil, err
 		}
 		return &model.Lineage{OrganizationID: i.Organization, LineageKey: key}, nil
+	case model.TypeExposure:
+		x, err := exposureOf(ctx, i)
+		if err != nil || x == nil {
+			return nil, err
+		}
+		return x, nil
+	case model.TypeRiskCluster:
+		number, level, ok := i.ClusterLevel()
+		if !ok {
+			return nil, nil
+		}
+		c, err := clusterOf(ctx, i.Organization, number, level)
+		if err != nil || c == nil {
+			return nil, err
+		}
+		return c, nil
 	case model.TypeSource:
 		s, err := scope.Sources.Load(ctx, i.Organization, i.Parts[0])
 		if err != nil || s == nil {

@@ -7,6 +7,7 @@ package graph
 import (
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 )
 
@@ -14,6 +15,8 @@ import (
 type Resolver struct {
 	organizations *org.Store
 	paths         *authority.Service
+	exposures     *exposure.Reader
+	tuner         *exposure.Tuner
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -21,11 +24,16 @@ var _ generated.ResolverRoot = (*Resolver)(nil)
 // The areas, each with its fields that are more than a value of their object.
 type (
 	queryResolver                struct{ *Resolver }
+	mutationResolver             struct{ *Resolver }
 	organizationResolver         struct{ *Resolver }
 	authorityPathResolver        struct{ *Resolver }
 	authorityPathVersionResolver struct{ *Resolver }
 	lineageResolver              struct{ *Resolver }
 	identityRotationResolver     struct{ *Resolver }
+	exposureResolver             struct{ *Resolver }
+	exposureEvidenceResolver     struct{ *Resolver }
+	ownerEvidenceResolver        struct{ *Resolver }
+	riskClusterResolver          struct{ *Resolver }
 	workloadResolver             struct{ *Resolver }
 	identityResolver             struct{ *Resolver }
 	resourceResolver             struct{ *Resolver }
@@ -39,6 +47,9 @@ type (
 
 // Query resolves the fields of Query.
 func (r *Resolver) Query() generated.QueryResolver { return queryResolver{r} }
+
+// Mutation resolves the fields of Mutation.
+func (r *Resolver) Mutation() generated.MutationResolver { return mutationResolver{r} }
 
 // Organization resolves the fields of Organization.
 func (r *Resolver) Organization() generated.OrganizationResolver { return organizationResolver{r} }
@@ -58,6 +69,20 @@ func (r *Resolver) Lineage() generated.LineageResolver { return lineageResolver{
 func (r *Resolver) IdentityRotation() generated.IdentityRotationResolver {
 	return identityRotationResolver{r}
 }
+
+// Exposure resolves the fields of Exposure.
+func (r *Resolver) Exposure() generated.ExposureResolver { return exposureResolver{r} }
+
+// ExposureEvidence resolves the fields of ExposureEvidence.
+func (r *Resolver) ExposureEvidence() generated.ExposureEvidenceResolver {
+	return exposureEvidenceResolver{r}
+}
+
+// OwnerEvidence resolves the fields of OwnerEvidence.
+func (r *Resolver) OwnerEvidence() generated.OwnerEvidenceResolver { return ownerEvidenceResolver{r} }
+
+// RiskCluster resolves the fields of RiskCluster.
+func (r *Resolver) RiskCluster() generated.RiskClusterResolver { return riskClusterResolver{r} }
 
 // Workload resolves the fields of Workload.
 func (r *Resolver) Workload() generated.WorkloadResolver { return workloadResolver{r} }

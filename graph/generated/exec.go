@@ -17,7 +17,10 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -36,14 +39,19 @@ type ResolverRoot interface {
 	Attribute() AttributeResolver
 	AuthorityPath() AuthorityPathResolver
 	AuthorityPathVersion() AuthorityPathVersionResolver
+	Exposure() ExposureResolver
+	ExposureEvidence() ExposureEvidenceResolver
 	Identity() IdentityResolver
 	IdentityBinding() IdentityBindingResolver
 	IdentityRotation() IdentityRotationResolver
 	Lineage() LineageResolver
+	Mutation() MutationResolver
 	Organization() OrganizationResolver
 	Owner() OwnerResolver
+	OwnerEvidence() OwnerEvidenceResolver
 	Query() QueryResolver
 	Resource() ResourceResolver
+	RiskCluster() RiskClusterResolver
 	RoleBinding() RoleBindingResolver
 	Sync() SyncResolver
 	Workload() WorkloadResolver
@@ -81,6 +89,7 @@ type ComplexityRoot struct {
 		DataDomain      func(childComplexity int) int
 		Destination     func(childComplexity int) int
 		Effective       func(childComplexity int) int
+		Exposures       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) int
 		FirstSeenAt     func(childComplexity int) int
 		ID              func(childComplexity int) int
 		Identity        func(childComplexity int) int
@@ -88,7 +97,9 @@ type ComplexityRoot struct {
 		Lineage         func(childComplexity int) int
 		LineageID       func(childComplexity int) int
 		Predecessor     func(childComplexity int) int
+		PrimaryCluster  func(childComplexity int) int
 		RemovedAt       func(childComplexity int) int
+		RiskClusters    func(childComplexity int) int
 		Roles           func(childComplexity int) int
 		Sensitivity     func(childComplexity int) int
 		SourceSystem    func(childComplexity int) int
@@ -139,6 +150,131 @@ type ComplexityRoot struct {
 	}
 
 	AuthorityPathVersionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	ChangeEvaluationSettingsPayload struct {
+		Evaluation func(childComplexity int) int
+		Settings   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	EvaluateOrganizationPayload struct {
+		Evaluation func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	Evaluation struct {
+		At                func(childComplexity int) int
+		ExposuresOpened   func(childComplexity int) int
+		ExposuresResolved func(childComplexity int) int
+	}
+
+	EvaluationSettings struct {
+		DisabledRules       func(childComplexity int) int
+		DormantAfterDays    func(childComplexity int) int
+		PrivilegeWindowDays func(childComplexity int) int
+		ProofGraceDays      func(childComplexity int) int
+		SharedWorkloads     func(childComplexity int) int
+		Version             func(childComplexity int) int
+	}
+
+	EvidenceCompleteness struct {
+		Coverage func(childComplexity int) int
+		Kind     func(childComplexity int) int
+	}
+
+	Exposure struct {
+		DetectedAt           func(childComplexity int) int
+		Disposition          func(childComplexity int) int
+		DurationDays         func(childComplexity int) int
+		EffectiveFrom        func(childComplexity int) int
+		EffectiveFromBasis   func(childComplexity int) int
+		Evidence             func(childComplexity int) int
+		EvidenceDigest       func(childComplexity int) int
+		Explain              func(childComplexity int) int
+		Explanation          func(childComplexity int) int
+		Factors              func(childComplexity int) int
+		FindingType          func(childComplexity int) int
+		ID                   func(childComplexity int) int
+		IndeterminateSince   func(childComplexity int) int
+		LastEvaluatedAt      func(childComplexity int) int
+		LineageEffectiveFrom func(childComplexity int) int
+		Ordinal              func(childComplexity int) int
+		Path                 func(childComplexity int) int
+		Predecessor          func(childComplexity int) int
+		ResolutionReason     func(childComplexity int) int
+		ResolvedAt           func(childComplexity int) int
+		Severity             func(childComplexity int) int
+		Status               func(childComplexity int) int
+		Successor            func(childComplexity int) int
+		Type                 func(childComplexity int) int
+		Versions             func(childComplexity int, first *int32, after *string) int
+		Workload             func(childComplexity int) int
+	}
+
+	ExposureConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ExposureEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	ExposureEvidence struct {
+		Actions            func(childComplexity int) int
+		ActionsAdded       func(childComplexity int) int
+		BaselineAt         func(childComplexity int) int
+		Completeness       func(childComplexity int) int
+		DataDomain         func(childComplexity int) int
+		FirstSeenAt        func(childComplexity int) int
+		Hosts              func(childComplexity int) int
+		LastActiveAt       func(childComplexity int) int
+		NewResources       func(childComplexity int) int
+		OwnerSets          func(childComplexity int) int
+		Owners             func(childComplexity int) int
+		RolesAdded         func(childComplexity int) int
+		Sensitivity        func(childComplexity int) int
+		UnboundPaths       func(childComplexity int) int
+		UnresolvedBindings func(childComplexity int) int
+		ViaRoles           func(childComplexity int) int
+		Workloads          func(childComplexity int) int
+	}
+
+	ExposureExplanation struct {
+		Factors         func(childComplexity int) int
+		Rule            func(childComplexity int) int
+		RuleVersion     func(childComplexity int) int
+		SettingsVersion func(childComplexity int) int
+		Severity        func(childComplexity int) int
+		Text            func(childComplexity int) int
+		WindowAt        func(childComplexity int) int
+	}
+
+	ExposureVersion struct {
+		Disposition   func(childComplexity int) int
+		EffectiveFrom func(childComplexity int) int
+		EffectiveTo   func(childComplexity int) int
+		Explanation   func(childComplexity int) int
+		Factors       func(childComplexity int) int
+		Severity      func(childComplexity int) int
+		Status        func(childComplexity int) int
+		Version       func(childComplexity int) int
+	}
+
+	ExposureVersionConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ExposureVersionEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
 	}
@@ -194,20 +330,30 @@ type ComplexityRoot struct {
 		Workload    func(childComplexity int) int
 	}
 
+	Mutation struct {
+		ChangeEvaluationSettings func(childComplexity int, input ChangeEvaluationSettingsInput) int
+		EvaluateOrganization     func(childComplexity int, input EvaluateOrganizationInput) int
+	}
+
 	Organization struct {
-		AuthorityPath  func(childComplexity int, id string) int
-		AuthorityPaths func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
-		CreatedAt      func(childComplexity int) int
-		ID             func(childComplexity int) int
-		Identities     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Name           func(childComplexity int) int
-		Owners         func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Resources      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Slug           func(childComplexity int) int
-		Sources        func(childComplexity int) int
-		Syncs          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
-		Workload       func(childComplexity int, sourceID string, sourceSystem string) int
-		Workloads      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		AuthorityPath      func(childComplexity int, id string) int
+		AuthorityPaths     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		CreatedAt          func(childComplexity int) int
+		EvaluationSettings func(childComplexity int) int
+		Exposure           func(childComplexity int, id string) int
+		Exposures          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
+		ID                 func(childComplexity int) int
+		Identities         func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Name               func(childComplexity int) int
+		Owners             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Resources          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		RiskCluster        func(childComplexity int, key string, level *posture.Level) int
+		RiskClusters       func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
+		Slug               func(childComplexity int) int
+		Sources            func(childComplexity int) int
+		Syncs              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
+		Workload           func(childComplexity int, sourceID string, sourceSystem string) int
+		Workloads          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 	}
 
 	OrganizationConnection struct {
@@ -249,6 +395,21 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	OwnerEvidence struct {
+		Active func(childComplexity int) int
+		Name   func(childComplexity int) int
+		Owner  func(childComplexity int) int
+		Type   func(childComplexity int) int
+	}
+
+	OwnershipBreakdown struct {
+		Ambiguous func(childComplexity int) int
+		Degraded  func(childComplexity int) int
+		Orphaned  func(childComplexity int) int
+		Unknown   func(childComplexity int) int
+		Valid     func(childComplexity int) int
+	}
+
 	PageInfo struct {
 		EndCursor       func(childComplexity int) int
 		HasNextPage     func(childComplexity int) int
@@ -257,11 +418,13 @@ type ComplexityRoot struct {
 	}
 
 	PathState struct {
-		EgressCategory  func(childComplexity int) int
-		Execution30d    func(childComplexity int) int
-		ExecutionBasis  func(childComplexity int) int
-		MaxSensitivity  func(childComplexity int) int
-		OwnershipStatus func(childComplexity int) int
+		ActiveExposureCount func(childComplexity int) int
+		EgressCategory      func(childComplexity int) int
+		Execution30d        func(childComplexity int) int
+		ExecutionBasis      func(childComplexity int) int
+		MaxExposureSeverity func(childComplexity int) int
+		MaxSensitivity      func(childComplexity int) int
+		OwnershipStatus     func(childComplexity int) int
 	}
 
 	Query struct {
@@ -301,9 +464,58 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	RiskCluster struct {
+		AcceptedPathCount     func(childComplexity int) int
+		AcknowledgedPathCount func(childComplexity int) int
+		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder) int
+		Description           func(childComplexity int) int
+		ExposureTypes         func(childComplexity int) int
+		FindingTypes          func(childComplexity int) int
+		Grain                 func(childComplexity int) int
+		ID                    func(childComplexity int) int
+		Identities            func(childComplexity int, first *int32, after *string) int
+		IdentityCount         func(childComplexity int) int
+		Key                   func(childComplexity int) int
+		Label                 func(childComplexity int) int
+		Level                 func(childComplexity int) int
+		NewPaths30d           func(childComplexity int) int
+		OldestFindingDays     func(childComplexity int) int
+		OwnershipBreakdown    func(childComplexity int) int
+		PathCount             func(childComplexity int) int
+		Priority              func(childComplexity int) int
+		SensitiveDomains      func(childComplexity int) int
+		SensitivityBreakdown  func(childComplexity int) int
+		Severity              func(childComplexity int) int
+		TotalExecution30d     func(childComplexity int) int
+		Urgency               func(childComplexity int) int
+		Verdict               func(childComplexity int) int
+		WorkloadCount         func(childComplexity int) int
+		Workloads             func(childComplexity int, first *int32, after *string) int
+	}
+
+	RiskClusterConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	RiskClusterEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	RoleBinding struct {
 		Role  func(childComplexity int) int
 		Scope func(childComplexity int) int
+	}
+
+	SensitivityBreakdown struct {
+		Confidential func(childComplexity int) int
+		Internal     func(childComplexity int) int
+		Public       func(childComplexity int) int
+		Restricted   func(childComplexity int) int
+		Unknown      func(childComplexity int) int
 	}
 
 	Source struct {
@@ -360,6 +572,12 @@ type ComplexityRoot struct {
 		Code    func(childComplexity int) int
 		File    func(childComplexity int) int
 		Line    func(childComplexity int) int
+		Message func(childComplexity int) int
+	}
+
+	UserError struct {
+		Code    func(childComplexity int) int
+		Field   func(childComplexity int) int
 		Message func(childComplexity int) int
 	}
 
@@ -435,9 +653,29 @@ type AuthorityPathResolver interface {
 	Versions(ctx context.Context, obj *model.AuthorityPath, first *int32, after *string) (*model.Connection[*model.AuthorityPathVersion], error)
 	Predecessor(ctx context.Context, obj *model.AuthorityPath) (*model.AuthorityPath, error)
 	Successor(ctx context.Context, obj *model.AuthorityPath) (*model.AuthorityPath, error)
+	Exposures(ctx context.Context, obj *model.AuthorityPath, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) (*model.Connection[*model.Exposure], error)
+	RiskClusters(ctx context.Context, obj *model.AuthorityPath) ([]*model.RiskCluster, error)
+	PrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.RiskCluster, error)
 }
 type AuthorityPathVersionResolver interface {
 	ViaRoles(ctx context.Context, obj *model.AuthorityPathVersion) ([]string, error)
+}
+type ExposureResolver interface {
+	LastEvaluatedAt(ctx context.Context, obj *model.Exposure) (*time.Time, error)
+	IndeterminateSince(ctx context.Context, obj *model.Exposure) (*time.Time, error)
+
+	DurationDays(ctx context.Context, obj *model.Exposure) (int32, error)
+	Path(ctx context.Context, obj *model.Exposure) (*model.AuthorityPath, error)
+	Workload(ctx context.Context, obj *model.Exposure) (*model.Workload, error)
+	Evidence(ctx context.Context, obj *model.Exposure) (*model.ExposureEvidence, error)
+
+	Explain(ctx context.Context, obj *model.Exposure) (*model.ExposureExplanation, error)
+	Versions(ctx context.Context, obj *model.Exposure, first *int32, after *string) (*model.Connection[*model.ExposureVersion], error)
+	Predecessor(ctx context.Context, obj *model.Exposure) (*model.Exposure, error)
+	Successor(ctx context.Context, obj *model.Exposure) (*model.Exposure, error)
+}
+type ExposureEvidenceResolver interface {
+	ViaRoles(ctx context.Context, obj *model.ExposureEvidence) ([]string, error)
 }
 type IdentityResolver interface {
 	Attributes(ctx context.Context, obj *model.Identity) ([]*model.Attribute, error)
@@ -460,19 +698,31 @@ type LineageResolver interface {
 	Routes(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 	Paths(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 }
+type MutationResolver interface {
+	ChangeEvaluationSettings(ctx context.Context, input ChangeEvaluationSettingsInput) (*ChangeEvaluationSettingsPayload, error)
+	EvaluateOrganization(ctx context.Context, input EvaluateOrganizationInput) (*EvaluateOrganizationPayload, error)
+}
 type OrganizationResolver interface {
 	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
 	AuthorityPath(ctx context.Context, obj *model.Organization, id string) (*model.AuthorityPath, error)
+	Exposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) (*model.Connection[*model.Exposure], error)
+	Exposure(ctx context.Context, obj *model.Organization, id string) (*model.Exposure, error)
+	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) (*model.Connection[*model.RiskCluster], error)
+	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error)
 	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Workload], error)
 	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string) (*model.Workload, error)
 	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Identity], error)
 	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Resource], error)
 	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Owner], error)
+	EvaluationSettings(ctx context.Context, obj *model.Organization) (*EvaluationSettings, error)
 	Sources(ctx context.Context, obj *model.Organization) ([]*model.Source, error)
 	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter) (*model.Connection[*model.Sync], error)
 }
 type OwnerResolver interface {
 	Attributes(ctx context.Context, obj *model.Owner) ([]*model.Attribute, error)
+}
+type OwnerEvidenceResolver interface {
+	Owner(ctx context.Context, obj *model.OwnerEvidence) (*model.Owner, error)
 }
 type QueryResolver interface {
 	Viewer(ctx context.Context) (*model.Viewer, error)
@@ -485,6 +735,11 @@ type ResourceResolver interface {
 	Attributes(ctx context.Context, obj *model.Resource) ([]*model.Attribute, error)
 
 	AuthorityPaths(ctx context.Context, obj *model.Resource, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
+}
+type RiskClusterResolver interface {
+	AuthorityPaths(ctx context.Context, obj *model.RiskCluster, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder) (*model.Connection[*model.AuthorityPath], error)
+	Workloads(ctx context.Context, obj *model.RiskCluster, first *int32, after *string) (*model.Connection[*model.Workload], error)
+	Identities(ctx context.Context, obj *model.RiskCluster, first *int32, after *string) (*model.Connection[*model.Identity], error)
 }
 type RoleBindingResolver interface {
 	Role(ctx context.Context, obj *model.RoleBinding) (*model.AccessRole, error)
@@ -649,6 +904,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.Effective(childComplexity), true
+	case "AuthorityPath.exposures":
+		if e.ComplexityRoot.AuthorityPath.Exposures == nil {
+			break
+		}
+
+		args, err := ec.field_AuthorityPath_exposures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AuthorityPath.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder), args["includeResolved"].(*bool)), true
 	case "AuthorityPath.firstSeenAt":
 		if e.ComplexityRoot.AuthorityPath.FirstSeenAt == nil {
 			break
@@ -691,12 +957,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.Predecessor(childComplexity), true
+	case "AuthorityPath.primaryCluster":
+		if e.ComplexityRoot.AuthorityPath.PrimaryCluster == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuthorityPath.PrimaryCluster(childComplexity), true
 	case "AuthorityPath.removedAt":
 		if e.ComplexityRoot.AuthorityPath.RemovedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.AuthorityPath.RemovedAt(childComplexity), true
+	case "AuthorityPath.riskClusters":
+		if e.ComplexityRoot.AuthorityPath.RiskClusters == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuthorityPath.RiskClusters(childComplexity), true
 	case "AuthorityPath.roles":
 		if e.ComplexityRoot.AuthorityPath.Roles == nil {
 			break
@@ -930,6 +1208,540 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuthorityPathVersionEdge.Node(childComplexity), true
 
+	case "ChangeEvaluationSettingsPayload.evaluation":
+		if e.ComplexityRoot.ChangeEvaluationSettingsPayload.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeEvaluationSettingsPayload.Evaluation(childComplexity), true
+	case "ChangeEvaluationSettingsPayload.settings":
+		if e.ComplexityRoot.ChangeEvaluationSettingsPayload.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeEvaluationSettingsPayload.Settings(childComplexity), true
+	case "ChangeEvaluationSettingsPayload.userErrors":
+		if e.ComplexityRoot.ChangeEvaluationSettingsPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeEvaluationSettingsPayload.UserErrors(childComplexity), true
+
+	case "EvaluateOrganizationPayload.evaluation":
+		if e.ComplexityRoot.EvaluateOrganizationPayload.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluateOrganizationPayload.Evaluation(childComplexity), true
+	case "EvaluateOrganizationPayload.userErrors":
+		if e.ComplexityRoot.EvaluateOrganizationPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluateOrganizationPayload.UserErrors(childComplexity), true
+
+	case "Evaluation.at":
+		if e.ComplexityRoot.Evaluation.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Evaluation.At(childComplexity), true
+	case "Evaluation.exposuresOpened":
+		if e.ComplexityRoot.Evaluation.ExposuresOpened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Evaluation.ExposuresOpened(childComplexity), true
+	case "Evaluation.exposuresResolved":
+		if e.ComplexityRoot.Evaluation.ExposuresResolved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Evaluation.ExposuresResolved(childComplexity), true
+
+	case "EvaluationSettings.disabledRules":
+		if e.ComplexityRoot.EvaluationSettings.DisabledRules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.DisabledRules(childComplexity), true
+	case "EvaluationSettings.dormantAfterDays":
+		if e.ComplexityRoot.EvaluationSettings.DormantAfterDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.DormantAfterDays(childComplexity), true
+	case "EvaluationSettings.privilegeWindowDays":
+		if e.ComplexityRoot.EvaluationSettings.PrivilegeWindowDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.PrivilegeWindowDays(childComplexity), true
+	case "EvaluationSettings.proofGraceDays":
+		if e.ComplexityRoot.EvaluationSettings.ProofGraceDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.ProofGraceDays(childComplexity), true
+	case "EvaluationSettings.sharedWorkloads":
+		if e.ComplexityRoot.EvaluationSettings.SharedWorkloads == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.SharedWorkloads(childComplexity), true
+	case "EvaluationSettings.version":
+		if e.ComplexityRoot.EvaluationSettings.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvaluationSettings.Version(childComplexity), true
+
+	case "EvidenceCompleteness.coverage":
+		if e.ComplexityRoot.EvidenceCompleteness.Coverage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidenceCompleteness.Coverage(childComplexity), true
+	case "EvidenceCompleteness.kind":
+		if e.ComplexityRoot.EvidenceCompleteness.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidenceCompleteness.Kind(childComplexity), true
+
+	case "Exposure.detectedAt":
+		if e.ComplexityRoot.Exposure.DetectedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.DetectedAt(childComplexity), true
+	case "Exposure.disposition":
+		if e.ComplexityRoot.Exposure.Disposition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Disposition(childComplexity), true
+	case "Exposure.durationDays":
+		if e.ComplexityRoot.Exposure.DurationDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.DurationDays(childComplexity), true
+	case "Exposure.effectiveFrom":
+		if e.ComplexityRoot.Exposure.EffectiveFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.EffectiveFrom(childComplexity), true
+	case "Exposure.effectiveFromBasis":
+		if e.ComplexityRoot.Exposure.EffectiveFromBasis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.EffectiveFromBasis(childComplexity), true
+	case "Exposure.evidence":
+		if e.ComplexityRoot.Exposure.Evidence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Evidence(childComplexity), true
+	case "Exposure.evidenceDigest":
+		if e.ComplexityRoot.Exposure.EvidenceDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.EvidenceDigest(childComplexity), true
+	case "Exposure.explain":
+		if e.ComplexityRoot.Exposure.Explain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Explain(childComplexity), true
+	case "Exposure.explanation":
+		if e.ComplexityRoot.Exposure.Explanation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Explanation(childComplexity), true
+	case "Exposure.factors":
+		if e.ComplexityRoot.Exposure.Factors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Factors(childComplexity), true
+	case "Exposure.findingType":
+		if e.ComplexityRoot.Exposure.FindingType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.FindingType(childComplexity), true
+	case "Exposure.id":
+		if e.ComplexityRoot.Exposure.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.ID(childComplexity), true
+	case "Exposure.indeterminateSince":
+		if e.ComplexityRoot.Exposure.IndeterminateSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.IndeterminateSince(childComplexity), true
+	case "Exposure.lastEvaluatedAt":
+		if e.ComplexityRoot.Exposure.LastEvaluatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.LastEvaluatedAt(childComplexity), true
+	case "Exposure.lineageEffectiveFrom":
+		if e.ComplexityRoot.Exposure.LineageEffectiveFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.LineageEffectiveFrom(childComplexity), true
+	case "Exposure.ordinal":
+		if e.ComplexityRoot.Exposure.Ordinal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Ordinal(childComplexity), true
+	case "Exposure.path":
+		if e.ComplexityRoot.Exposure.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Path(childComplexity), true
+	case "Exposure.predecessor":
+		if e.ComplexityRoot.Exposure.Predecessor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Predecessor(childComplexity), true
+	case "Exposure.resolutionReason":
+		if e.ComplexityRoot.Exposure.ResolutionReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.ResolutionReason(childComplexity), true
+	case "Exposure.resolvedAt":
+		if e.ComplexityRoot.Exposure.ResolvedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.ResolvedAt(childComplexity), true
+	case "Exposure.severity":
+		if e.ComplexityRoot.Exposure.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Severity(childComplexity), true
+	case "Exposure.status":
+		if e.ComplexityRoot.Exposure.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Status(childComplexity), true
+	case "Exposure.successor":
+		if e.ComplexityRoot.Exposure.Successor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Successor(childComplexity), true
+	case "Exposure.type":
+		if e.ComplexityRoot.Exposure.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Type(childComplexity), true
+	case "Exposure.versions":
+		if e.ComplexityRoot.Exposure.Versions == nil {
+			break
+		}
+
+		args, err := ec.field_Exposure_versions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Exposure.Versions(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "Exposure.workload":
+		if e.ComplexityRoot.Exposure.Workload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Workload(childComplexity), true
+
+	case "ExposureConnection.edges":
+		if e.ComplexityRoot.ExposureConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureConnection.Edges(childComplexity), true
+	case "ExposureConnection.nodes":
+		if e.ComplexityRoot.ExposureConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureConnection.Nodes(childComplexity), true
+	case "ExposureConnection.pageInfo":
+		if e.ComplexityRoot.ExposureConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureConnection.PageInfo(childComplexity), true
+	case "ExposureConnection.totalCount":
+		if e.ComplexityRoot.ExposureConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureConnection.TotalCount(childComplexity), true
+
+	case "ExposureEdge.cursor":
+		if e.ComplexityRoot.ExposureEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEdge.Cursor(childComplexity), true
+	case "ExposureEdge.node":
+		if e.ComplexityRoot.ExposureEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEdge.Node(childComplexity), true
+
+	case "ExposureEvidence.actions":
+		if e.ComplexityRoot.ExposureEvidence.Actions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Actions(childComplexity), true
+	case "ExposureEvidence.actionsAdded":
+		if e.ComplexityRoot.ExposureEvidence.ActionsAdded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.ActionsAdded(childComplexity), true
+	case "ExposureEvidence.baselineAt":
+		if e.ComplexityRoot.ExposureEvidence.BaselineAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.BaselineAt(childComplexity), true
+	case "ExposureEvidence.completeness":
+		if e.ComplexityRoot.ExposureEvidence.Completeness == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Completeness(childComplexity), true
+	case "ExposureEvidence.dataDomain":
+		if e.ComplexityRoot.ExposureEvidence.DataDomain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.DataDomain(childComplexity), true
+	case "ExposureEvidence.firstSeenAt":
+		if e.ComplexityRoot.ExposureEvidence.FirstSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.FirstSeenAt(childComplexity), true
+	case "ExposureEvidence.hosts":
+		if e.ComplexityRoot.ExposureEvidence.Hosts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Hosts(childComplexity), true
+	case "ExposureEvidence.lastActiveAt":
+		if e.ComplexityRoot.ExposureEvidence.LastActiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.LastActiveAt(childComplexity), true
+	case "ExposureEvidence.newResources":
+		if e.ComplexityRoot.ExposureEvidence.NewResources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.NewResources(childComplexity), true
+	case "ExposureEvidence.ownerSets":
+		if e.ComplexityRoot.ExposureEvidence.OwnerSets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.OwnerSets(childComplexity), true
+	case "ExposureEvidence.owners":
+		if e.ComplexityRoot.ExposureEvidence.Owners == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Owners(childComplexity), true
+	case "ExposureEvidence.rolesAdded":
+		if e.ComplexityRoot.ExposureEvidence.RolesAdded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.RolesAdded(childComplexity), true
+	case "ExposureEvidence.sensitivity":
+		if e.ComplexityRoot.ExposureEvidence.Sensitivity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Sensitivity(childComplexity), true
+	case "ExposureEvidence.unboundPaths":
+		if e.ComplexityRoot.ExposureEvidence.UnboundPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.UnboundPaths(childComplexity), true
+	case "ExposureEvidence.unresolvedBindings":
+		if e.ComplexityRoot.ExposureEvidence.UnresolvedBindings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.UnresolvedBindings(childComplexity), true
+	case "ExposureEvidence.viaRoles":
+		if e.ComplexityRoot.ExposureEvidence.ViaRoles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.ViaRoles(childComplexity), true
+	case "ExposureEvidence.workloads":
+		if e.ComplexityRoot.ExposureEvidence.Workloads == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Workloads(childComplexity), true
+
+	case "ExposureExplanation.factors":
+		if e.ComplexityRoot.ExposureExplanation.Factors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.Factors(childComplexity), true
+	case "ExposureExplanation.rule":
+		if e.ComplexityRoot.ExposureExplanation.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.Rule(childComplexity), true
+	case "ExposureExplanation.ruleVersion":
+		if e.ComplexityRoot.ExposureExplanation.RuleVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.RuleVersion(childComplexity), true
+	case "ExposureExplanation.settingsVersion":
+		if e.ComplexityRoot.ExposureExplanation.SettingsVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.SettingsVersion(childComplexity), true
+	case "ExposureExplanation.severity":
+		if e.ComplexityRoot.ExposureExplanation.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.Severity(childComplexity), true
+	case "ExposureExplanation.text":
+		if e.ComplexityRoot.ExposureExplanation.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.Text(childComplexity), true
+	case "ExposureExplanation.windowAt":
+		if e.ComplexityRoot.ExposureExplanation.WindowAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.WindowAt(childComplexity), true
+
+	case "ExposureVersion.disposition":
+		if e.ComplexityRoot.ExposureVersion.Disposition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Disposition(childComplexity), true
+	case "ExposureVersion.effectiveFrom":
+		if e.ComplexityRoot.ExposureVersion.EffectiveFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.EffectiveFrom(childComplexity), true
+	case "ExposureVersion.effectiveTo":
+		if e.ComplexityRoot.ExposureVersion.EffectiveTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.EffectiveTo(childComplexity), true
+	case "ExposureVersion.explanation":
+		if e.ComplexityRoot.ExposureVersion.Explanation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Explanation(childComplexity), true
+	case "ExposureVersion.factors":
+		if e.ComplexityRoot.ExposureVersion.Factors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Factors(childComplexity), true
+	case "ExposureVersion.severity":
+		if e.ComplexityRoot.ExposureVersion.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Severity(childComplexity), true
+	case "ExposureVersion.status":
+		if e.ComplexityRoot.ExposureVersion.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Status(childComplexity), true
+	case "ExposureVersion.version":
+		if e.ComplexityRoot.ExposureVersion.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Version(childComplexity), true
+
+	case "ExposureVersionConnection.edges":
+		if e.ComplexityRoot.ExposureVersionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionConnection.Edges(childComplexity), true
+	case "ExposureVersionConnection.nodes":
+		if e.ComplexityRoot.ExposureVersionConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionConnection.Nodes(childComplexity), true
+	case "ExposureVersionConnection.pageInfo":
+		if e.ComplexityRoot.ExposureVersionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionConnection.PageInfo(childComplexity), true
+	case "ExposureVersionConnection.totalCount":
+		if e.ComplexityRoot.ExposureVersionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionConnection.TotalCount(childComplexity), true
+
+	case "ExposureVersionEdge.cursor":
+		if e.ComplexityRoot.ExposureVersionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionEdge.Cursor(childComplexity), true
+	case "ExposureVersionEdge.node":
+		if e.ComplexityRoot.ExposureVersionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersionEdge.Node(childComplexity), true
+
 	case "Identity.attributes":
 		if e.ComplexityRoot.Identity.Attributes == nil {
 			break
@@ -1139,6 +1951,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Lineage.Workload(childComplexity), true
 
+	case "Mutation.changeEvaluationSettings":
+		if e.ComplexityRoot.Mutation.ChangeEvaluationSettings == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changeEvaluationSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangeEvaluationSettings(childComplexity, args["input"].(ChangeEvaluationSettingsInput)), true
+	case "Mutation.evaluateOrganization":
+		if e.ComplexityRoot.Mutation.EvaluateOrganization == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_evaluateOrganization_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EvaluateOrganization(childComplexity, args["input"].(EvaluateOrganizationInput)), true
+
 	case "Organization.authorityPath":
 		if e.ComplexityRoot.Organization.AuthorityPath == nil {
 			break
@@ -1167,6 +2002,34 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.CreatedAt(childComplexity), true
+	case "Organization.evaluationSettings":
+		if e.ComplexityRoot.Organization.EvaluationSettings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity), true
+	case "Organization.exposure":
+		if e.ComplexityRoot.Organization.Exposure == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_exposure_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string)), true
+	case "Organization.exposures":
+		if e.ComplexityRoot.Organization.Exposures == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_exposures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder)), true
 	case "Organization.id":
 		if e.ComplexityRoot.Organization.ID == nil {
 			break
@@ -1212,6 +2075,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Resources(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+	case "Organization.riskCluster":
+		if e.ComplexityRoot.Organization.RiskCluster == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_riskCluster_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.RiskCluster(childComplexity, args["key"].(string), args["level"].(*posture.Level)), true
+	case "Organization.riskClusters":
+		if e.ComplexityRoot.Organization.RiskClusters == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_riskClusters_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter)), true
 	case "Organization.slug":
 		if e.ComplexityRoot.Organization.Slug == nil {
 			break
@@ -1407,6 +2292,62 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OwnerEdge.Node(childComplexity), true
 
+	case "OwnerEvidence.active":
+		if e.ComplexityRoot.OwnerEvidence.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnerEvidence.Active(childComplexity), true
+	case "OwnerEvidence.name":
+		if e.ComplexityRoot.OwnerEvidence.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnerEvidence.Name(childComplexity), true
+	case "OwnerEvidence.owner":
+		if e.ComplexityRoot.OwnerEvidence.Owner == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnerEvidence.Owner(childComplexity), true
+	case "OwnerEvidence.type":
+		if e.ComplexityRoot.OwnerEvidence.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnerEvidence.Type(childComplexity), true
+
+	case "OwnershipBreakdown.ambiguous":
+		if e.ComplexityRoot.OwnershipBreakdown.Ambiguous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnershipBreakdown.Ambiguous(childComplexity), true
+	case "OwnershipBreakdown.degraded":
+		if e.ComplexityRoot.OwnershipBreakdown.Degraded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnershipBreakdown.Degraded(childComplexity), true
+	case "OwnershipBreakdown.orphaned":
+		if e.ComplexityRoot.OwnershipBreakdown.Orphaned == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnershipBreakdown.Orphaned(childComplexity), true
+	case "OwnershipBreakdown.unknown":
+		if e.ComplexityRoot.OwnershipBreakdown.Unknown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnershipBreakdown.Unknown(childComplexity), true
+	case "OwnershipBreakdown.valid":
+		if e.ComplexityRoot.OwnershipBreakdown.Valid == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OwnershipBreakdown.Valid(childComplexity), true
+
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
 			break
@@ -1432,6 +2373,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "PathState.activeExposureCount":
+		if e.ComplexityRoot.PathState.ActiveExposureCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathState.ActiveExposureCount(childComplexity), true
 	case "PathState.egressCategory":
 		if e.ComplexityRoot.PathState.EgressCategory == nil {
 			break
@@ -1450,6 +2397,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PathState.ExecutionBasis(childComplexity), true
+	case "PathState.maxExposureSeverity":
+		if e.ComplexityRoot.PathState.MaxExposureSeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathState.MaxExposureSeverity(childComplexity), true
 	case "PathState.maxSensitivity":
 		if e.ComplexityRoot.PathState.MaxSensitivity == nil {
 			break
@@ -1642,6 +2595,216 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ResourceEdge.Node(childComplexity), true
 
+	case "RiskCluster.acceptedPathCount":
+		if e.ComplexityRoot.RiskCluster.AcceptedPathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.AcceptedPathCount(childComplexity), true
+	case "RiskCluster.acknowledgedPathCount":
+		if e.ComplexityRoot.RiskCluster.AcknowledgedPathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.AcknowledgedPathCount(childComplexity), true
+	case "RiskCluster.authorityPaths":
+		if e.ComplexityRoot.RiskCluster.AuthorityPaths == nil {
+			break
+		}
+
+		args, err := ec.field_RiskCluster_authorityPaths_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.RiskCluster.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder)), true
+	case "RiskCluster.description":
+		if e.ComplexityRoot.RiskCluster.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Description(childComplexity), true
+	case "RiskCluster.exposureTypes":
+		if e.ComplexityRoot.RiskCluster.ExposureTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.ExposureTypes(childComplexity), true
+	case "RiskCluster.findingTypes":
+		if e.ComplexityRoot.RiskCluster.FindingTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.FindingTypes(childComplexity), true
+	case "RiskCluster.grain":
+		if e.ComplexityRoot.RiskCluster.Grain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Grain(childComplexity), true
+	case "RiskCluster.id":
+		if e.ComplexityRoot.RiskCluster.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.ID(childComplexity), true
+	case "RiskCluster.identities":
+		if e.ComplexityRoot.RiskCluster.Identities == nil {
+			break
+		}
+
+		args, err := ec.field_RiskCluster_identities_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.RiskCluster.Identities(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "RiskCluster.identityCount":
+		if e.ComplexityRoot.RiskCluster.IdentityCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.IdentityCount(childComplexity), true
+	case "RiskCluster.key":
+		if e.ComplexityRoot.RiskCluster.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Key(childComplexity), true
+	case "RiskCluster.label":
+		if e.ComplexityRoot.RiskCluster.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Label(childComplexity), true
+	case "RiskCluster.level":
+		if e.ComplexityRoot.RiskCluster.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Level(childComplexity), true
+	case "RiskCluster.newPaths30d":
+		if e.ComplexityRoot.RiskCluster.NewPaths30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.NewPaths30d(childComplexity), true
+	case "RiskCluster.oldestFindingDays":
+		if e.ComplexityRoot.RiskCluster.OldestFindingDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.OldestFindingDays(childComplexity), true
+	case "RiskCluster.ownershipBreakdown":
+		if e.ComplexityRoot.RiskCluster.OwnershipBreakdown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.OwnershipBreakdown(childComplexity), true
+	case "RiskCluster.pathCount":
+		if e.ComplexityRoot.RiskCluster.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.PathCount(childComplexity), true
+	case "RiskCluster.priority":
+		if e.ComplexityRoot.RiskCluster.Priority == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Priority(childComplexity), true
+	case "RiskCluster.sensitiveDomains":
+		if e.ComplexityRoot.RiskCluster.SensitiveDomains == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.SensitiveDomains(childComplexity), true
+	case "RiskCluster.sensitivityBreakdown":
+		if e.ComplexityRoot.RiskCluster.SensitivityBreakdown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.SensitivityBreakdown(childComplexity), true
+	case "RiskCluster.severity":
+		if e.ComplexityRoot.RiskCluster.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Severity(childComplexity), true
+	case "RiskCluster.totalExecution30d":
+		if e.ComplexityRoot.RiskCluster.TotalExecution30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.TotalExecution30d(childComplexity), true
+	case "RiskCluster.urgency":
+		if e.ComplexityRoot.RiskCluster.Urgency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Urgency(childComplexity), true
+	case "RiskCluster.verdict":
+		if e.ComplexityRoot.RiskCluster.Verdict == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Verdict(childComplexity), true
+	case "RiskCluster.workloadCount":
+		if e.ComplexityRoot.RiskCluster.WorkloadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.WorkloadCount(childComplexity), true
+	case "RiskCluster.workloads":
+		if e.ComplexityRoot.RiskCluster.Workloads == nil {
+			break
+		}
+
+		args, err := ec.field_RiskCluster_workloads_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.RiskCluster.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+
+	case "RiskClusterConnection.edges":
+		if e.ComplexityRoot.RiskClusterConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterConnection.Edges(childComplexity), true
+	case "RiskClusterConnection.nodes":
+		if e.ComplexityRoot.RiskClusterConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterConnection.Nodes(childComplexity), true
+	case "RiskClusterConnection.pageInfo":
+		if e.ComplexityRoot.RiskClusterConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterConnection.PageInfo(childComplexity), true
+	case "RiskClusterConnection.totalCount":
+		if e.ComplexityRoot.RiskClusterConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterConnection.TotalCount(childComplexity), true
+
+	case "RiskClusterEdge.cursor":
+		if e.ComplexityRoot.RiskClusterEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterEdge.Cursor(childComplexity), true
+	case "RiskClusterEdge.node":
+		if e.ComplexityRoot.RiskClusterEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterEdge.Node(childComplexity), true
+
 	case "RoleBinding.role":
 		if e.ComplexityRoot.RoleBinding.Role == nil {
 			break
@@ -1654,6 +2817,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RoleBinding.Scope(childComplexity), true
+
+	case "SensitivityBreakdown.confidential":
+		if e.ComplexityRoot.SensitivityBreakdown.Confidential == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SensitivityBreakdown.Confidential(childComplexity), true
+	case "SensitivityBreakdown.internal":
+		if e.ComplexityRoot.SensitivityBreakdown.Internal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SensitivityBreakdown.Internal(childComplexity), true
+	case "SensitivityBreakdown.public":
+		if e.ComplexityRoot.SensitivityBreakdown.Public == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SensitivityBreakdown.Public(childComplexity), true
+	case "SensitivityBreakdown.restricted":
+		if e.ComplexityRoot.SensitivityBreakdown.Restricted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SensitivityBreakdown.Restricted(childComplexity), true
+	case "SensitivityBreakdown.unknown":
+		if e.ComplexityRoot.SensitivityBreakdown.Unknown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SensitivityBreakdown.Unknown(childComplexity), true
 
 	case "Source.createdAt":
 		if e.ComplexityRoot.Source.CreatedAt == nil {
@@ -1895,6 +3089,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SyncWarning.Message(childComplexity), true
 
+	case "UserError.code":
+		if e.ComplexityRoot.UserError.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.Code(childComplexity), true
+	case "UserError.field":
+		if e.ComplexityRoot.UserError.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.Field(childComplexity), true
+	case "UserError.message":
+		if e.ComplexityRoot.UserError.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.Message(childComplexity), true
+
 	case "Viewer.allOrganizations":
 		if e.ComplexityRoot.Viewer.AllOrganizations == nil {
 			break
@@ -2118,7 +3331,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAuthorityPathFilter,
 		ec.unmarshalInputAuthorityPathOrder,
+		ec.unmarshalInputChangeEvaluationSettingsInput,
 		ec.unmarshalInputEntityFilter,
+		ec.unmarshalInputEvaluateOrganizationInput,
+		ec.unmarshalInputExposureFilter,
+		ec.unmarshalInputExposureOrder,
+		ec.unmarshalInputRiskClusterFilter,
 		ec.unmarshalInputSyncFilter,
 	)
 	first := true
@@ -2154,6 +3372,21 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 
 			return &response
 		}
+	case ast.Mutation:
+		return func(ctx context.Context) *graphql.Response {
+			if !first {
+				return nil
+			}
+			first = false
+			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
+			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
+			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
 
 	default:
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "unsupported GraphQL operation"))
@@ -2181,7 +3414,7 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `# The one schema. Sections follow the rooms of the house: root, organizations,
-# authority paths, entities, sources and syncs, lists.
+# authority paths, exposures, risk clusters, entities, sources and syncs, lists.
 
 # ---------------------------------------------------------------- root
 
@@ -2204,6 +3437,35 @@ type Query {
   node(id: ID!): Node
   "The objects of these ids, at most 100, in the order asked; null where there is none for the caller."
   nodes(ids: [ID!]!): [Node]!
+}
+
+"""
+What can be changed. Every mutation answers with what it changed, and with what
+was wrong with its input where something was (` + "`" + `userErrors` + "`" + `); who may not change
+it gets an error instead.
+"""
+type Mutation {
+  """
+  Changes the thresholds by which an organization is judged, and judges it by
+  them. The window in which evidence counts stays where it is. Takes the scope
+  ` + "`" + `vuln:operate` + "`" + `.
+  """
+  changeEvaluationSettings(input: ChangeEvaluationSettingsInput!): ChangeEvaluationSettingsPayload!
+  """
+  Judges all of an organization anew, as of now: what the daily evaluation does.
+  Takes the scope ` + "`" + `vuln:operate` + "`" + `.
+  """
+  evaluateOrganization(input: EvaluateOrganizationInput!): EvaluateOrganizationPayload!
+}
+
+"What was wrong with the input of a mutation."
+type UserError {
+  "Stable, in capitals: ` + "`" + `SETTING_OUT_OF_RANGE` + "`" + `."
+  code: String!
+  "The field of the input that is at fault; null where it is none in particular."
+  field: String
+  "What was wrong, and what to do."
+  message: String!
 }
 
 "An object with an id that is unique over all types and organizations."
@@ -2272,6 +3534,42 @@ type Organization implements Node {
   "The authority path of this id."
   authorityPath(id: ID!): AuthorityPath
 
+  """
+  The exposures: what is wrong with which path. Without ` + "`" + `filter.status` + "`" + ` only
+  those that are ACTIVE or ACKNOWLEDGED.
+  """
+  exposures(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: ExposureFilter
+    orderBy: ExposureOrder = { field: SEVERITY, direction: DESC }
+  ): ExposureConnection!
+  "The exposure of this id."
+  exposure(id: ID!): Exposure
+
+  """
+  The risk clusters: what to look at first. By priority, P0 first and empty
+  clusters last, then by the number of paths, then by key.
+  """
+  riskClusters(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    "Up to which disposition exposures count."
+    level: ExposureLevel = ACKNOWLEDGED
+    filter: RiskClusterFilter
+  ): RiskClusterConnection!
+  "The risk cluster of this key; null when there is none."
+  riskCluster(
+    "Such as ` + "`" + `orphaned-sensitive` + "`" + `; underscores are taken, too."
+    key: String!
+    "Up to which disposition exposures count."
+    level: ExposureLevel = ACKNOWLEDGED
+  ): RiskCluster
+
   "The workloads, by name: what runs, with or without authority."
   workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter): WorkloadConnection!
   "The workload of this name in its system; null when there is none."
@@ -2287,6 +3585,9 @@ type Organization implements Node {
   resources(first: Int, after: String, last: Int, before: String, filter: EntityFilter): ResourceConnection!
   "The owners, by name: who answers for workloads."
   owners(first: Int, after: String, last: Int, before: String, filter: EntityFilter): OwnerConnection!
+
+  "The thresholds by which this organization is judged."
+  evaluationSettings: EvaluationSettings!
 
   "The feeds that speak about this organization, by name and system."
   sources: [Source!]!
@@ -2357,6 +3658,22 @@ type AuthorityPath implements Node {
   predecessor: AuthorityPath
   "The path that took over from this one when the workload rotated its identity; null if none did."
   successor: AuthorityPath
+
+  "What is wrong with the path. Without ` + "`" + `filter.status` + "`" + ` only exposures that are ACTIVE or ACKNOWLEDGED."
+  exposures(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: ExposureFilter
+    orderBy: ExposureOrder = { field: SEVERITY, direction: DESC }
+    "Also those that resolved: the whole timeline of the path."
+    includeResolved: Boolean = false
+  ): ExposureConnection!
+  "The risk clusters that the path is a member of, acknowledged exposures counting; in the order of ` + "`" + `Organization.riskClusters` + "`" + `."
+  riskClusters: [RiskCluster!]!
+  "The one of them that the path is shown under: the gravest, then the one with most terms, then the first by key. Null without any."
+  primaryCluster: RiskCluster
 }
 
 "What a list row needs beside the path."
@@ -2375,6 +3692,10 @@ type PathState {
   egressCategory: EgressCategory!
   "The highest sensitivity that the path reaches."
   maxSensitivity: Sensitivity!
+  "How many exposures are ACTIVE or acknowledged; accepted risks and false positives are left out."
+  activeExposureCount: Int!
+  "The highest severity among them; null without any."
+  maxExposureSeverity: Severity
 }
 
 "A state of a path and the interval in which it held: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
@@ -2516,6 +3837,12 @@ input AuthorityPathFilter {
   bound: Boolean
   "The system that the path starts in."
   sourceSystem: String
+  "With an exposure of one of these types, counted as in ` + "`" + `currentState.activeExposureCount` + "`" + `."
+  exposureType: [ExposureType!]
+  "With this highest severity in ` + "`" + `currentState.maxExposureSeverity` + "`" + `."
+  maxExposureSeverity: [Severity!]
+  "Keys of risk clusters that the path is a member of, acknowledged exposures counting."
+  cluster: [String!]
   "First seen at this instant or later."
   firstSeenAfter: DateTime
   "First seen before this instant."
@@ -2538,6 +3865,614 @@ enum AuthorityPathOrderField {
 enum OrderDirection {
   ASC
   DESC
+}
+
+# ---------------------------------------------------------------- exposures
+
+"""
+Something that is wrong with an authority path, in one interval of time: opened
+when a rule found it true, resolved when the rule found it no longer so. If it
+comes again, that is another exposure with the next ordinal.
+"""
+type Exposure implements Node {
+  id: ID!
+  type: ExposureType!
+  "The rule that opened it."
+  findingType: FindingType!
+  severity: Severity!
+  "What the severity is made of: a base and what raised it by one each."
+  factors: [SeverityFactor!]!
+  "The condition and what people say of it in one word."
+  status: ExposureStatus!
+  "What people say of it. Of a resolved exposure: what they last said."
+  disposition: Disposition!
+  "What is wrong, in a sentence."
+  explanation: String!
+  "Counts the intervals of the path and type from 1."
+  ordinal: Int!
+  "Since when the condition has held, as far as that is known."
+  effectiveFrom: DateTime!
+  "How ` + "`" + `effectiveFrom` + "`" + ` is known."
+  effectiveFromBasis: EffectiveFromBasis!
+  "Since when the workload has reached the destination in this condition, whatever identity lay between."
+  lineageEffectiveFrom: DateTime!
+  "When it was opened, on the organization's clock."
+  detectedAt: DateTime!
+  "When it was last known to be judged: at its end, or by its last change, the workload's last complete sync or the last judgement of everything."
+  lastEvaluatedAt: DateTime!
+  "Since when nobody has looked completely enough to tell whether it still holds; null while somebody does."
+  indeterminateSince: DateTime
+  "When it resolved; null while it holds."
+  resolvedAt: DateTime
+  "Why it resolved; null while it holds."
+  resolutionReason: ResolutionReason
+  "Whole days from ` + "`" + `effectiveFrom` + "`" + ` until it resolved, or until the organization's clock."
+  durationDays: Int!
+  "The path that is exposed."
+  path: AuthorityPath!
+  "The workload that the path starts at."
+  workload: Workload!
+  "What the exposure rests on: as of now, or as of its last instant."
+  evidence: ExposureEvidence!
+  "Fingerprint of the evidence without its times and counts. Equal for equal evidence."
+  evidenceDigest: String!
+  "How the verdict came about."
+  explain: ExposureExplanation!
+  "What the exposure was, the newest version first. The first one is what it is now, or was at its end."
+  versions(first: Int, after: String): ExposureVersionConnection!
+  "The exposure that this one took over from when the workload rotated its identity; null if it did not."
+  predecessor: Exposure
+  "The exposure that took over from this one when the workload rotated its identity; null if none did."
+  successor: Exposure
+}
+
+"A state of an exposure and the interval in which it held: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
+type ExposureVersion {
+  "Counted from 1 for the exposure's first state."
+  version: Int!
+  "When this state began, on the organization's clock."
+  effectiveFrom: DateTime!
+  "When it ended; null for the current state of an exposure that holds."
+  effectiveTo: DateTime
+  severity: Severity!
+  "What the severity was made of."
+  factors: [SeverityFactor!]!
+  "The status while this state held."
+  status: ExposureStatus!
+  "What people said of it then."
+  disposition: Disposition!
+  "What was wrong then, in a sentence."
+  explanation: String!
+}
+
+"""
+What an exposure rests on. A field says nothing, by null or an empty list, where
+the rule does not look at it.
+"""
+type ExposureEvidence {
+  "How completely each kind of evidence was known."
+  completeness: [EvidenceCompleteness!]!
+  "Who is on record as owner of the workload."
+  owners: [OwnerEvidence!]!
+  "Where the workload sends data."
+  hosts: [String!]!
+  "The last activity that anybody knows of."
+  lastActiveAt: DateTime
+  "When the workload was first seen."
+  firstSeenAt: DateTime
+  "The instant that the identity's scope is compared with."
+  baselineAt: DateTime
+  "The roles that the identity gained since then."
+  rolesAdded: [String!]!
+  "The actions that the identity gained since then."
+  actionsAdded: [String!]!
+  "How many resources the identity reaches since then that it did not reach before."
+  newResources: Int
+  "How many workloads share the identity."
+  workloads: Int
+  "How many different sets of owners those workloads have."
+  ownerSets: Int
+  "How many paths of the workload have no identity."
+  unboundPaths: Int
+  "How many recorded bindings of the workload lead to no living identity."
+  unresolvedBindings: Int
+  "What the path allows."
+  actions: [String!]!
+  "The roles that grant the path, by their names in their system, sorted."
+  viaRoles: [String!]!
+  "The business domain of the destination."
+  dataDomain: String
+  "How sensitive the destination is."
+  sensitivity: Sensitivity!
+}
+
+"How completely a kind of evidence is known."
+type EvidenceCompleteness {
+  kind: EvidenceKind!
+  coverage: CoverageState!
+}
+
+"A kind of evidence."
+enum EvidenceKind {
+  "Who answers for workloads."
+  OWNERSHIP
+  "What ran."
+  EXECUTION
+  "Where workloads send data."
+  EGRESS
+  "What workloads run as."
+  BINDING
+  "Which roles identities hold."
+  ROLES
+}
+
+"How completely a kind of evidence is known, in ascending order."
+enum CoverageState {
+  "Nobody looks."
+  NOT_COLLECTED
+  "Somebody looked, but not at all of it or not for the whole window."
+  INCOMPLETE
+  "Somebody looked completely, too long ago."
+  EXPIRED
+  "Somebody looked completely."
+  COMPLETE
+}
+
+"An owner as the rule found it."
+type OwnerEvidence {
+  "The owner; null where no entity is known any longer."
+  owner: Owner
+  name: String!
+  type: OwnerType!
+  "Whether they were active then."
+  active: Boolean!
+}
+
+"How the verdict behind an exposure came about."
+type ExposureExplanation {
+  rule: FindingType!
+  "The version of the rule that judged; null where nobody recorded it."
+  ruleVersion: Int
+  "The version of the organization's settings that it judged by; 0 for the defaults."
+  settingsVersion: Int!
+  severity: Severity!
+  "What the severity is made of: a base and what raised it by one each."
+  factors: [SeverityFactor!]!
+  "What was found, in a sentence: of the workload or identity where the rule judges one, else of the path."
+  text: String!
+  "The end of the window that thresholds look back from; null of a resolved exposure."
+  windowAt: DateTime
+}
+
+"What is wrong with a path. Each type is opened by one rule."
+enum ExposureType {
+  "The workload has no active owner."
+  ORPHANED_PATH
+  "Some owners of the workload left."
+  DEGRADED_OWNERSHIP
+  "Only groups own the workload."
+  AMBIGUOUS_OWNERSHIP
+  "Nobody can tell who owns the workload."
+  UNKNOWN_OWNERSHIP
+  "The identity has stopped acting."
+  DORMANT_PATH
+  "The path reaches confidential or restricted data."
+  SENSITIVE_REACH
+  "No identity of the workload is known."
+  UNBOUND_PATH
+  "The workload never proved that it runs."
+  UNPROVEN_PATH
+  "The identity gained scope since its baseline."
+  SCOPE_EXPANSION
+  "The path allows changes that nobody makes."
+  EXCESS_PRIVILEGE
+  "The workload sends data outside."
+  EXTERNAL_EGRESS
+  "The workload sends data to a language model."
+  LLM_EGRESS
+  "Several workloads share the identity."
+  SHARED_IDENTITY
+}
+
+"A rule, and what it finds of a workload, an identity or a path."
+enum FindingType {
+  "Opens ORPHANED_PATH."
+  ORPHANED_OWNERSHIP
+  "Opens DEGRADED_OWNERSHIP."
+  OWNERSHIP_DEGRADED
+  "Opens AMBIGUOUS_OWNERSHIP."
+  OWNERSHIP_AMBIGUOUS
+  "Opens UNKNOWN_OWNERSHIP."
+  OWNERSHIP_UNKNOWN
+  "Opens DORMANT_PATH."
+  DORMANT_AUTHORITY
+  "Opens SENSITIVE_REACH."
+  REACHABLE_SENSITIVE_DOMAIN
+  "Opens UNBOUND_PATH."
+  UNKNOWN_IDENTITY_BINDING
+  "Opens UNPROVEN_PATH."
+  UNPROVEN_EXECUTION
+  "Opens SCOPE_EXPANSION."
+  SCOPE_DRIFT
+  "Opens EXCESS_PRIVILEGE."
+  PRIVILEGE_JUSTIFICATION_GAP
+  "Opens EXTERNAL_EGRESS."
+  EXTERNAL_EGRESS
+  "Opens LLM_EGRESS."
+  LLM_EGRESS
+  "Opens SHARED_IDENTITY."
+  IDENTITY_REUSE
+}
+
+"How grave something is, in ascending order."
+enum Severity {
+  LOW
+  MEDIUM
+  HIGH
+  CRITICAL
+}
+
+"What a severity is made of: one base, and modifiers that raise it by one each."
+enum SeverityFactor {
+  "The rule alone is a low matter."
+  BASE_LOW
+  "The rule alone is a medium matter."
+  BASE_MEDIUM
+  "The rule alone is a high matter."
+  BASE_HIGH
+  "The destination is confidential or restricted."
+  SENSITIVE
+  "The destination is restricted."
+  RESTRICTED
+  "The workload sends data outside or to a language model."
+  EXTERNAL_EGRESS
+  "The path may change, delete or administer something."
+  WRITES
+  "What the identity gained may change, delete or administer something."
+  GREW_POWER
+  "What the identity gained reaches a sensitive destination that was out of reach before."
+  NEWLY_SENSITIVE
+}
+
+"The condition of an exposure and what people say of it in one word."
+enum ExposureStatus {
+  "It holds, and nobody has said anything of it."
+  ACTIVE
+  "It no longer holds."
+  RESOLVED
+  "It holds, and somebody acknowledged it or accepted its risk."
+  ACKNOWLEDGED
+  "It holds, and somebody called it a false positive."
+  FALSE_POSITIVE
+}
+
+"What people say of an exposure."
+enum Disposition {
+  "Nothing yet."
+  OPEN
+  "Somebody deals with it."
+  ACKNOWLEDGED
+  "Somebody accepted the risk."
+  RISK_ACCEPTED
+  "Somebody called it wrong."
+  FALSE_POSITIVE
+}
+
+"Up to which disposition exposures count. Each level includes those before it; a false positive counts at none."
+enum ExposureLevel {
+  "Those that nobody has said anything of."
+  OPEN
+  "Also acknowledged ones."
+  ACKNOWLEDGED
+  "Also accepted risks."
+  ACCEPTED
+}
+
+"How the beginning of an exposure is known."
+enum EffectiveFromBasis {
+  "It was first found then, and may be older."
+  DETECTED
+  "It has held since the path, the workload or the identity was first seen."
+  PATH_FIRST_SEEN
+  "It follows from a dated event."
+  ENTITY_EVENT
+}
+
+"Why an exposure resolved."
+enum ResolutionReason {
+  "An owner who is active was added."
+  OWNER_ASSIGNED
+  "A former owner is active again."
+  OWNER_REACTIVATED
+  "The inactive owners were taken off the record."
+  OWNER_RECORD_CLEANED
+  "A person answers besides the groups."
+  INDIVIDUAL_OWNER_ASSIGNED
+  "Somebody looked, and the owners are known."
+  OWNERSHIP_METADATA_RECEIVED
+  "Another ownership condition took its place."
+  OWNERSHIP_CHANGED
+  "The identity acts again."
+  ACTIVITY_RESUMED
+  "The identity was switched off."
+  IDENTITY_DISABLED
+  "The destination is no longer sensitive."
+  SENSITIVITY_RECLASSIFIED
+  "An identity of the workload is known."
+  IDENTITY_BOUND
+  "Somebody saw the workload run."
+  EVIDENCE_APPEARED
+  "The identity gave up what it had gained."
+  SCOPE_REDUCED
+  "A person vouched for the scope."
+  BASELINE_ATTESTED
+  "The unused actions were taken away."
+  PRIVILEGE_REDUCED
+  "The unused actions were used."
+  PRIVILEGE_EXERCISED
+  "Nothing is proven to run any longer, so nothing can be in excess of it."
+  EXECUTION_CEASED
+  "The workload no longer sends data there."
+  EGRESS_REMOVED
+  "Where the workload sends data is classified otherwise."
+  HOST_RECLASSIFIED
+  "The identity is no longer shared."
+  IDENTITY_DEDICATED
+  "The path no longer stands."
+  PATH_REMOVED
+  "The target system ignores the authority."
+  PATH_INEFFECTIVE
+  "The workload is gone."
+  WORKLOAD_REMOVED
+  "The identity is gone."
+  IDENTITY_REMOVED
+  "The workload rotated its identity; the exposure of the successor goes on."
+  ROTATED_TO_SUCCESSOR
+  "The rule was switched off."
+  RULE_RETIRED
+  "A new version of the rule judges otherwise."
+  RULE_CHANGED
+  "A threshold was moved."
+  SETTINGS_CHANGED
+  "A person resolved it."
+  MANUAL
+}
+
+"""
+Narrows a list of exposures. Fields join with AND, the values of one field with
+OR; a field left out narrows nothing.
+"""
+input ExposureFilter {
+  type: [ExposureType!]
+  severity: [Severity!]
+  "Replaces the default of ACTIVE and ACKNOWLEDGED."
+  status: [ExposureStatus!]
+  "Canonical domains of the destination, such as ` + "`" + `identity_platform` + "`" + `."
+  dataDomain: [String!]
+  "Of the destination."
+  sensitivity: [Sensitivity!]
+  "Of the workload."
+  ownershipStatus: [OwnershipStatus!]
+  "Keys of risk clusters that the path is a member of, acknowledged exposures counting."
+  cluster: [String!]
+  "Ids of workloads."
+  workload: [ID!]
+  "Ids of authority paths."
+  path: [ID!]
+  "Effective from this instant or later."
+  effectiveFromAfter: DateTime
+  "Effective from before this instant."
+  effectiveFromBefore: DateTime
+  "Detected at this instant or later."
+  detectedAfter: DateTime
+  "Detected before this instant."
+  detectedBefore: DateTime
+}
+
+"How a list of exposures is sorted. The id breaks ties."
+input ExposureOrder {
+  field: ExposureOrderField!
+  direction: OrderDirection!
+}
+
+"What a list of exposures can be sorted by."
+enum ExposureOrderField {
+  "By severity, then by when it was detected."
+  SEVERITY
+  DETECTED_AT
+  "Only under the filter ` + "`" + `status: [RESOLVED]` + "`" + `."
+  RESOLVED_AT
+}
+
+# ---------------------------------------------------------------- risk clusters
+
+"""
+A combination of exposures that says what to look at first. Its members are the
+authority paths that have it; clusters may overlap.
+"""
+type RiskCluster implements Node {
+  id: ID!
+  "Its name for programs, such as ` + "`" + `orphaned-sensitive` + "`" + `."
+  key: String!
+  "Its name for people."
+  label: String!
+  "What its members have in common."
+  description: String!
+  "How grave the combination is."
+  severity: Severity!
+  "P0: critical, with members. P1: high, with members. P2: any other with members. Null where it is empty."
+  priority: Priority
+  "How much of it is known to happen. Null where it is empty."
+  urgency: Urgency
+  "What it comes to, in a sentence."
+  verdict: String!
+  "What has to have the combination."
+  grain: ClusterGrain!
+  "Up to which disposition exposures count in everything below."
+  level: ExposureLevel!
+  "The rules whose findings make a member."
+  findingTypes: [FindingType!]!
+  "The exposures that make a member."
+  exposureTypes: [ExposureType!]!
+  "How many paths are members."
+  pathCount: Int!
+  "Through how many identities they lead."
+  identityCount: Int!
+  "At how many workloads they start."
+  workloadCount: Int!
+  "Executions of the members within the window of 30 days, each counted once."
+  totalExecution30d: Int64!
+  "How many paths are members only because acknowledged exposures count, whatever the level asked."
+  acknowledgedPathCount: Int!
+  "How many more paths would be members if accepted risks counted, whatever the level asked."
+  acceptedPathCount: Int!
+  "The members by who answers for their workload."
+  ownershipBreakdown: OwnershipBreakdown!
+  "The members by how sensitive their destination is."
+  sensitivityBreakdown: SensitivityBreakdown!
+  "The business domains of the members' confidential and restricted destinations, sorted."
+  sensitiveDomains: [String!]!
+  "Whole days since the first exposure that makes a member here has been effective. Null where it is empty."
+  oldestFindingDays: Int
+  "Members that were first seen within the window of 30 days."
+  newPaths30d: Int!
+  "The members; without ` + "`" + `orderBy` + "`" + ` the gravest exposure first, then the most sensitive destination."
+  authorityPaths(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: AuthorityPathFilter
+    orderBy: AuthorityPathOrder
+  ): AuthorityPathConnection!
+  "The workloads that members start at, by id."
+  workloads(first: Int, after: String): WorkloadConnection!
+  "The identities that members lead through, by id."
+  identities(first: Int, after: String): IdentityConnection!
+}
+
+"Paths by who answers for their workload."
+type OwnershipBreakdown {
+  valid: Int!
+  degraded: Int!
+  ambiguous: Int!
+  orphaned: Int!
+  unknown: Int!
+}
+
+"Paths by how sensitive their destination is."
+type SensitivityBreakdown {
+  unknown: Int!
+  public: Int!
+  internal: Int!
+  confidential: Int!
+  restricted: Int!
+}
+
+"In which order to look at risk clusters."
+enum Priority {
+  P0
+  P1
+  P2
+}
+
+"How much of a risk cluster is known to happen, and not only possible."
+enum Urgency {
+  "Sensitive data was reached within the window, and governance failed."
+  CRITICAL
+  "Sensitive data was reached within the window."
+  HIGH
+  "Governance failed; nothing sensitive was reached."
+  MODERATE
+  "It stands, and is not used."
+  LOW
+  "No execution is known, and nobody watched all of it."
+  UNKNOWN
+}
+
+"What has to have the combination of exposures."
+enum ClusterGrain {
+  "One path."
+  PATH
+  "The paths of one workload together; members are those with a part of it."
+  WORKLOAD
+}
+
+"Narrows a list of risk clusters. Fields join with AND, the values of one field with OR."
+input RiskClusterFilter {
+  severity: [Severity!]
+  priority: [Priority!]
+  "Such as ` + "`" + `orphaned-sensitive` + "`" + `; underscores are taken, too."
+  key: [String!]
+  "True: only those with members."
+  nonEmpty: Boolean
+}
+
+# ---------------------------------------------------------------- settings
+
+"The thresholds by which an organization is judged."
+type EvaluationSettings {
+  "Counted from 1 for the first change; 0 says that the defaults hold."
+  version: Int!
+  "An identity that did nothing for so many days is dormant."
+  dormantAfterDays: Int!
+  "A workload has so many days to prove that it runs."
+  proofGraceDays: Int!
+  "A privilege that was not used for so many days is in excess."
+  privilegeWindowDays: Int!
+  "An identity of so many workloads is shared."
+  sharedWorkloads: Int!
+  "The rules that do not judge."
+  disabledRules: [FindingType!]!
+}
+
+"A change of the thresholds. What is left out stays as it is."
+input ChangeEvaluationSettingsInput {
+  "The slug of the organization."
+  organization: String!
+  "The version that was read before: a change in between is a conflict."
+  expectedVersion: Int!
+  "1 to 3650."
+  dormantAfterDays: Int
+  "0 to 3650."
+  proofGraceDays: Int
+  "1 to 3650."
+  privilegeWindowDays: Int
+  "2 to 1000000."
+  sharedWorkloads: Int
+  "Replaces the list of rules that do not judge."
+  disabledRules: [FindingType!]
+}
+
+"What a change of the thresholds did."
+type ChangeEvaluationSettingsPayload {
+  "The settings that hold now; null if there was an error."
+  settings: EvaluationSettings
+  "What the judgement by them did."
+  evaluation: Evaluation
+  userErrors: [UserError!]!
+}
+
+"Which organization to judge."
+input EvaluateOrganizationInput {
+  "The slug of the organization."
+  organization: String!
+}
+
+"What judging an organization did."
+type EvaluateOrganizationPayload {
+  evaluation: Evaluation
+  userErrors: [UserError!]!
+}
+
+"A judgement of everything."
+type Evaluation {
+  "Its place on the organization's clock; null where no sync has reached the organization yet, and so there was nothing to judge."
+  at: DateTime
+  "How many exposures it opened."
+  exposuresOpened: Int!
+  "How many exposures it resolved."
+  exposuresResolved: Int!
 }
 
 # ---------------------------------------------------------------- entities
@@ -2948,6 +4883,54 @@ type AuthorityPathVersionEdge {
   node: AuthorityPathVersion!
 }
 
+"A page of exposures."
+type ExposureConnection {
+  edges: [ExposureEdge!]!
+  nodes: [Exposure!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type ExposureEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: Exposure!
+}
+
+"A page of versions of an exposure."
+type ExposureVersionConnection {
+  edges: [ExposureVersionEdge!]!
+  nodes: [ExposureVersion!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type ExposureVersionEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: ExposureVersion!
+}
+
+"A page of risk clusters."
+type RiskClusterConnection {
+  edges: [RiskClusterEdge!]!
+  nodes: [RiskCluster!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type RiskClusterEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: RiskCluster!
+}
+
 "A page of workloads."
 type WorkloadConnection {
   edges: [WorkloadEdge!]!
@@ -3127,6 +5110,12 @@ func (ec *executionContext) childFields_AuthorityPath(ctx context.Context, field
 		return ec.fieldContext_AuthorityPath_predecessor(ctx, field)
 	case "successor":
 		return ec.fieldContext_AuthorityPath_successor(ctx, field)
+	case "exposures":
+		return ec.fieldContext_AuthorityPath_exposures(ctx, field)
+	case "riskClusters":
+		return ec.fieldContext_AuthorityPath_riskClusters(ctx, field)
+	case "primaryCluster":
+		return ec.fieldContext_AuthorityPath_primaryCluster(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AuthorityPath", field.Name)
 }
@@ -3213,6 +5202,256 @@ func (ec *executionContext) childFields_AuthorityPathVersionEdge(ctx context.Con
 		return ec.fieldContext_AuthorityPathVersionEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AuthorityPathVersionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ChangeEvaluationSettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "settings":
+		return ec.fieldContext_ChangeEvaluationSettingsPayload_settings(ctx, field)
+	case "evaluation":
+		return ec.fieldContext_ChangeEvaluationSettingsPayload_evaluation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ChangeEvaluationSettingsPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeEvaluationSettingsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EvaluateOrganizationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "evaluation":
+		return ec.fieldContext_EvaluateOrganizationPayload_evaluation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EvaluateOrganizationPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EvaluateOrganizationPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Evaluation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_Evaluation_at(ctx, field)
+	case "exposuresOpened":
+		return ec.fieldContext_Evaluation_exposuresOpened(ctx, field)
+	case "exposuresResolved":
+		return ec.fieldContext_Evaluation_exposuresResolved(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Evaluation", field.Name)
+}
+
+func (ec *executionContext) childFields_EvaluationSettings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_EvaluationSettings_version(ctx, field)
+	case "dormantAfterDays":
+		return ec.fieldContext_EvaluationSettings_dormantAfterDays(ctx, field)
+	case "proofGraceDays":
+		return ec.fieldContext_EvaluationSettings_proofGraceDays(ctx, field)
+	case "privilegeWindowDays":
+		return ec.fieldContext_EvaluationSettings_privilegeWindowDays(ctx, field)
+	case "sharedWorkloads":
+		return ec.fieldContext_EvaluationSettings_sharedWorkloads(ctx, field)
+	case "disabledRules":
+		return ec.fieldContext_EvaluationSettings_disabledRules(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EvaluationSettings", field.Name)
+}
+
+func (ec *executionContext) childFields_EvidenceCompleteness(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_EvidenceCompleteness_kind(ctx, field)
+	case "coverage":
+		return ec.fieldContext_EvidenceCompleteness_coverage(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EvidenceCompleteness", field.Name)
+}
+
+func (ec *executionContext) childFields_Exposure(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Exposure_id(ctx, field)
+	case "type":
+		return ec.fieldContext_Exposure_type(ctx, field)
+	case "findingType":
+		return ec.fieldContext_Exposure_findingType(ctx, field)
+	case "severity":
+		return ec.fieldContext_Exposure_severity(ctx, field)
+	case "factors":
+		return ec.fieldContext_Exposure_factors(ctx, field)
+	case "status":
+		return ec.fieldContext_Exposure_status(ctx, field)
+	case "disposition":
+		return ec.fieldContext_Exposure_disposition(ctx, field)
+	case "explanation":
+		return ec.fieldContext_Exposure_explanation(ctx, field)
+	case "ordinal":
+		return ec.fieldContext_Exposure_ordinal(ctx, field)
+	case "effectiveFrom":
+		return ec.fieldContext_Exposure_effectiveFrom(ctx, field)
+	case "effectiveFromBasis":
+		return ec.fieldContext_Exposure_effectiveFromBasis(ctx, field)
+	case "lineageEffectiveFrom":
+		return ec.fieldContext_Exposure_lineageEffectiveFrom(ctx, field)
+	case "detectedAt":
+		return ec.fieldContext_Exposure_detectedAt(ctx, field)
+	case "lastEvaluatedAt":
+		return ec.fieldContext_Exposure_lastEvaluatedAt(ctx, field)
+	case "indeterminateSince":
+		return ec.fieldContext_Exposure_indeterminateSince(ctx, field)
+	case "resolvedAt":
+		return ec.fieldContext_Exposure_resolvedAt(ctx, field)
+	case "resolutionReason":
+		return ec.fieldContext_Exposure_resolutionReason(ctx, field)
+	case "durationDays":
+		return ec.fieldContext_Exposure_durationDays(ctx, field)
+	case "path":
+		return ec.fieldContext_Exposure_path(ctx, field)
+	case "workload":
+		return ec.fieldContext_Exposure_workload(ctx, field)
+	case "evidence":
+		return ec.fieldContext_Exposure_evidence(ctx, field)
+	case "evidenceDigest":
+		return ec.fieldContext_Exposure_evidenceDigest(ctx, field)
+	case "explain":
+		return ec.fieldContext_Exposure_explain(ctx, field)
+	case "versions":
+		return ec.fieldContext_Exposure_versions(ctx, field)
+	case "predecessor":
+		return ec.fieldContext_Exposure_predecessor(ctx, field)
+	case "successor":
+		return ec.fieldContext_Exposure_successor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Exposure", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ExposureConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ExposureConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ExposureConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ExposureConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ExposureEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ExposureEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureEvidence(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "completeness":
+		return ec.fieldContext_ExposureEvidence_completeness(ctx, field)
+	case "owners":
+		return ec.fieldContext_ExposureEvidence_owners(ctx, field)
+	case "hosts":
+		return ec.fieldContext_ExposureEvidence_hosts(ctx, field)
+	case "lastActiveAt":
+		return ec.fieldContext_ExposureEvidence_lastActiveAt(ctx, field)
+	case "firstSeenAt":
+		return ec.fieldContext_ExposureEvidence_firstSeenAt(ctx, field)
+	case "baselineAt":
+		return ec.fieldContext_ExposureEvidence_baselineAt(ctx, field)
+	case "rolesAdded":
+		return ec.fieldContext_ExposureEvidence_rolesAdded(ctx, field)
+	case "actionsAdded":
+		return ec.fieldContext_ExposureEvidence_actionsAdded(ctx, field)
+	case "newResources":
+		return ec.fieldContext_ExposureEvidence_newResources(ctx, field)
+	case "workloads":
+		return ec.fieldContext_ExposureEvidence_workloads(ctx, field)
+	case "ownerSets":
+		return ec.fieldContext_ExposureEvidence_ownerSets(ctx, field)
+	case "unboundPaths":
+		return ec.fieldContext_ExposureEvidence_unboundPaths(ctx, field)
+	case "unresolvedBindings":
+		return ec.fieldContext_ExposureEvidence_unresolvedBindings(ctx, field)
+	case "actions":
+		return ec.fieldContext_ExposureEvidence_actions(ctx, field)
+	case "viaRoles":
+		return ec.fieldContext_ExposureEvidence_viaRoles(ctx, field)
+	case "dataDomain":
+		return ec.fieldContext_ExposureEvidence_dataDomain(ctx, field)
+	case "sensitivity":
+		return ec.fieldContext_ExposureEvidence_sensitivity(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureEvidence", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rule":
+		return ec.fieldContext_ExposureExplanation_rule(ctx, field)
+	case "ruleVersion":
+		return ec.fieldContext_ExposureExplanation_ruleVersion(ctx, field)
+	case "settingsVersion":
+		return ec.fieldContext_ExposureExplanation_settingsVersion(ctx, field)
+	case "severity":
+		return ec.fieldContext_ExposureExplanation_severity(ctx, field)
+	case "factors":
+		return ec.fieldContext_ExposureExplanation_factors(ctx, field)
+	case "text":
+		return ec.fieldContext_ExposureExplanation_text(ctx, field)
+	case "windowAt":
+		return ec.fieldContext_ExposureExplanation_windowAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureVersion(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_ExposureVersion_version(ctx, field)
+	case "effectiveFrom":
+		return ec.fieldContext_ExposureVersion_effectiveFrom(ctx, field)
+	case "effectiveTo":
+		return ec.fieldContext_ExposureVersion_effectiveTo(ctx, field)
+	case "severity":
+		return ec.fieldContext_ExposureVersion_severity(ctx, field)
+	case "factors":
+		return ec.fieldContext_ExposureVersion_factors(ctx, field)
+	case "status":
+		return ec.fieldContext_ExposureVersion_status(ctx, field)
+	case "disposition":
+		return ec.fieldContext_ExposureVersion_disposition(ctx, field)
+	case "explanation":
+		return ec.fieldContext_ExposureVersion_explanation(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureVersion", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureVersionConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ExposureVersionConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ExposureVersionConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ExposureVersionConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ExposureVersionConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureVersionConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureVersionEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ExposureVersionEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ExposureVersionEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureVersionEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Identity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3331,6 +5570,14 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_authorityPaths(ctx, field)
 	case "authorityPath":
 		return ec.fieldContext_Organization_authorityPath(ctx, field)
+	case "exposures":
+		return ec.fieldContext_Organization_exposures(ctx, field)
+	case "exposure":
+		return ec.fieldContext_Organization_exposure(ctx, field)
+	case "riskClusters":
+		return ec.fieldContext_Organization_riskClusters(ctx, field)
+	case "riskCluster":
+		return ec.fieldContext_Organization_riskCluster(ctx, field)
 	case "workloads":
 		return ec.fieldContext_Organization_workloads(ctx, field)
 	case "workload":
@@ -3341,6 +5588,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_resources(ctx, field)
 	case "owners":
 		return ec.fieldContext_Organization_owners(ctx, field)
+	case "evaluationSettings":
+		return ec.fieldContext_Organization_evaluationSettings(ctx, field)
 	case "sources":
 		return ec.fieldContext_Organization_sources(ctx, field)
 	case "syncs":
@@ -3427,6 +5676,36 @@ func (ec *executionContext) childFields_OwnerEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type OwnerEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_OwnerEvidence(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "owner":
+		return ec.fieldContext_OwnerEvidence_owner(ctx, field)
+	case "name":
+		return ec.fieldContext_OwnerEvidence_name(ctx, field)
+	case "type":
+		return ec.fieldContext_OwnerEvidence_type(ctx, field)
+	case "active":
+		return ec.fieldContext_OwnerEvidence_active(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OwnerEvidence", field.Name)
+}
+
+func (ec *executionContext) childFields_OwnershipBreakdown(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "valid":
+		return ec.fieldContext_OwnershipBreakdown_valid(ctx, field)
+	case "degraded":
+		return ec.fieldContext_OwnershipBreakdown_degraded(ctx, field)
+	case "ambiguous":
+		return ec.fieldContext_OwnershipBreakdown_ambiguous(ctx, field)
+	case "orphaned":
+		return ec.fieldContext_OwnershipBreakdown_orphaned(ctx, field)
+	case "unknown":
+		return ec.fieldContext_OwnershipBreakdown_unknown(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OwnershipBreakdown", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -3453,6 +5732,10 @@ func (ec *executionContext) childFields_PathState(ctx context.Context, field gra
 		return ec.fieldContext_PathState_egressCategory(ctx, field)
 	case "maxSensitivity":
 		return ec.fieldContext_PathState_maxSensitivity(ctx, field)
+	case "activeExposureCount":
+		return ec.fieldContext_PathState_activeExposureCount(ctx, field)
+	case "maxExposureSeverity":
+		return ec.fieldContext_PathState_maxExposureSeverity(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PathState", field.Name)
 }
@@ -3515,6 +5798,88 @@ func (ec *executionContext) childFields_ResourceEdge(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ResourceEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_RiskCluster(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_RiskCluster_id(ctx, field)
+	case "key":
+		return ec.fieldContext_RiskCluster_key(ctx, field)
+	case "label":
+		return ec.fieldContext_RiskCluster_label(ctx, field)
+	case "description":
+		return ec.fieldContext_RiskCluster_description(ctx, field)
+	case "severity":
+		return ec.fieldContext_RiskCluster_severity(ctx, field)
+	case "priority":
+		return ec.fieldContext_RiskCluster_priority(ctx, field)
+	case "urgency":
+		return ec.fieldContext_RiskCluster_urgency(ctx, field)
+	case "verdict":
+		return ec.fieldContext_RiskCluster_verdict(ctx, field)
+	case "grain":
+		return ec.fieldContext_RiskCluster_grain(ctx, field)
+	case "level":
+		return ec.fieldContext_RiskCluster_level(ctx, field)
+	case "findingTypes":
+		return ec.fieldContext_RiskCluster_findingTypes(ctx, field)
+	case "exposureTypes":
+		return ec.fieldContext_RiskCluster_exposureTypes(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_RiskCluster_pathCount(ctx, field)
+	case "identityCount":
+		return ec.fieldContext_RiskCluster_identityCount(ctx, field)
+	case "workloadCount":
+		return ec.fieldContext_RiskCluster_workloadCount(ctx, field)
+	case "totalExecution30d":
+		return ec.fieldContext_RiskCluster_totalExecution30d(ctx, field)
+	case "acknowledgedPathCount":
+		return ec.fieldContext_RiskCluster_acknowledgedPathCount(ctx, field)
+	case "acceptedPathCount":
+		return ec.fieldContext_RiskCluster_acceptedPathCount(ctx, field)
+	case "ownershipBreakdown":
+		return ec.fieldContext_RiskCluster_ownershipBreakdown(ctx, field)
+	case "sensitivityBreakdown":
+		return ec.fieldContext_RiskCluster_sensitivityBreakdown(ctx, field)
+	case "sensitiveDomains":
+		return ec.fieldContext_RiskCluster_sensitiveDomains(ctx, field)
+	case "oldestFindingDays":
+		return ec.fieldContext_RiskCluster_oldestFindingDays(ctx, field)
+	case "newPaths30d":
+		return ec.fieldContext_RiskCluster_newPaths30d(ctx, field)
+	case "authorityPaths":
+		return ec.fieldContext_RiskCluster_authorityPaths(ctx, field)
+	case "workloads":
+		return ec.fieldContext_RiskCluster_workloads(ctx, field)
+	case "identities":
+		return ec.fieldContext_RiskCluster_identities(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RiskCluster", field.Name)
+}
+
+func (ec *executionContext) childFields_RiskClusterConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_RiskClusterConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_RiskClusterConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_RiskClusterConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_RiskClusterConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RiskClusterConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_RiskClusterEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_RiskClusterEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_RiskClusterEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RiskClusterEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "role":
@@ -3523,6 +5888,22 @@ func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field g
 		return ec.fieldContext_RoleBinding_scope(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RoleBinding", field.Name)
+}
+
+func (ec *executionContext) childFields_SensitivityBreakdown(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "unknown":
+		return ec.fieldContext_SensitivityBreakdown_unknown(ctx, field)
+	case "public":
+		return ec.fieldContext_SensitivityBreakdown_public(ctx, field)
+	case "internal":
+		return ec.fieldContext_SensitivityBreakdown_internal(ctx, field)
+	case "confidential":
+		return ec.fieldContext_SensitivityBreakdown_confidential(ctx, field)
+	case "restricted":
+		return ec.fieldContext_SensitivityBreakdown_restricted(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SensitivityBreakdown", field.Name)
 }
 
 func (ec *executionContext) childFields_Source(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3637,6 +6018,18 @@ func (ec *executionContext) childFields_SyncWarning(ctx context.Context, field g
 		return ec.fieldContext_SyncWarning_message(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SyncWarning", field.Name)
+}
+
+func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_UserError_code(ctx, field)
+	case "field":
+		return ec.fieldContext_UserError_field(ctx, field)
+	case "message":
+		return ec.fieldContext_UserError_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserError", field.Name)
 }
 
 func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3847,7 +6240,91 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 
 // region    ***************************** args.gotpl *****************************
 
+func (ec *executionContext) field_AuthorityPath_exposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureFilter, error) {
+			return ec.unmarshalOExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ExposureOrder, error) {
+			return ec.unmarshalOExposureOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "includeResolved",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["includeResolved"] = arg6
+	return args, nil
+}
+
 func (ec *executionContext) field_AuthorityPath_versions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Exposure_versions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
@@ -3931,6 +6408,34 @@ func (ec *executionContext) field_Identity_authorityPaths_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_changeEvaluationSettings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (ChangeEvaluationSettingsInput, error) {
+			return ec.unmarshalNChangeEvaluationSettingsInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐChangeEvaluationSettingsInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_evaluateOrganization_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (EvaluateOrganizationInput, error) {
+			return ec.unmarshalNEvaluateOrganizationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluateOrganizationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Organization_authorityPath_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4004,6 +6509,74 @@ func (ec *executionContext) field_Organization_authorityPaths_args(ctx context.C
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_exposure_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_exposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureFilter, error) {
+			return ec.unmarshalOExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ExposureOrder, error) {
+			return ec.unmarshalOExposureOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -4142,6 +6715,82 @@ func (ec *executionContext) field_Organization_resources_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_riskCluster_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "key",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["key"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "level",
+		func(ctx context.Context, v any) (*posture.Level, error) {
+			return ec.unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["level"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_riskClusters_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "level",
+		func(ctx context.Context, v any) (*posture.Level, error) {
+			return ec.unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["level"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*RiskClusterFilter, error) {
+			return ec.unmarshalORiskClusterFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRiskClusterFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg5
 	return args, nil
 }
 
@@ -4412,6 +7061,104 @@ func (ec *executionContext) field_Resource_authorityPaths_args(ctx context.Conte
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_RiskCluster_authorityPaths_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AuthorityPathFilter, error) {
+			return ec.unmarshalOAuthorityPathFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAuthorityPathFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*AuthorityPathOrder, error) {
+			return ec.unmarshalOAuthorityPathOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAuthorityPathOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
+	return args, nil
+}
+
+func (ec *executionContext) field_RiskCluster_identities_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_RiskCluster_workloads_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -5545,6 +8292,114 @@ func (ec *executionContext) fieldContext_AuthorityPath_successor(_ context.Conte
 	return fc, nil
 }
 
+func (ec *executionContext) _AuthorityPath_exposures(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_exposures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.AuthorityPath().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder), fc.Args["includeResolved"].(*bool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
+			return ec.marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_exposures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_AuthorityPath_exposures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuthorityPath_riskClusters(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_riskClusters(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuthorityPath().RiskClusters(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_riskClusters(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuthorityPath_primaryCluster(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_primaryCluster(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuthorityPath().PrimaryCluster(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+			return ec.marshalORiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_primaryCluster(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AuthorityPathConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.AuthorityPath]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6233,6 +9088,2194 @@ func (ec *executionContext) fieldContext_AuthorityPathVersionEdge_node(_ context
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_AuthorityPathVersion(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeEvaluationSettingsPayload_settings(ctx context.Context, field graphql.CollectedField, obj *ChangeEvaluationSettingsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeEvaluationSettingsPayload_settings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Settings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
+			return ec.marshalOEvaluationSettings2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluationSettings(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeEvaluationSettingsPayload_settings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeEvaluationSettingsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvaluationSettings(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeEvaluationSettingsPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *ChangeEvaluationSettingsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeEvaluationSettingsPayload_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+			return ec.marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeEvaluationSettingsPayload_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeEvaluationSettingsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Evaluation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChangeEvaluationSettingsPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *ChangeEvaluationSettingsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangeEvaluationSettingsPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChangeEvaluationSettingsPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeEvaluationSettingsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _EvaluateOrganizationPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *EvaluateOrganizationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluateOrganizationPayload_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+			return ec.marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluateOrganizationPayload_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "EvaluateOrganizationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Evaluation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _EvaluateOrganizationPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *EvaluateOrganizationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluateOrganizationPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluateOrganizationPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "EvaluateOrganizationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Evaluation_at(ctx context.Context, field graphql.CollectedField, obj *Evaluation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Evaluation_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Evaluation_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Evaluation", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Evaluation_exposuresOpened(ctx context.Context, field graphql.CollectedField, obj *Evaluation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Evaluation_exposuresOpened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExposuresOpened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Evaluation_exposuresOpened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Evaluation", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Evaluation_exposuresResolved(ctx context.Context, field graphql.CollectedField, obj *Evaluation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Evaluation_exposuresResolved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExposuresResolved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Evaluation_exposuresResolved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Evaluation", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_version(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_dormantAfterDays(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_dormantAfterDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DormantAfterDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_dormantAfterDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_proofGraceDays(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_proofGraceDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProofGraceDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_proofGraceDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_privilegeWindowDays(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_privilegeWindowDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PrivilegeWindowDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_privilegeWindowDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_sharedWorkloads(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_sharedWorkloads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SharedWorkloads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_sharedWorkloads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EvaluationSettings_disabledRules(ctx context.Context, field graphql.CollectedField, obj *EvaluationSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvaluationSettings_disabledRules(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DisabledRules, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvaluationSettings_disabledRules(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvaluationSettings", field, false, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _EvidenceCompleteness_kind(ctx context.Context, field graphql.CollectedField, obj *model.EvidenceCompleteness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidenceCompleteness_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.EvidenceKind) graphql.Marshaler {
+			return ec.marshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidenceCompleteness_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidenceCompleteness", field, false, false, errors.New("field of type EvidenceKind does not have child fields"))
+}
+
+func (ec *executionContext) _EvidenceCompleteness_coverage(ctx context.Context, field graphql.CollectedField, obj *model.EvidenceCompleteness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidenceCompleteness_coverage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Coverage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Coverage) graphql.Marshaler {
+			return ec.marshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidenceCompleteness_coverage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidenceCompleteness", field, false, false, errors.New("field of type CoverageState does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_id(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_type(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_findingType(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_findingType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FindingType(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_findingType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_severity(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_factors(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_factors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Factors(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Factors) graphql.Marshaler {
+			return ec.marshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactorsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_factors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type SeverityFactor does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_status(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v exposure.Status) graphql.Marshaler {
+			return ec.marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type ExposureStatus does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_disposition(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_disposition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Disposition, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v exposure.Disposition) graphql.Marshaler {
+			return ec.marshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_disposition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type Disposition does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_explanation(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_explanation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Explanation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_ordinal(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_ordinal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ordinal(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_ordinal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_effectiveFrom(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_effectiveFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_effectiveFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_effectiveFromBasis(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_effectiveFromBasis(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveFromBasis(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Basis) graphql.Marshaler {
+			return ec.marshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_effectiveFromBasis(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type EffectiveFromBasis does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_lineageEffectiveFrom(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_lineageEffectiveFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LineageEffectiveFrom(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_lineageEffectiveFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_detectedAt(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_detectedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DetectedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_detectedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_lastEvaluatedAt(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_lastEvaluatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().LastEvaluatedAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_lastEvaluatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_indeterminateSince(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_indeterminateSince(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().IndeterminateSince(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_indeterminateSince(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_resolvedAt(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_resolvedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResolvedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_resolvedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_resolutionReason(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_resolutionReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResolutionReason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Reason) graphql.Marshaler {
+			return ec.marshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_resolutionReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type ResolutionReason does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_durationDays(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_durationDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().DurationDays(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_durationDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_path(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Path(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AuthorityPath) graphql.Marshaler {
+			return ec.marshalNAuthorityPath2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAuthorityPath(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuthorityPath(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_workload(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_workload(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Workload(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
+			return ec.marshalNWorkload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_workload(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Workload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_evidence(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_evidence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Evidence(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureEvidence) graphql.Marshaler {
+			return ec.marshalNExposureEvidence2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureEvidence(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_evidence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureEvidence(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_evidenceDigest(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_evidenceDigest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EvidenceDigest(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_evidenceDigest(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_explain(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_explain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Explain(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureExplanation) graphql.Marshaler {
+			return ec.marshalNExposureExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureExplanation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_explain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureExplanation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_versions(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_versions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Exposure().Versions(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureVersion]) graphql.Marshaler {
+			return ec.marshalNExposureVersionConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_versions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureVersionConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Exposure_versions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_predecessor(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_predecessor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Predecessor(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_predecessor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_successor(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_successor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Successor(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_successor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.Exposure]) graphql.Marshaler {
+			return ec.marshalNExposureEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Exposure) graphql.Marshaler {
+			return ec.marshalNExposure2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Exposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalNExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureEvidence_completeness(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_completeness(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Completeness, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.EvidenceCompleteness) graphql.Marshaler {
+			return ec.marshalNEvidenceCompleteness2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompletenessᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_completeness(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureEvidence",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvidenceCompleteness(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureEvidence_owners(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_owners(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Owners, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.OwnerEvidence) graphql.Marshaler {
+			return ec.marshalNOwnerEvidence2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnerEvidenceᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_owners(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureEvidence",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OwnerEvidence(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureEvidence_hosts(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_hosts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Hosts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_hosts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_lastActiveAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_lastActiveAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastActiveAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_lastActiveAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_baselineAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_baselineAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BaselineAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_baselineAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_rolesAdded(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_rolesAdded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RolesAdded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_rolesAdded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_actionsAdded(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_actionsAdded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ActionsAdded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_actionsAdded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_newResources(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_newResources(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewResources, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_newResources(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_workloads(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_workloads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Workloads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_workloads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_ownerSets(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_ownerSets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnerSets, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_ownerSets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_unboundPaths(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_unboundPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UnboundPaths, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_unboundPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_unresolvedBindings(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_unresolvedBindings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UnresolvedBindings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_unresolvedBindings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_actions(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_actions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_actions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_viaRoles(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_viaRoles(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureEvidence().ViaRoles(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_viaRoles(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_dataDomain(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_dataDomain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DataDomain, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_dataDomain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_sensitivity(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_sensitivity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sensitivity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v authority.Sensitivity) graphql.Marshaler {
+			return ec.marshalNSensitivity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_sensitivity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type Sensitivity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_rule(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_rule(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rule, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_rule(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_ruleVersion(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_ruleVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RuleVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_ruleVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_settingsVersion(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_settingsVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SettingsVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_settingsVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_severity(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_factors(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_factors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Factors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Factors) graphql.Marshaler {
+			return ec.marshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactorsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_factors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type SeverityFactor does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_text(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_text(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Text, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_text(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureExplanation_windowAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_windowAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WindowAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_windowAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_version(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_effectiveFrom(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_effectiveFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_effectiveFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_effectiveTo(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_effectiveTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_effectiveTo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_severity(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_factors(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_factors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Factors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Factors) graphql.Marshaler {
+			return ec.marshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactorsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_factors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type SeverityFactor does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_status(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v exposure.Status) graphql.Marshaler {
+			return ec.marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type ExposureStatus does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_disposition(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_disposition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Disposition, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v exposure.Disposition) graphql.Marshaler {
+			return ec.marshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_disposition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type Disposition does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_explanation(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_explanation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Explanation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersionConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.ExposureVersion]) graphql.Marshaler {
+			return ec.marshalNExposureVersionEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureVersionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureVersionEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureVersionConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ExposureVersion) graphql.Marshaler {
+			return ec.marshalNExposureVersion2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureVersionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureVersionConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureVersion(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureVersionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureVersionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureVersionConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersionConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureVersionEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersionEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.ExposureVersion]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersionEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureVersion) graphql.Marshaler {
+			return ec.marshalNExposureVersion2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureVersion(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersionEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureVersionEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureVersion(ctx, field)
 		},
 	}
 	return fc, nil
@@ -7144,6 +12187,94 @@ func (ec *executionContext) fieldContext_Lineage_paths(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_changeEvaluationSettings(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_changeEvaluationSettings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ChangeEvaluationSettings(ctx, fc.Args["input"].(ChangeEvaluationSettingsInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ChangeEvaluationSettingsPayload) graphql.Marshaler {
+			return ec.marshalNChangeEvaluationSettingsPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐChangeEvaluationSettingsPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_changeEvaluationSettings(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChangeEvaluationSettingsPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_changeEvaluationSettings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_evaluateOrganization(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_evaluateOrganization(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EvaluateOrganization(ctx, fc.Args["input"].(EvaluateOrganizationInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *EvaluateOrganizationPayload) graphql.Marshaler {
+			return ec.marshalNEvaluateOrganizationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluateOrganizationPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_evaluateOrganization(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvaluateOrganizationPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_evaluateOrganization_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Organization_id(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7318,6 +12449,182 @@ func (ec *executionContext) fieldContext_Organization_authorityPath(ctx context.
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Organization_authorityPath_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposures(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
+			return ec.marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_exposures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposure(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Exposure(ctx, obj, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposure(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_exposure_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_riskClusters(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_riskClusters(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().RiskClusters(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["level"].(*posture.Level), fc.Args["filter"].(*RiskClusterFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.RiskCluster]) graphql.Marshaler {
+			return ec.marshalNRiskClusterConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_riskClusters(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskClusterConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_riskClusters_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_riskCluster(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_riskCluster(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().RiskCluster(ctx, obj, fc.Args["key"].(string), fc.Args["level"].(*posture.Level))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+			return ec.marshalORiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_riskCluster(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_riskCluster_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -7540,6 +12847,38 @@ func (ec *executionContext) fieldContext_Organization_owners(ctx context.Context
 	if fc.Args, err = ec.field_Organization_owners_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_evaluationSettings(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_evaluationSettings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().EvaluationSettings(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
+			return ec.marshalNEvaluationSettings2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluationSettings(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_evaluationSettings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvaluationSettings(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -8253,6 +13592,222 @@ func (ec *executionContext) fieldContext_OwnerEdge_node(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _OwnerEvidence_owner(ctx context.Context, field graphql.CollectedField, obj *model.OwnerEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnerEvidence_owner(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.OwnerEvidence().Owner(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Owner) graphql.Marshaler {
+			return ec.marshalOOwner2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwner(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_OwnerEvidence_owner(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OwnerEvidence",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Owner(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _OwnerEvidence_name(ctx context.Context, field graphql.CollectedField, obj *model.OwnerEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnerEvidence_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnerEvidence_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnerEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _OwnerEvidence_type(ctx context.Context, field graphql.CollectedField, obj *model.OwnerEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnerEvidence_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.OwnerType) graphql.Marshaler {
+			return ec.marshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnerEvidence_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnerEvidence", field, false, false, errors.New("field of type OwnerType does not have child fields"))
+}
+
+func (ec *executionContext) _OwnerEvidence_active(ctx context.Context, field graphql.CollectedField, obj *model.OwnerEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnerEvidence_active(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Active, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnerEvidence_active(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnerEvidence", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _OwnershipBreakdown_valid(ctx context.Context, field graphql.CollectedField, obj *model.OwnershipBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnershipBreakdown_valid(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Valid, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnershipBreakdown_valid(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnershipBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _OwnershipBreakdown_degraded(ctx context.Context, field graphql.CollectedField, obj *model.OwnershipBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnershipBreakdown_degraded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Degraded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnershipBreakdown_degraded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnershipBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _OwnershipBreakdown_ambiguous(ctx context.Context, field graphql.CollectedField, obj *model.OwnershipBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnershipBreakdown_ambiguous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ambiguous, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnershipBreakdown_ambiguous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnershipBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _OwnershipBreakdown_orphaned(ctx context.Context, field graphql.CollectedField, obj *model.OwnershipBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnershipBreakdown_orphaned(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Orphaned, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnershipBreakdown_orphaned(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnershipBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _OwnershipBreakdown_unknown(ctx context.Context, field graphql.CollectedField, obj *model.OwnershipBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OwnershipBreakdown_unknown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unknown, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OwnershipBreakdown_unknown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OwnershipBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8458,6 +14013,52 @@ func (ec *executionContext) _PathState_maxSensitivity(ctx context.Context, field
 }
 func (ec *executionContext) fieldContext_PathState_maxSensitivity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PathState", field, true, false, errors.New("field of type Sensitivity does not have child fields"))
+}
+
+func (ec *executionContext) _PathState_activeExposureCount(ctx context.Context, field graphql.CollectedField, obj *model.PathState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathState_activeExposureCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ActiveExposureCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathState_activeExposureCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathState", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathState_maxExposureSeverity(ctx context.Context, field graphql.CollectedField, obj *model.PathState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathState_maxExposureSeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MaxExposureSeverity(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PathState_maxExposureSeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathState", field, true, false, errors.New("field of type Severity does not have child fields"))
 }
 
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -9270,6 +14871,859 @@ func (ec *executionContext) fieldContext_ResourceEdge_node(_ context.Context, fi
 	return fc, nil
 }
 
+func (ec *executionContext) _RiskCluster_id(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_key(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_label(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_label(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Label, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_label(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_description(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_severity(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_priority(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_priority(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Priority(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Priority) graphql.Marshaler {
+			return ec.marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_priority(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Priority does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_urgency(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_urgency(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Urgency(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Urgency) graphql.Marshaler {
+			return ec.marshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_urgency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Urgency does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_verdict(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_verdict(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Verdict(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_verdict(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_grain(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_grain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Grain, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Grain) graphql.Marshaler {
+			return ec.marshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_grain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type ClusterGrain does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_level(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Level) graphql.Marshaler {
+			return ec.marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type ExposureLevel does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_findingTypes(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_findingTypes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FindingTypes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_findingTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_exposureTypes(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_exposureTypes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExposureTypes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_exposureTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_identityCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_identityCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_identityCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_workloadCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_workloadCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_workloadCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_totalExecution30d(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_totalExecution30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecution30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_acknowledgedPathCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_acknowledgedPathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AcknowledgedPathCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_acknowledgedPathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_acceptedPathCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_acceptedPathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AcceptedPathCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_acceptedPathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_ownershipBreakdown(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_ownershipBreakdown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipBreakdown(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.OwnershipBreakdown) graphql.Marshaler {
+			return ec.marshalNOwnershipBreakdown2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnershipBreakdown(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_ownershipBreakdown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OwnershipBreakdown(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskCluster_sensitivityBreakdown(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_sensitivityBreakdown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitivityBreakdown(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.SensitivityBreakdown) graphql.Marshaler {
+			return ec.marshalNSensitivityBreakdown2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSensitivityBreakdown(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_sensitivityBreakdown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SensitivityBreakdown(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskCluster_sensitiveDomains(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_sensitiveDomains(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitiveDomains, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_sensitiveDomains(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_oldestFindingDays(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_oldestFindingDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OldestFindingDays(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_oldestFindingDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_newPaths30d(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_newPaths30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewPaths30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_newPaths30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskCluster", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskCluster_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_authorityPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.RiskCluster().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.AuthorityPath]) graphql.Marshaler {
+			return ec.marshalNAuthorityPathConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_authorityPaths(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuthorityPathConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_RiskCluster_authorityPaths_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskCluster_workloads(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_workloads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.RiskCluster().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Workload]) graphql.Marshaler {
+			return ec.marshalNWorkloadConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_workloads(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_RiskCluster_workloads_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskCluster_identities(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_identities(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.RiskCluster().Identities(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Identity]) graphql.Marshaler {
+			return ec.marshalNIdentityConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_identities(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IdentityConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_RiskCluster_identities_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.RiskCluster]) graphql.Marshaler {
+			return ec.marshalNRiskClusterEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskClusterEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.RiskCluster]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RoleBinding_role(ctx context.Context, field graphql.CollectedField, obj *model.RoleBinding) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9323,6 +15777,121 @@ func (ec *executionContext) _RoleBinding_scope(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_RoleBinding_scope(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RoleBinding", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SensitivityBreakdown_unknown(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SensitivityBreakdown_unknown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unknown, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SensitivityBreakdown_unknown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SensitivityBreakdown_public(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SensitivityBreakdown_public(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Public, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SensitivityBreakdown_public(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SensitivityBreakdown_internal(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SensitivityBreakdown_internal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Internal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SensitivityBreakdown_internal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SensitivityBreakdown_confidential(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SensitivityBreakdown_confidential(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Confidential, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SensitivityBreakdown_confidential(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SensitivityBreakdown_restricted(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SensitivityBreakdown_restricted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Restricted, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SensitivityBreakdown_restricted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Source_id(ctx context.Context, field graphql.CollectedField, obj *model.Source) (ret graphql.Marshaler) {
@@ -10283,6 +16852,75 @@ func (ec *executionContext) _SyncWarning_message(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_SyncWarning_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SyncWarning", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _UserError_code(ctx context.Context, field graphql.CollectedField, obj *UserError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserError_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserError_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserError", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _UserError_field(ctx context.Context, field graphql.CollectedField, obj *UserError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserError_field(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Field, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_UserError_field(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserError", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _UserError_message(ctx context.Context, field graphql.CollectedField, obj *UserError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserError_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserError_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserError", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Viewer_subject(ctx context.Context, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
@@ -12230,7 +18868,7 @@ func (ec *executionContext) unmarshalInputAuthorityPathFilter(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"status", "dataDomain", "sensitivity", "ownershipStatus", "egressCategory", "workload", "identity", "destination", "effective", "bound", "sourceSystem", "firstSeenAfter", "firstSeenBefore"}
+	fieldsInOrder := [...]string{"status", "dataDomain", "sensitivity", "ownershipStatus", "egressCategory", "workload", "identity", "destination", "effective", "bound", "sourceSystem", "exposureType", "maxExposureSeverity", "cluster", "firstSeenAfter", "firstSeenBefore"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12314,6 +18952,27 @@ func (ec *executionContext) unmarshalInputAuthorityPathFilter(ctx context.Contex
 				return it, err
 			}
 			it.SourceSystem = data
+		case "exposureType":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposureType"))
+			data, err := ec.unmarshalOExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExposureType = data
+		case "maxExposureSeverity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("maxExposureSeverity"))
+			data, err := ec.unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MaxExposureSeverity = data
+		case "cluster":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cluster"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cluster = data
 		case "firstSeenAfter":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("firstSeenAfter"))
 			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
@@ -12365,6 +19024,78 @@ func (ec *executionContext) unmarshalInputAuthorityPathOrder(ctx context.Context
 				return it, err
 			}
 			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputChangeEvaluationSettingsInput(ctx context.Context, obj any) (ChangeEvaluationSettingsInput, error) {
+	var it ChangeEvaluationSettingsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"organization", "expectedVersion", "dormantAfterDays", "proofGraceDays", "privilegeWindowDays", "sharedWorkloads", "disabledRules"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "organization":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("organization"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Organization = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalNInt2int32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		case "dormantAfterDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dormantAfterDays"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DormantAfterDays = data
+		case "proofGraceDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("proofGraceDays"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ProofGraceDays = data
+		case "privilegeWindowDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("privilegeWindowDays"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PrivilegeWindowDays = data
+		case "sharedWorkloads":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sharedWorkloads"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SharedWorkloads = data
+		case "disabledRules":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("disabledRules"))
+			data, err := ec.unmarshalOFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DisabledRules = data
 		}
 	}
 	return it, nil
@@ -12423,6 +19154,238 @@ func (ec *executionContext) unmarshalInputEntityFilter(ctx context.Context, obj 
 				return it, err
 			}
 			it.NamePrefix = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputEvaluateOrganizationInput(ctx context.Context, obj any) (EvaluateOrganizationInput, error) {
+	var it EvaluateOrganizationInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"organization"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "organization":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("organization"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Organization = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputExposureFilter(ctx context.Context, obj any) (ExposureFilter, error) {
+	var it ExposureFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"type", "severity", "status", "dataDomain", "sensitivity", "ownershipStatus", "cluster", "workload", "path", "effectiveFromAfter", "effectiveFromBefore", "detectedAfter", "detectedBefore"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := ec.unmarshalOExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Type = data
+		case "severity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("severity"))
+			data, err := ec.unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Severity = data
+		case "status":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
+			data, err := ec.unmarshalOExposureStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Status = data
+		case "dataDomain":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dataDomain"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DataDomain = data
+		case "sensitivity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sensitivity"))
+			data, err := ec.unmarshalOSensitivity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Sensitivity = data
+		case "ownershipStatus":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ownershipStatus"))
+			data, err := ec.unmarshalOOwnershipStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OwnershipStatus = data
+		case "cluster":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cluster"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cluster = data
+		case "workload":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("workload"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Workload = data
+		case "path":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("path"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Path = data
+		case "effectiveFromAfter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("effectiveFromAfter"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.EffectiveFromAfter = data
+		case "effectiveFromBefore":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("effectiveFromBefore"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.EffectiveFromBefore = data
+		case "detectedAfter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("detectedAfter"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DetectedAfter = data
+		case "detectedBefore":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("detectedBefore"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DetectedBefore = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputExposureOrder(ctx context.Context, obj any) (ExposureOrder, error) {
+	var it ExposureOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputRiskClusterFilter(ctx context.Context, obj any) (RiskClusterFilter, error) {
+	var it RiskClusterFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"severity", "priority", "key", "nonEmpty"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "severity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("severity"))
+			data, err := ec.unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Severity = data
+		case "priority":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("priority"))
+			data, err := ec.unmarshalOPriority2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriorityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Priority = data
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Key = data
+		case "nonEmpty":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nonEmpty"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NonEmpty = data
 		}
 	}
 	return it, nil
@@ -12546,6 +19509,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Source(ctx, sel, obj)
+	case *model.RiskCluster:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._RiskCluster(ctx, sel, obj)
 	case *model.Organization:
 		if obj == nil {
 			return graphql.Null
@@ -12556,6 +19524,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Lineage(ctx, sel, obj)
+	case *model.Exposure:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Exposure(ctx, sel, obj)
 	case *model.AuthorityPath:
 		if obj == nil {
 			return graphql.Null
@@ -13243,6 +20216,120 @@ func (ec *executionContext) _AuthorityPath(ctx context.Context, sel ast.Selectio
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposures":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_exposures(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "riskClusters":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_riskClusters(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "primaryCluster":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_primaryCluster(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -13639,6 +20726,1294 @@ func (ec *executionContext) _AuthorityPathVersionEdge(ctx context.Context, sel a
 			}
 		case "node":
 			out.Values[i] = ec._AuthorityPathVersionEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var changeEvaluationSettingsPayloadImplementors = []string{"ChangeEvaluationSettingsPayload"}
+
+func (ec *executionContext) _ChangeEvaluationSettingsPayload(ctx context.Context, sel ast.SelectionSet, obj *ChangeEvaluationSettingsPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeEvaluationSettingsPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeEvaluationSettingsPayload")
+		case "settings":
+			out.Values[i] = ec._ChangeEvaluationSettingsPayload_settings(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "evaluation":
+			out.Values[i] = ec._ChangeEvaluationSettingsPayload_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ChangeEvaluationSettingsPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var evaluateOrganizationPayloadImplementors = []string{"EvaluateOrganizationPayload"}
+
+func (ec *executionContext) _EvaluateOrganizationPayload(ctx context.Context, sel ast.SelectionSet, obj *EvaluateOrganizationPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, evaluateOrganizationPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EvaluateOrganizationPayload")
+		case "evaluation":
+			out.Values[i] = ec._EvaluateOrganizationPayload_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._EvaluateOrganizationPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var evaluationImplementors = []string{"Evaluation"}
+
+func (ec *executionContext) _Evaluation(ctx context.Context, sel ast.SelectionSet, obj *Evaluation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, evaluationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Evaluation")
+		case "at":
+			out.Values[i] = ec._Evaluation_at(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "exposuresOpened":
+			out.Values[i] = ec._Evaluation_exposuresOpened(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "exposuresResolved":
+			out.Values[i] = ec._Evaluation_exposuresResolved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var evaluationSettingsImplementors = []string{"EvaluationSettings"}
+
+func (ec *executionContext) _EvaluationSettings(ctx context.Context, sel ast.SelectionSet, obj *EvaluationSettings) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, evaluationSettingsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EvaluationSettings")
+		case "version":
+			out.Values[i] = ec._EvaluationSettings_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dormantAfterDays":
+			out.Values[i] = ec._EvaluationSettings_dormantAfterDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "proofGraceDays":
+			out.Values[i] = ec._EvaluationSettings_proofGraceDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "privilegeWindowDays":
+			out.Values[i] = ec._EvaluationSettings_privilegeWindowDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sharedWorkloads":
+			out.Values[i] = ec._EvaluationSettings_sharedWorkloads(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "disabledRules":
+			out.Values[i] = ec._EvaluationSettings_disabledRules(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var evidenceCompletenessImplementors = []string{"EvidenceCompleteness"}
+
+func (ec *executionContext) _EvidenceCompleteness(ctx context.Context, sel ast.SelectionSet, obj *model.EvidenceCompleteness) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, evidenceCompletenessImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EvidenceCompleteness")
+		case "kind":
+			out.Values[i] = ec._EvidenceCompleteness_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "coverage":
+			out.Values[i] = ec._EvidenceCompleteness_coverage(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureImplementors = []string{"Exposure", "Node"}
+
+func (ec *executionContext) _Exposure(ctx context.Context, sel ast.SelectionSet, obj *model.Exposure) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Exposure")
+		case "id":
+			out.Values[i] = ec._Exposure_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "type":
+			out.Values[i] = ec._Exposure_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "findingType":
+			out.Values[i] = ec._Exposure_findingType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "severity":
+			out.Values[i] = ec._Exposure_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "factors":
+			out.Values[i] = ec._Exposure_factors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._Exposure_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "disposition":
+			out.Values[i] = ec._Exposure_disposition(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "explanation":
+			out.Values[i] = ec._Exposure_explanation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ordinal":
+			out.Values[i] = ec._Exposure_ordinal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "effectiveFrom":
+			out.Values[i] = ec._Exposure_effectiveFrom(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "effectiveFromBasis":
+			out.Values[i] = ec._Exposure_effectiveFromBasis(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lineageEffectiveFrom":
+			out.Values[i] = ec._Exposure_lineageEffectiveFrom(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "detectedAt":
+			out.Values[i] = ec._Exposure_detectedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastEvaluatedAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_lastEvaluatedAt(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "indeterminateSince":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_indeterminateSince(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "resolvedAt":
+			out.Values[i] = ec._Exposure_resolvedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "resolutionReason":
+			out.Values[i] = ec._Exposure_resolutionReason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "durationDays":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_durationDays(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "path":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_path(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workload":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_workload(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "evidence":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_evidence(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "evidenceDigest":
+			out.Values[i] = ec._Exposure_evidenceDigest(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "explain":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_explain(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "versions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_versions(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "predecessor":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_predecessor(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "successor":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_successor(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureConnectionImplementors = []string{"ExposureConnection"}
+
+func (ec *executionContext) _ExposureConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.Exposure]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureConnection")
+		case "edges":
+			out.Values[i] = ec._ExposureConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._ExposureConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._ExposureConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureEdgeImplementors = []string{"ExposureEdge"}
+
+func (ec *executionContext) _ExposureEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.Exposure]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureEdge")
+		case "cursor":
+			out.Values[i] = ec._ExposureEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._ExposureEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureEvidenceImplementors = []string{"ExposureEvidence"}
+
+func (ec *executionContext) _ExposureEvidence(ctx context.Context, sel ast.SelectionSet, obj *model.ExposureEvidence) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureEvidenceImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureEvidence")
+		case "completeness":
+			out.Values[i] = ec._ExposureEvidence_completeness(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "owners":
+			out.Values[i] = ec._ExposureEvidence_owners(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "hosts":
+			out.Values[i] = ec._ExposureEvidence_hosts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastActiveAt":
+			out.Values[i] = ec._ExposureEvidence_lastActiveAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "firstSeenAt":
+			out.Values[i] = ec._ExposureEvidence_firstSeenAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "baselineAt":
+			out.Values[i] = ec._ExposureEvidence_baselineAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "rolesAdded":
+			out.Values[i] = ec._ExposureEvidence_rolesAdded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "actionsAdded":
+			out.Values[i] = ec._ExposureEvidence_actionsAdded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "newResources":
+			out.Values[i] = ec._ExposureEvidence_newResources(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "workloads":
+			out.Values[i] = ec._ExposureEvidence_workloads(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ownerSets":
+			out.Values[i] = ec._ExposureEvidence_ownerSets(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "unboundPaths":
+			out.Values[i] = ec._ExposureEvidence_unboundPaths(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "unresolvedBindings":
+			out.Values[i] = ec._ExposureEvidence_unresolvedBindings(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "actions":
+			out.Values[i] = ec._ExposureEvidence_actions(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "viaRoles":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureEvidence_viaRoles(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "dataDomain":
+			out.Values[i] = ec._ExposureEvidence_dataDomain(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitivity":
+			out.Values[i] = ec._ExposureEvidence_sensitivity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureExplanationImplementors = []string{"ExposureExplanation"}
+
+func (ec *executionContext) _ExposureExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.ExposureExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureExplanation")
+		case "rule":
+			out.Values[i] = ec._ExposureExplanation_rule(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "ruleVersion":
+			out.Values[i] = ec._ExposureExplanation_ruleVersion(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "settingsVersion":
+			out.Values[i] = ec._ExposureExplanation_settingsVersion(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._ExposureExplanation_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "factors":
+			out.Values[i] = ec._ExposureExplanation_factors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "text":
+			out.Values[i] = ec._ExposureExplanation_text(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "windowAt":
+			out.Values[i] = ec._ExposureExplanation_windowAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureVersionImplementors = []string{"ExposureVersion"}
+
+func (ec *executionContext) _ExposureVersion(ctx context.Context, sel ast.SelectionSet, obj *model.ExposureVersion) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureVersionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureVersion")
+		case "version":
+			out.Values[i] = ec._ExposureVersion_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "effectiveFrom":
+			out.Values[i] = ec._ExposureVersion_effectiveFrom(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "effectiveTo":
+			out.Values[i] = ec._ExposureVersion_effectiveTo(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._ExposureVersion_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "factors":
+			out.Values[i] = ec._ExposureVersion_factors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._ExposureVersion_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "disposition":
+			out.Values[i] = ec._ExposureVersion_disposition(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "explanation":
+			out.Values[i] = ec._ExposureVersion_explanation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureVersionConnectionImplementors = []string{"ExposureVersionConnection"}
+
+func (ec *executionContext) _ExposureVersionConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.ExposureVersion]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureVersionConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureVersionConnection")
+		case "edges":
+			out.Values[i] = ec._ExposureVersionConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._ExposureVersionConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._ExposureVersionConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureVersionConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureVersionEdgeImplementors = []string{"ExposureVersionEdge"}
+
+func (ec *executionContext) _ExposureVersionEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.ExposureVersion]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureVersionEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureVersionEdge")
+		case "cursor":
+			out.Values[i] = ec._ExposureVersionEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._ExposureVersionEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14455,6 +22830,61 @@ func (ec *executionContext) _Lineage(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var mutationImplementors = []string{"Mutation"}
+
+func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, mutationImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Mutation",
+	})
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
+			Object: field.Name,
+			Field:  field,
+		})
+
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Mutation")
+		case "changeEvaluationSettings":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_changeEvaluationSettings(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "evaluateOrganization":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_evaluateOrganization(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var organizationImplementors = []string{"Organization", "Node"}
 
 func (ec *executionContext) _Organization(ctx context.Context, sel ast.SelectionSet, obj *model.Organization) graphql.Marshaler {
@@ -14535,6 +22965,158 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 					}
 				}()
 				res = ec._Organization_authorityPath(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposures":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposures(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposure":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposure(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "riskClusters":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_riskClusters(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "riskCluster":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_riskCluster(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14725,6 +23307,44 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 					}
 				}()
 				res = ec._Organization_owners(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "evaluationSettings":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_evaluationSettings(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15234,6 +23854,150 @@ func (ec *executionContext) _OwnerEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var ownerEvidenceImplementors = []string{"OwnerEvidence"}
+
+func (ec *executionContext) _OwnerEvidence(ctx context.Context, sel ast.SelectionSet, obj *model.OwnerEvidence) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ownerEvidenceImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OwnerEvidence")
+		case "owner":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._OwnerEvidence_owner(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "name":
+			out.Values[i] = ec._OwnerEvidence_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "type":
+			out.Values[i] = ec._OwnerEvidence_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "active":
+			out.Values[i] = ec._OwnerEvidence_active(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ownershipBreakdownImplementors = []string{"OwnershipBreakdown"}
+
+func (ec *executionContext) _OwnershipBreakdown(ctx context.Context, sel ast.SelectionSet, obj *model.OwnershipBreakdown) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ownershipBreakdownImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OwnershipBreakdown")
+		case "valid":
+			out.Values[i] = ec._OwnershipBreakdown_valid(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "degraded":
+			out.Values[i] = ec._OwnershipBreakdown_degraded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "ambiguous":
+			out.Values[i] = ec._OwnershipBreakdown_ambiguous(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "orphaned":
+			out.Values[i] = ec._OwnershipBreakdown_orphaned(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unknown":
+			out.Values[i] = ec._OwnershipBreakdown_unknown(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var pageInfoImplementors = []string{"PageInfo"}
 
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *model.PageInfo) graphql.Marshaler {
@@ -15322,6 +24086,16 @@ func (ec *executionContext) _PathState(ctx context.Context, sel ast.SelectionSet
 		case "maxSensitivity":
 			out.Values[i] = ec._PathState_maxSensitivity(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "activeExposureCount":
+			out.Values[i] = ec._PathState_activeExposureCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "maxExposureSeverity":
+			out.Values[i] = ec._PathState_maxExposureSeverity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -15808,6 +24582,397 @@ func (ec *executionContext) _ResourceEdge(ctx context.Context, sel ast.Selection
 	return out
 }
 
+var riskClusterImplementors = []string{"RiskCluster", "Node"}
+
+func (ec *executionContext) _RiskCluster(ctx context.Context, sel ast.SelectionSet, obj *model.RiskCluster) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, riskClusterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RiskCluster")
+		case "id":
+			out.Values[i] = ec._RiskCluster_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "key":
+			out.Values[i] = ec._RiskCluster_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "label":
+			out.Values[i] = ec._RiskCluster_label(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "description":
+			out.Values[i] = ec._RiskCluster_description(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "severity":
+			out.Values[i] = ec._RiskCluster_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "priority":
+			out.Values[i] = ec._RiskCluster_priority(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "urgency":
+			out.Values[i] = ec._RiskCluster_urgency(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "verdict":
+			out.Values[i] = ec._RiskCluster_verdict(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "grain":
+			out.Values[i] = ec._RiskCluster_grain(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "level":
+			out.Values[i] = ec._RiskCluster_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "findingTypes":
+			out.Values[i] = ec._RiskCluster_findingTypes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "exposureTypes":
+			out.Values[i] = ec._RiskCluster_exposureTypes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pathCount":
+			out.Values[i] = ec._RiskCluster_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "identityCount":
+			out.Values[i] = ec._RiskCluster_identityCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "workloadCount":
+			out.Values[i] = ec._RiskCluster_workloadCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalExecution30d":
+			out.Values[i] = ec._RiskCluster_totalExecution30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "acknowledgedPathCount":
+			out.Values[i] = ec._RiskCluster_acknowledgedPathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "acceptedPathCount":
+			out.Values[i] = ec._RiskCluster_acceptedPathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ownershipBreakdown":
+			out.Values[i] = ec._RiskCluster_ownershipBreakdown(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitivityBreakdown":
+			out.Values[i] = ec._RiskCluster_sensitivityBreakdown(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitiveDomains":
+			out.Values[i] = ec._RiskCluster_sensitiveDomains(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "oldestFindingDays":
+			out.Values[i] = ec._RiskCluster_oldestFindingDays(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "newPaths30d":
+			out.Values[i] = ec._RiskCluster_newPaths30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "authorityPaths":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RiskCluster_authorityPaths(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloads":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RiskCluster_workloads(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "identities":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RiskCluster_identities(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var riskClusterConnectionImplementors = []string{"RiskClusterConnection"}
+
+func (ec *executionContext) _RiskClusterConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.RiskCluster]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, riskClusterConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RiskClusterConnection")
+		case "edges":
+			out.Values[i] = ec._RiskClusterConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._RiskClusterConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._RiskClusterConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RiskClusterConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var riskClusterEdgeImplementors = []string{"RiskClusterEdge"}
+
+func (ec *executionContext) _RiskClusterEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.RiskCluster]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, riskClusterEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RiskClusterEdge")
+		case "cursor":
+			out.Values[i] = ec._RiskClusterEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._RiskClusterEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var roleBindingImplementors = []string{"RoleBinding"}
 
 func (ec *executionContext) _RoleBinding(ctx context.Context, sel ast.SelectionSet, obj *model.RoleBinding) graphql.Marshaler {
@@ -15862,6 +25027,64 @@ func (ec *executionContext) _RoleBinding(ctx context.Context, sel ast.SelectionS
 			out.Values[i] = ec._RoleBinding_scope(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var sensitivityBreakdownImplementors = []string{"SensitivityBreakdown"}
+
+func (ec *executionContext) _SensitivityBreakdown(ctx context.Context, sel ast.SelectionSet, obj *model.SensitivityBreakdown) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sensitivityBreakdownImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SensitivityBreakdown")
+		case "unknown":
+			out.Values[i] = ec._SensitivityBreakdown_unknown(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "public":
+			out.Values[i] = ec._SensitivityBreakdown_public(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "internal":
+			out.Values[i] = ec._SensitivityBreakdown_internal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "confidential":
+			out.Values[i] = ec._SensitivityBreakdown_confidential(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "restricted":
+			out.Values[i] = ec._SensitivityBreakdown_restricted(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -16319,6 +25542,54 @@ func (ec *executionContext) _SyncWarning(ctx context.Context, sel ast.SelectionS
 			}
 		case "message":
 			out.Values[i] = ec._SyncWarning_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var userErrorImplementors = []string{"UserError"}
+
+func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet, obj *UserError) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, userErrorImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UserError")
+		case "code":
+			out.Values[i] = ec._UserError_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "field":
+			out.Values[i] = ec._UserError_field(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._UserError_message(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -17508,6 +26779,81 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) unmarshalNChangeEvaluationSettingsInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐChangeEvaluationSettingsInput(ctx context.Context, v any) (ChangeEvaluationSettingsInput, error) {
+	res, err := ec.unmarshalInputChangeEvaluationSettingsInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNChangeEvaluationSettingsPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐChangeEvaluationSettingsPayload(ctx context.Context, sel ast.SelectionSet, v *ChangeEvaluationSettingsPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ChangeEvaluationSettingsPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain(ctx context.Context, v any) (posture.Grain, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain(ctx context.Context, sel ast.SelectionSet, v posture.Grain) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain = map[string]posture.Grain{
+		"PATH":     posture.OfPath,
+		"WORKLOAD": posture.OfWorkload,
+	}
+	marshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain = map[posture.Grain]string{
+		posture.OfPath:     "PATH",
+		posture.OfWorkload: "WORKLOAD",
+	}
+)
+
+func (ec *executionContext) unmarshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage(ctx context.Context, v any) (rule.Coverage, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage(ctx context.Context, sel ast.SelectionSet, v rule.Coverage) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage = map[string]rule.Coverage{
+		"NOT_COLLECTED": rule.NotCollected,
+		"INCOMPLETE":    rule.Incomplete,
+		"EXPIRED":       rule.Expired,
+		"COMPLETE":      rule.Complete,
+	}
+	marshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage = map[rule.Coverage]string{
+		rule.NotCollected: "NOT_COLLECTED",
+		rule.Incomplete:   "INCOMPLETE",
+		rule.Expired:      "EXPIRED",
+		rule.Complete:     "COMPLETE",
+	}
+)
+
 func (ec *executionContext) unmarshalNDateTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
 	res, err := model.UnmarshalDateTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17545,6 +26891,68 @@ func (ec *executionContext) marshalNDateTime2ᚖtimeᚐTime(ctx context.Context,
 	}
 	return res
 }
+
+func (ec *executionContext) unmarshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition(ctx context.Context, v any) (exposure.Disposition, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition(ctx context.Context, sel ast.SelectionSet, v exposure.Disposition) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition = map[string]exposure.Disposition{
+		"OPEN":           exposure.DispositionOpen,
+		"ACKNOWLEDGED":   exposure.DispositionAcknowledged,
+		"RISK_ACCEPTED":  exposure.DispositionRiskAccepted,
+		"FALSE_POSITIVE": exposure.DispositionFalsePositive,
+	}
+	marshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition = map[exposure.Disposition]string{
+		exposure.DispositionOpen:          "OPEN",
+		exposure.DispositionAcknowledged:  "ACKNOWLEDGED",
+		exposure.DispositionRiskAccepted:  "RISK_ACCEPTED",
+		exposure.DispositionFalsePositive: "FALSE_POSITIVE",
+	}
+)
+
+func (ec *executionContext) unmarshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis(ctx context.Context, v any) (rule.Basis, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis(ctx context.Context, sel ast.SelectionSet, v rule.Basis) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis = map[string]rule.Basis{
+		"DETECTED":        rule.Detected,
+		"PATH_FIRST_SEEN": rule.PathFirstSeen,
+		"ENTITY_EVENT":    rule.EntityEvent,
+	}
+	marshalNEffectiveFromBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐBasis = map[rule.Basis]string{
+		rule.Detected:      "DETECTED",
+		rule.PathFirstSeen: "PATH_FIRST_SEEN",
+		rule.EntityEvent:   "ENTITY_EVENT",
+	}
+)
 
 func (ec *executionContext) unmarshalNEgressCategory2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategory(ctx context.Context, v any) (authority.EgressCategory, error) {
 	tmp, err := graphql.UnmarshalString(v)
@@ -17609,6 +27017,469 @@ var (
 		record.Removed:  "REMOVED",
 	}
 )
+
+func (ec *executionContext) unmarshalNEvaluateOrganizationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluateOrganizationInput(ctx context.Context, v any) (EvaluateOrganizationInput, error) {
+	res, err := ec.unmarshalInputEvaluateOrganizationInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNEvaluateOrganizationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluateOrganizationPayload(ctx context.Context, sel ast.SelectionSet, v *EvaluateOrganizationPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._EvaluateOrganizationPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNEvaluationSettings2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluationSettings(ctx context.Context, sel ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._EvaluationSettings(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNEvidenceCompleteness2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompleteness(ctx context.Context, sel ast.SelectionSet, v model.EvidenceCompleteness) graphql.Marshaler {
+	return ec._EvidenceCompleteness(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNEvidenceCompleteness2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompletenessᚄ(ctx context.Context, sel ast.SelectionSet, v []model.EvidenceCompleteness) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNEvidenceCompleteness2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompleteness(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind(ctx context.Context, v any) (record.EvidenceKind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind(ctx context.Context, sel ast.SelectionSet, v record.EvidenceKind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind = map[string]record.EvidenceKind{
+		"OWNERSHIP": record.Ownership,
+		"EXECUTION": record.Execution,
+		"EGRESS":    record.EgressObs,
+		"BINDING":   record.Binding,
+		"ROLES":     record.Roles,
+	}
+	marshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind = map[record.EvidenceKind]string{
+		record.Ownership: "OWNERSHIP",
+		record.Execution: "EXECUTION",
+		record.EgressObs: "EGRESS",
+		record.Binding:   "BINDING",
+		record.Roles:     "ROLES",
+	}
+)
+
+func (ec *executionContext) marshalNExposure2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Exposure) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx context.Context, sel ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Exposure(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.Exposure]) graphql.Marshaler {
+	return ec._ExposureEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNExposureEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.Exposure]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureEvidence2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureEvidence(ctx context.Context, sel ast.SelectionSet, v *model.ExposureEvidence) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureEvidence(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureExplanation(ctx context.Context, sel ast.SelectionSet, v *model.ExposureExplanation) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureExplanation(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx context.Context, v any) (posture.Level, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx context.Context, sel ast.SelectionSet, v posture.Level) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel = map[string]posture.Level{
+		"OPEN":         posture.Open,
+		"ACKNOWLEDGED": posture.Acknowledged,
+		"ACCEPTED":     posture.Accepted,
+	}
+	marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel = map[posture.Level]string{
+		posture.Open:         "OPEN",
+		posture.Acknowledged: "ACKNOWLEDGED",
+		posture.Accepted:     "ACCEPTED",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField(ctx context.Context, v any) (exposure.OrderField, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField(ctx context.Context, sel ast.SelectionSet, v exposure.OrderField) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField = map[string]exposure.OrderField{
+		"SEVERITY":    exposure.BySeverity,
+		"DETECTED_AT": exposure.ByDetectedAt,
+		"RESOLVED_AT": exposure.ByResolvedAt,
+	}
+	marshalNExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐOrderField = map[exposure.OrderField]string{
+		exposure.BySeverity:   "SEVERITY",
+		exposure.ByDetectedAt: "DETECTED_AT",
+		exposure.ByResolvedAt: "RESOLVED_AT",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx context.Context, v any) (exposure.Status, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx context.Context, sel ast.SelectionSet, v exposure.Status) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus = map[string]exposure.Status{
+		"ACTIVE":         exposure.StatusActive,
+		"RESOLVED":       exposure.StatusResolved,
+		"ACKNOWLEDGED":   exposure.StatusAcknowledged,
+		"FALSE_POSITIVE": exposure.StatusFalsePositive,
+	}
+	marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus = map[exposure.Status]string{
+		exposure.StatusActive:        "ACTIVE",
+		exposure.StatusResolved:      "RESOLVED",
+		exposure.StatusAcknowledged:  "ACKNOWLEDGED",
+		exposure.StatusFalsePositive: "FALSE_POSITIVE",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx context.Context, v any) (rule.Type, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx context.Context, sel ast.SelectionSet, v rule.Type) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType = map[string]rule.Type{
+		"ORPHANED_PATH":       rule.OrphanedPath,
+		"DEGRADED_OWNERSHIP":  rule.DegradedOwnership,
+		"AMBIGUOUS_OWNERSHIP": rule.AmbiguousOwnership,
+		"UNKNOWN_OWNERSHIP":   rule.UnknownOwnership,
+		"DORMANT_PATH":        rule.DormantPath,
+		"SENSITIVE_REACH":     rule.SensitiveReach,
+		"UNBOUND_PATH":        rule.UnboundPath,
+		"UNPROVEN_PATH":       rule.UnprovenPath,
+		"SCOPE_EXPANSION":     rule.ScopeExpansion,
+		"EXCESS_PRIVILEGE":    rule.ExcessPrivilege,
+		"EXTERNAL_EGRESS":     rule.ExternalEgressing,
+		"LLM_EGRESS":          rule.LLMEgressing,
+		"SHARED_IDENTITY":     rule.SharedIdentity,
+	}
+	marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType = map[rule.Type]string{
+		rule.OrphanedPath:       "ORPHANED_PATH",
+		rule.DegradedOwnership:  "DEGRADED_OWNERSHIP",
+		rule.AmbiguousOwnership: "AMBIGUOUS_OWNERSHIP",
+		rule.UnknownOwnership:   "UNKNOWN_OWNERSHIP",
+		rule.DormantPath:        "DORMANT_PATH",
+		rule.SensitiveReach:     "SENSITIVE_REACH",
+		rule.UnboundPath:        "UNBOUND_PATH",
+		rule.UnprovenPath:       "UNPROVEN_PATH",
+		rule.ScopeExpansion:     "SCOPE_EXPANSION",
+		rule.ExcessPrivilege:    "EXCESS_PRIVILEGE",
+		rule.ExternalEgressing:  "EXTERNAL_EGRESS",
+		rule.LLMEgressing:       "LLM_EGRESS",
+		rule.SharedIdentity:     "SHARED_IDENTITY",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx context.Context, v any) ([]rule.Type, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Type, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureVersion2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureVersionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ExposureVersion) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureVersion2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureVersion(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureVersion2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureVersion(ctx context.Context, sel ast.SelectionSet, v *model.ExposureVersion) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureVersion(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureVersionConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.ExposureVersion]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureVersionConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureVersionEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.ExposureVersion]) graphql.Marshaler {
+	return ec._ExposureVersionEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNExposureVersionEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.ExposureVersion]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureVersionEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx context.Context, v any) (rule.Rule, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx context.Context, sel ast.SelectionSet, v rule.Rule) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule = map[string]rule.Rule{
+		"ORPHANED_OWNERSHIP":          rule.OrphanedOwnership,
+		"OWNERSHIP_DEGRADED":          rule.OwnershipDegraded,
+		"OWNERSHIP_AMBIGUOUS":         rule.OwnershipAmbiguous,
+		"OWNERSHIP_UNKNOWN":           rule.OwnershipUnknown,
+		"DORMANT_AUTHORITY":           rule.DormantAuthority,
+		"REACHABLE_SENSITIVE_DOMAIN":  rule.SensitiveDomain,
+		"UNKNOWN_IDENTITY_BINDING":    rule.UnknownBinding,
+		"UNPROVEN_EXECUTION":          rule.UnprovenExecution,
+		"SCOPE_DRIFT":                 rule.ScopeDrift,
+		"PRIVILEGE_JUSTIFICATION_GAP": rule.PrivilegeGap,
+		"EXTERNAL_EGRESS":             rule.ExternalEgress,
+		"LLM_EGRESS":                  rule.LLMEgress,
+		"IDENTITY_REUSE":              rule.IdentityReuse,
+	}
+	marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule = map[rule.Rule]string{
+		rule.OrphanedOwnership:  "ORPHANED_OWNERSHIP",
+		rule.OwnershipDegraded:  "OWNERSHIP_DEGRADED",
+		rule.OwnershipAmbiguous: "OWNERSHIP_AMBIGUOUS",
+		rule.OwnershipUnknown:   "OWNERSHIP_UNKNOWN",
+		rule.DormantAuthority:   "DORMANT_AUTHORITY",
+		rule.SensitiveDomain:    "REACHABLE_SENSITIVE_DOMAIN",
+		rule.UnknownBinding:     "UNKNOWN_IDENTITY_BINDING",
+		rule.UnprovenExecution:  "UNPROVEN_EXECUTION",
+		rule.ScopeDrift:         "SCOPE_DRIFT",
+		rule.PrivilegeGap:       "PRIVILEGE_JUSTIFICATION_GAP",
+		rule.ExternalEgress:     "EXTERNAL_EGRESS",
+		rule.LLMEgress:          "LLM_EGRESS",
+		rule.IdentityReuse:      "IDENTITY_REUSE",
+	}
+)
+
+func (ec *executionContext) unmarshalNFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx context.Context, v any) ([]rule.Rule, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Rule, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Rule) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalID(v)
@@ -17807,6 +27678,22 @@ func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.Selecti
 	return res
 }
 
+func (ec *executionContext) unmarshalNInt2int32(ctx context.Context, v any) (int32, error) {
+	res, err := graphql.UnmarshalInt32(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNInt2int32(ctx context.Context, sel ast.SelectionSet, v int32) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalInt32(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNInt642int64(ctx context.Context, v any) (int64, error) {
 	res, err := model.UnmarshalInt64(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17965,6 +27852,58 @@ func (ec *executionContext) marshalNOwnerEdge2ᚕgithubᚗcomᚋexposuregraphᚋ
 	return ret
 }
 
+func (ec *executionContext) marshalNOwnerEvidence2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnerEvidence(ctx context.Context, sel ast.SelectionSet, v model.OwnerEvidence) graphql.Marshaler {
+	return ec._OwnerEvidence(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNOwnerEvidence2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnerEvidenceᚄ(ctx context.Context, sel ast.SelectionSet, v []model.OwnerEvidence) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNOwnerEvidence2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnerEvidence(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType(ctx context.Context, v any) (record.OwnerType, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType(ctx context.Context, sel ast.SelectionSet, v record.OwnerType) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType = map[string]record.OwnerType{
+		"INDIVIDUAL": record.Individual,
+		"GROUP":      record.Group,
+	}
+	marshalNOwnerType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType = map[record.OwnerType]string{
+		record.Individual: "INDIVIDUAL",
+		record.Group:      "GROUP",
+	}
+)
+
+func (ec *executionContext) marshalNOwnershipBreakdown2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwnershipBreakdown(ctx context.Context, sel ast.SelectionSet, v model.OwnershipBreakdown) graphql.Marshaler {
+	return ec._OwnershipBreakdown(ctx, sel, &v)
+}
+
 func (ec *executionContext) unmarshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus(ctx context.Context, v any) (authority.OwnershipStatus, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus[tmp]
@@ -18035,6 +27974,36 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, v any) (posture.Priority, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, sel ast.SelectionSet, v posture.Priority) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority = map[string]posture.Priority{
+		"P0": posture.P0,
+		"P1": posture.P1,
+		"P2": posture.P2,
+	}
+	marshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority = map[posture.Priority]string{
+		posture.P0: "P0",
+		posture.P1: "P1",
+		posture.P2: "P2",
+	}
+)
+
 func (ec *executionContext) marshalNResource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐResourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Resource) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -18080,6 +28049,62 @@ func (ec *executionContext) marshalNResourceEdge2ᚕgithubᚗcomᚋexposuregraph
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNResourceEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRiskCluster2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RiskCluster) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx context.Context, sel ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RiskCluster(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRiskClusterConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.RiskCluster]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RiskClusterConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRiskClusterEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.RiskCluster]) graphql.Marshaler {
+	return ec._RiskClusterEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNRiskClusterEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.RiskCluster]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRiskClusterEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -18178,6 +28203,114 @@ var (
 		authority.Restricted:         "RESTRICTED",
 	}
 )
+
+func (ec *executionContext) marshalNSensitivityBreakdown2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSensitivityBreakdown(ctx context.Context, sel ast.SelectionSet, v model.SensitivityBreakdown) graphql.Marshaler {
+	return ec._SensitivityBreakdown(ctx, sel, &v)
+}
+
+func (ec *executionContext) unmarshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx context.Context, v any) (rule.Severity, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx context.Context, sel ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity = map[string]rule.Severity{
+		"LOW":      rule.Low,
+		"MEDIUM":   rule.Medium,
+		"HIGH":     rule.High,
+		"CRITICAL": rule.Critical,
+	}
+	marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity = map[rule.Severity]string{
+		rule.Low:      "LOW",
+		rule.Medium:   "MEDIUM",
+		rule.High:     "HIGH",
+		rule.Critical: "CRITICAL",
+	}
+)
+
+func (ec *executionContext) unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx context.Context, v any) (rule.Factors, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx context.Context, sel ast.SelectionSet, v rule.Factors) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors = map[string]rule.Factors{
+		"BASE_LOW":        rule.BaseLow,
+		"BASE_MEDIUM":     rule.BaseMedium,
+		"BASE_HIGH":       rule.BaseHigh,
+		"SENSITIVE":       rule.FactorSensitive,
+		"RESTRICTED":      rule.FactorRestricted,
+		"EXTERNAL_EGRESS": rule.FactorExternalEgress,
+		"WRITES":          rule.FactorWrites,
+		"GREW_POWER":      rule.FactorGrewPower,
+		"NEWLY_SENSITIVE": rule.FactorNewlySensitive,
+	}
+	marshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors = map[rule.Factors]string{
+		rule.BaseLow:              "BASE_LOW",
+		rule.BaseMedium:           "BASE_MEDIUM",
+		rule.BaseHigh:             "BASE_HIGH",
+		rule.FactorSensitive:      "SENSITIVE",
+		rule.FactorRestricted:     "RESTRICTED",
+		rule.FactorExternalEgress: "EXTERNAL_EGRESS",
+		rule.FactorWrites:         "WRITES",
+		rule.FactorGrewPower:      "GREW_POWER",
+		rule.FactorNewlySensitive: "NEWLY_SENSITIVE",
+	}
+)
+
+func (ec *executionContext) unmarshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactorsᚄ(ctx context.Context, v any) ([]rule.Factors, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Factors, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactorsᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Factors) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) marshalNSource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Source) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
@@ -18374,6 +28507,32 @@ func (ec *executionContext) marshalNSyncWarning2ᚕgithubᚗcomᚋexposuregraph�
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*UserError) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUserError2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserError(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNUserError2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserError(ctx context.Context, sel ast.SelectionSet, v *UserError) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._UserError(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNViewer2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐViewer(ctx context.Context, sel ast.SelectionSet, v *model.Viewer) graphql.Marshaler {
@@ -18733,6 +28892,20 @@ func (ec *executionContext) marshalOEntityStatus2ᚕgithubᚗcomᚋexposuregraph
 	return ret
 }
 
+func (ec *executionContext) marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx context.Context, sel ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Evaluation(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOEvaluationSettings2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluationSettings(ctx context.Context, sel ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._EvaluationSettings(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOExecutionBasis2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐExecutionBasis(ctx context.Context, v any) (*authority.ExecutionBasis, error) {
 	if v == nil {
 		return nil, nil
@@ -18798,6 +28971,169 @@ var (
 		record.Triggered:        "TRIGGERED",
 	}
 )
+
+func (ec *executionContext) marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx context.Context, sel ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Exposure(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureFilter(ctx context.Context, v any) (*ExposureFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputExposureFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx context.Context, v any) (*posture.Level, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx context.Context, sel ast.SelectionSet, v *posture.Level) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel[*v])
+	return res
+}
+
+var (
+	unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel = map[string]posture.Level{
+		"OPEN":         posture.Open,
+		"ACKNOWLEDGED": posture.Acknowledged,
+		"ACCEPTED":     posture.Accepted,
+	}
+	marshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel = map[posture.Level]string{
+		posture.Open:         "OPEN",
+		posture.Acknowledged: "ACKNOWLEDGED",
+		posture.Accepted:     "ACCEPTED",
+	}
+)
+
+func (ec *executionContext) unmarshalOExposureOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureOrder(ctx context.Context, v any) (*ExposureOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputExposureOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOExposureStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatusᚄ(ctx context.Context, v any) ([]exposure.Status, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]exposure.Status, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOExposureStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []exposure.Status) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatus(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx context.Context, v any) ([]rule.Type, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Type, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx context.Context, v any) ([]rule.Rule, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Rule, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Rule) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
 	if v == nil {
@@ -18927,6 +29263,13 @@ func (ec *executionContext) marshalOOrganization2ᚖgithubᚗcomᚋexposuregraph
 	return ec._Organization(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOOwner2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwner(ctx context.Context, sel ast.SelectionSet, v *model.Owner) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Owner(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOOwnerType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType(ctx context.Context, v any) (*record.OwnerType, error) {
 	if v == nil {
 		return nil, nil
@@ -19029,6 +29372,171 @@ func (ec *executionContext) marshalOPathStatus2ᚕgithubᚗcomᚋexposuregraph�
 	return ret
 }
 
+func (ec *executionContext) unmarshalOPriority2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriorityᚄ(ctx context.Context, v any) ([]posture.Priority, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]posture.Priority, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOPriority2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriorityᚄ(ctx context.Context, sel ast.SelectionSet, v []posture.Priority) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, v any) (*posture.Priority, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, sel ast.SelectionSet, v *posture.Priority) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[*v])
+	return res
+}
+
+var (
+	unmarshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority = map[string]posture.Priority{
+		"P0": posture.P0,
+		"P1": posture.P1,
+		"P2": posture.P2,
+	}
+	marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority = map[posture.Priority]string{
+		posture.P0: "P0",
+		posture.P1: "P1",
+		posture.P2: "P2",
+	}
+)
+
+func (ec *executionContext) unmarshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx context.Context, v any) (*rule.Reason, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx context.Context, sel ast.SelectionSet, v *rule.Reason) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason[*v])
+	return res
+}
+
+var (
+	unmarshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason = map[string]rule.Reason{
+		"OWNER_ASSIGNED":              rule.OwnerAssigned,
+		"OWNER_REACTIVATED":           rule.OwnerReactivated,
+		"OWNER_RECORD_CLEANED":        rule.OwnerRecordCleaned,
+		"INDIVIDUAL_OWNER_ASSIGNED":   rule.IndividualOwnerAssigned,
+		"OWNERSHIP_METADATA_RECEIVED": rule.OwnershipReceived,
+		"OWNERSHIP_CHANGED":           rule.OwnershipChanged,
+		"ACTIVITY_RESUMED":            rule.ActivityResumed,
+		"IDENTITY_DISABLED":           rule.IdentityDisabled,
+		"SENSITIVITY_RECLASSIFIED":    rule.SensitivityReclassified,
+		"IDENTITY_BOUND":              rule.IdentityBound,
+		"EVIDENCE_APPEARED":           rule.EvidenceAppeared,
+		"SCOPE_REDUCED":               rule.ScopeReduced,
+		"BASELINE_ATTESTED":           rule.BaselineAttested,
+		"PRIVILEGE_REDUCED":           rule.PrivilegeReduced,
+		"PRIVILEGE_EXERCISED":         rule.PrivilegeExercised,
+		"EXECUTION_CEASED":            rule.ExecutionCeased,
+		"EGRESS_REMOVED":              rule.EgressRemoved,
+		"HOST_RECLASSIFIED":           rule.HostReclassified,
+		"IDENTITY_DEDICATED":          rule.IdentityDedicated,
+		"PATH_REMOVED":                rule.PathRemoved,
+		"PATH_INEFFECTIVE":            rule.PathIneffective,
+		"WORKLOAD_REMOVED":            rule.WorkloadRemoved,
+		"IDENTITY_REMOVED":            rule.IdentityRemoved,
+		"ROTATED_TO_SUCCESSOR":        rule.RotatedToSuccessor,
+		"RULE_RETIRED":                rule.RuleRetired,
+		"RULE_CHANGED":                rule.RuleChanged,
+		"SETTINGS_CHANGED":            rule.SettingChanged,
+		"MANUAL":                      rule.Manual,
+	}
+	marshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason = map[rule.Reason]string{
+		rule.OwnerAssigned:           "OWNER_ASSIGNED",
+		rule.OwnerReactivated:        "OWNER_REACTIVATED",
+		rule.OwnerRecordCleaned:      "OWNER_RECORD_CLEANED",
+		rule.IndividualOwnerAssigned: "INDIVIDUAL_OWNER_ASSIGNED",
+		rule.OwnershipReceived:       "OWNERSHIP_METADATA_RECEIVED",
+		rule.OwnershipChanged:        "OWNERSHIP_CHANGED",
+		rule.ActivityResumed:         "ACTIVITY_RESUMED",
+		rule.IdentityDisabled:        "IDENTITY_DISABLED",
+		rule.SensitivityReclassified: "SENSITIVITY_RECLASSIFIED",
+		rule.IdentityBound:           "IDENTITY_BOUND",
+		rule.EvidenceAppeared:        "EVIDENCE_APPEARED",
+		rule.ScopeReduced:            "SCOPE_REDUCED",
+		rule.BaselineAttested:        "BASELINE_ATTESTED",
+		rule.PrivilegeReduced:        "PRIVILEGE_REDUCED",
+		rule.PrivilegeExercised:      "PRIVILEGE_EXERCISED",
+		rule.ExecutionCeased:         "EXECUTION_CEASED",
+		rule.EgressRemoved:           "EGRESS_REMOVED",
+		rule.HostReclassified:        "HOST_RECLASSIFIED",
+		rule.IdentityDedicated:       "IDENTITY_DEDICATED",
+		rule.PathRemoved:             "PATH_REMOVED",
+		rule.PathIneffective:         "PATH_INEFFECTIVE",
+		rule.WorkloadRemoved:         "WORKLOAD_REMOVED",
+		rule.IdentityRemoved:         "IDENTITY_REMOVED",
+		rule.RotatedToSuccessor:      "ROTATED_TO_SUCCESSOR",
+		rule.RuleRetired:             "RULE_RETIRED",
+		rule.RuleChanged:             "RULE_CHANGED",
+		rule.SettingChanged:          "SETTINGS_CHANGED",
+		rule.Manual:                  "MANUAL",
+	}
+)
+
+func (ec *executionContext) marshalORiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx context.Context, sel ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RiskCluster(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalORiskClusterFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRiskClusterFilter(ctx context.Context, v any) (*RiskClusterFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputRiskClusterFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOSensitivity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivityᚄ(ctx context.Context, v any) ([]authority.Sensitivity, error) {
 	if v == nil {
 		return nil, nil
@@ -19064,6 +29572,76 @@ func (ec *executionContext) marshalOSensitivity2ᚕgithubᚗcomᚋexposuregraph�
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx context.Context, v any) ([]rule.Severity, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]rule.Severity, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx context.Context, sel ast.SelectionSet, v []rule.Severity) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx context.Context, v any) (*rule.Severity, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx context.Context, sel ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity[*v])
+	return res
+}
+
+var (
+	unmarshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity = map[string]rule.Severity{
+		"LOW":      rule.Low,
+		"MEDIUM":   rule.Medium,
+		"HIGH":     rule.High,
+		"CRITICAL": rule.Critical,
+	}
+	marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity = map[rule.Severity]string{
+		rule.Low:      "LOW",
+		rule.Medium:   "MEDIUM",
+		rule.High:     "HIGH",
+		rule.Critical: "CRITICAL",
+	}
+)
 
 func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
 	if v == nil {
@@ -19161,6 +29739,42 @@ func (ec *executionContext) marshalOSyncOutcome2ᚕgithubᚗcomᚋexposuregraph�
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency(ctx context.Context, v any) (*posture.Urgency, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency(ctx context.Context, sel ast.SelectionSet, v *posture.Urgency) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency[*v])
+	return res
+}
+
+var (
+	unmarshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency = map[string]posture.Urgency{
+		"CRITICAL": posture.UrgencyCritical,
+		"HIGH":     posture.UrgencyHigh,
+		"MODERATE": posture.UrgencyModerate,
+		"LOW":      posture.UrgencyLow,
+		"UNKNOWN":  posture.UrgencyUnknown,
+	}
+	marshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency = map[posture.Urgency]string{
+		posture.UrgencyCritical: "CRITICAL",
+		posture.UrgencyHigh:     "HIGH",
+		posture.UrgencyModerate: "MODERATE",
+		posture.UrgencyLow:      "LOW",
+		posture.UrgencyUnknown:  "UNKNOWN",
+	}
+)
 
 func (ec *executionContext) marshalOWorkload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkload(ctx context.Context, sel ast.SelectionSet, v *model.Workload) graphql.Marshaler {
 	if v == nil {

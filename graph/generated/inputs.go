@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // Narrows a list of paths. Fields join with AND, the values of one field with OR;
@@ -34,6 +37,12 @@ type AuthorityPathFilter struct {
 	Bound *bool `json:"bound,omitempty"`
 	// The system that the path starts in.
 	SourceSystem *string `json:"sourceSystem,omitempty"`
+	// With an exposure of one of these types, counted as in `currentState.activeExposureCount`.
+	ExposureType []rule.Type `json:"exposureType,omitempty"`
+	// With this highest severity in `currentState.maxExposureSeverity`.
+	MaxExposureSeverity []rule.Severity `json:"maxExposureSeverity,omitempty"`
+	// Keys of risk clusters that the path is a member of, acknowledged exposures counting.
+	Cluster []string `json:"cluster,omitempty"`
 	// First seen at this instant or later.
 	FirstSeenAfter *time.Time `json:"firstSeenAfter,omitempty"`
 	// First seen before this instant.
@@ -44,6 +53,33 @@ type AuthorityPathFilter struct {
 type AuthorityPathOrder struct {
 	Field     authority.PathOrderField `json:"field"`
 	Direction OrderDirection           `json:"direction"`
+}
+
+// A change of the thresholds. What is left out stays as it is.
+type ChangeEvaluationSettingsInput struct {
+	// The slug of the organization.
+	Organization string `json:"organization"`
+	// The version that was read before: a change in between is a conflict.
+	ExpectedVersion int32 `json:"expectedVersion"`
+	// 1 to 3650.
+	DormantAfterDays *int32 `json:"dormantAfterDays,omitempty"`
+	// 0 to 3650.
+	ProofGraceDays *int32 `json:"proofGraceDays,omitempty"`
+	// 1 to 3650.
+	PrivilegeWindowDays *int32 `json:"privilegeWindowDays,omitempty"`
+	// 2 to 1000000.
+	SharedWorkloads *int32 `json:"sharedWorkloads,omitempty"`
+	// Replaces the list of rules that do not judge.
+	DisabledRules []rule.Rule `json:"disabledRules,omitempty"`
+}
+
+// What a change of the thresholds did.
+type ChangeEvaluationSettingsPayload struct {
+	// The settings that hold now; null if there was an error.
+	Settings *EvaluationSettings `json:"settings,omitempty"`
+	// What the judgement by them did.
+	Evaluation *Evaluation  `json:"evaluation,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Narrows a list of entities. Fields join with AND, the values of one field with
@@ -58,10 +94,99 @@ type EntityFilter struct {
 	NamePrefix *string `json:"namePrefix,omitempty"`
 }
 
+// Which organization to judge.
+type EvaluateOrganizationInput struct {
+	// The slug of the organization.
+	Organization string `json:"organization"`
+}
+
+// What judging an organization did.
+type EvaluateOrganizationPayload struct {
+	Evaluation *Evaluation  `json:"evaluation,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A judgement of everything.
+type Evaluation struct {
+	// Its place on the organization's clock; null where no sync has reached the organization yet, and so there was nothing to judge.
+	At *time.Time `json:"at,omitempty"`
+	// How many exposures it opened.
+	ExposuresOpened int32 `json:"exposuresOpened"`
+	// How many exposures it resolved.
+	ExposuresResolved int32 `json:"exposuresResolved"`
+}
+
+// The thresholds by which an organization is judged.
+type EvaluationSettings struct {
+	// Counted from 1 for the first change; 0 says that the defaults hold.
+	Version int32 `json:"version"`
+	// An identity that did nothing for so many days is dormant.
+	DormantAfterDays int32 `json:"dormantAfterDays"`
+	// A workload has so many days to prove that it runs.
+	ProofGraceDays int32 `json:"proofGraceDays"`
+	// A privilege that was not used for so many days is in excess.
+	PrivilegeWindowDays int32 `json:"privilegeWindowDays"`
+	// An identity of so many workloads is shared.
+	SharedWorkloads int32 `json:"sharedWorkloads"`
+	// The rules that do not judge.
+	DisabledRules []rule.Rule `json:"disabledRules"`
+}
+
+// Narrows a list of exposures. Fields join with AND, the values of one field with
+// OR; a field left out narrows nothing.
+type ExposureFilter struct {
+	Type     []rule.Type     `json:"type,omitempty"`
+	Severity []rule.Severity `json:"severity,omitempty"`
+	// Replaces the default of ACTIVE and ACKNOWLEDGED.
+	Status []exposure.Status `json:"status,omitempty"`
+	// Canonical domains of the destination, such as `identity_platform`.
+	DataDomain []string `json:"dataDomain,omitempty"`
+	// Of the destination.
+	Sensitivity []authority.Sensitivity `json:"sensitivity,omitempty"`
+	// Of the workload.
+	OwnershipStatus []authority.OwnershipStatus `json:"ownershipStatus,omitempty"`
+	// Keys of risk clusters that the path is a member of, acknowledged exposures counting.
+	Cluster []string `json:"cluster,omitempty"`
+	// Ids of workloads.
+	Workload []string `json:"workload,omitempty"`
+	// Ids of authority paths.
+	Path []string `json:"path,omitempty"`
+	// Effective from this instant or later.
+	EffectiveFromAfter *time.Time `json:"effectiveFromAfter,omitempty"`
+	// Effective from before this instant.
+	EffectiveFromBefore *time.Time `json:"effectiveFromBefore,omitempty"`
+	// Detected at this instant or later.
+	DetectedAfter *time.Time `json:"detectedAfter,omitempty"`
+	// Detected before this instant.
+	DetectedBefore *time.Time `json:"detectedBefore,omitempty"`
+}
+
+// How a list of exposures is sorted. The id breaks ties.
+type ExposureOrder struct {
+	Field     exposure.OrderField `json:"field"`
+	Direction OrderDirection      `json:"direction"`
+}
+
+// What can be changed. Every mutation answers with what it changed, and with what
+// was wrong with its input where something was (`userErrors`); who may not change
+// it gets an error instead.
+type Mutation struct {
+}
+
 // What can be read. Every list is a connection with pages of 1 to 100 rows, 20
 // where neither `first` nor `last` is given. All of one response is read from one
 // snapshot of the database: its counts and its lists agree.
 type Query struct {
+}
+
+// Narrows a list of risk clusters. Fields join with AND, the values of one field with OR.
+type RiskClusterFilter struct {
+	Severity []rule.Severity    `json:"severity,omitempty"`
+	Priority []posture.Priority `json:"priority,omitempty"`
+	// Such as `orphaned-sensitive`; underscores are taken, too.
+	Key []string `json:"key,omitempty"`
+	// True: only those with members.
+	NonEmpty *bool `json:"nonEmpty,omitempty"`
 }
 
 // Narrows a list of deliveries.
@@ -69,6 +194,16 @@ type SyncFilter struct {
 	// Ids of sources.
 	Source  []string            `json:"source,omitempty"`
 	Outcome []authority.Outcome `json:"outcome,omitempty"`
+}
+
+// What was wrong with the input of a mutation.
+type UserError struct {
+	// Stable, in capitals: `SETTING_OUT_OF_RANGE`.
+	Code string `json:"code"`
+	// The field of the input that is at fault; null where it is none in particular.
+	Field *string `json:"field,omitempty"`
+	// What was wrong, and what to do.
+	Message string `json:"message"`
 }
 
 // Which end of an order comes first.

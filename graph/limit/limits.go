@@ -51,7 +51,10 @@ type Limits struct {
 	Name               int // bytes of one name, because errors repeat names; 128
 	Errors             int // answered for one refused document; 20
 
-	Cost     int64 // of the operation that runs; 50,000
+	// Cost of the operation that runs; 150,000. Twelve clusters with a page of a
+	// hundred paths each and ten exposures on every path, with the fields that a
+	// person reads, cost 123,818, in eight statements.
+	Cost     int64
 	PageSize int64 // items of a connection without first and last; 20
 	ListSize int64 // items of a list that takes no size; 5
 
@@ -73,7 +76,7 @@ func (l Limits) orDefault() Limits {
 	l.Operations = cmp.Or(l.Operations, 20)
 	l.Name = cmp.Or(l.Name, 128)
 	l.Errors = cmp.Or(l.Errors, 20)
-	l.Cost = cmp.Or(l.Cost, 50_000)
+	l.Cost = cmp.Or(l.Cost, 150_000)
 	l.PageSize = cmp.Or(l.PageSize, 20)
 	l.ListSize = cmp.Or(l.ListSize, 5)
 	return l

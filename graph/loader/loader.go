@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/graph-gophers/dataloader/v7"
@@ -26,8 +27,15 @@ type key[K comparable] struct {
 // Loader loads rows by key, many in one statement. A row that does not exist is
 // the zero value.
 type Loader[K comparable, V any] struct {
-	inner *dataloader.Loader[key[K], V]
-	read  fetch[K, V]
+	inner  *dataloader.Loader[key[K], V]
+	read   fetch[K, V]
+	primed *primed[K, V]
+}
+
+// primed are the rows that were read ahead.
+type primed[K comparable, V any] struct {
+	mu   sync.Mutex
+	rows map[key[K]]V
 }
 
 // fetch reads the rows of an organization.
@@ -50,7 +58,7 @@ func newLoader[K comparable, V any](wait time.Duration, read fetch[K, V]) Loader
 		}
 		return results
 	}
-	return Loader[K, V]{read: read, inner: dataloader.NewBatchedLoader(batch,
+	return Loader[K, V]{read: read, primed: &primed[K, V]{rows: map[key[K]]V{}}, inner: dataloader.NewBatchedLoader(batch,
 		dataloader.WithWait[key[K], V](wait),
 		dataloader.WithBatchCapacity[key[K], V](batchCap),
 	)}
@@ -95,17 +103,42 @@ func (l Loader[K, V]) LoadAll(ctx context.Context, organization id.ID, keys []K)
 // Prefetch reads rows that are about to be loaded, in one statement whatever
 // the scheduler does: a batch is collected for a fixed time, and a busy machine
 // may start the resolvers of one page further apart than that. It gives the
-// rows, too.
+// rows, too. What was read ahead before is not read again.
 func (l Loader[K, V]) Prefetch(ctx context.Context, organization id.ID, keys []K) (map[K]V, error) {
-	if len(keys) == 0 {
-		return nil, nil
+	l.primed.mu.Lock()
+	defer l.primed.mu.Unlock()
+	rows := make(map[K]V, len(keys))
+	wanted, missing := map[K]bool{}, []K{}
+	for _, k := range keys {
+		if row, ok := l.primed.rows[key[K]{organization, k}]; ok {
+			rows[k] = row
+		} else if !wanted[k] {
+			wanted[k] = true
+			missing = append(missing, k)
+		}
 	}
-	rows, err := l.read(ctx, organization, keys)
+	if len(missing) == 0 {
+		return rows, nil
+	}
+	found, err := l.read(ctx, organization, missing)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
-		l.inner.Prime(ctx, key[K]{organization, k}, rows[k])
+	for _, k := range missing {
+		rows[k] = found[k]
+		l.prime(ctx, key[K]{organization, k}, found[k])
 	}
 	return rows, nil
+}
+
+// Prime gives a row that was read already.
+func (l Loader[K, V]) Prime(ctx context.Context, organization id.ID, k K, row V) {
+	l.primed.mu.Lock()
+	defer l.primed.mu.Unlock()
+	l.prime(ctx, key[K]{organization, k}, row)
+}
+
+func (l Loader[K, V]) prime(ctx context.Context, k key[K], row V) {
+	l.primed.rows[k] = row
+	l.inner.Prime(ctx, k, row)
 }

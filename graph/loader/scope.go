@@ -5,13 +5,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // Wait is how long a loader collects keys. The library's own 16 ms would be
@@ -37,29 +38,45 @@ type Scope struct {
 	PathLists  Loader[PathListKey, authority.PathPage]
 	PathCounts Loader[PathListKey, int]
 
+	Exposures          Loader[exposure.Key, *exposure.Exposure]
+	ExposureVersions   Loader[ExposureVersionKey, []*exposure.Version]
+	Standings          Loader[exposure.Key, *exposure.Standing]
+	ExposureNeighbours Loader[exposure.Key, exposure.Neighbours]
+	ExposureLists      Loader[ExposureListKey, exposure.Page]
+	ExposureCounts     Loader[ExposureListKey, int]
+	Clocks             Loader[struct{}, *exposure.Clock]
+
+	Overviews     Loader[posture.Level, []*posture.Cluster]
+	Memberships   Loader[id.ID, []int16]
+	ClusterLists  Loader[ClusterListKey, authority.PathPage]
+	ClusterCounts Loader[ClusterListKey, int]
+	ClusterParts  Loader[ClusterPartKey, posture.PartPage]
+
 	mu    sync.Mutex
-	lists map[listKey]*authority.PathList
+	lists map[listKey]any
 }
 
 type listKey struct {
 	field        *ast.Field
 	organization id.ID
-	parent       authority.Parent
+	under        string
 }
 
-// PathList is the list that all siblings of the field being resolved share;
-// build is called for the first of them.
-func (s *Scope) PathList(ctx context.Context, organization id.ID, parent authority.Parent, build func() *authority.PathList) *authority.PathList {
-	k := listKey{graphql.GetFieldContext(ctx).Field.Field, organization, parent}
+// Shared is the list that all siblings of a field share: list becomes it for
+// the first of them. What it hangs under tells apart siblings of one field that
+// cannot share, such as the same fragment on two types.
+func Shared[L any](s *Scope, field *ast.Field, organization id.ID, under string, list *L) *L {
+	k := listKey{field, organization, under}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lists == nil {
-		s.lists = map[listKey]*authority.PathList{}
+		s.lists = map[listKey]any{}
 	}
-	if s.lists[k] == nil {
-		s.lists[k] = build()
+	if shared, ok := s.lists[k].(*L); ok {
+		return shared
 	}
-	return s.lists[k]
+	s.lists[k] = list
+	return list
 }
 
 // VersionKey is a page of the versions of a path.
@@ -81,9 +98,47 @@ type PathListKey struct {
 	List   *authority.PathList
 }
 
+// ExposureVersionKey is a page of the versions of an exposure.
+type ExposureVersionKey struct {
+	Exposure exposure.Key
+	Window   exposure.VersionWindow
+}
+
+// ExposureListKey is a page of the exposures of one path.
+type ExposureListKey struct {
+	Path id.ID
+	List *exposure.List
+}
+
+// ClusterListKey is a page of the paths of one cluster.
+type ClusterListKey struct {
+	Cluster int16
+	List    *authority.ClusterList
+}
+
+// ClusterPartKey is a page of the workloads or identities of one cluster.
+type ClusterPartKey struct {
+	Cluster int16
+	List    *posture.PartList
+}
+
+// Stores are what a scope reads from.
+type Stores struct {
+	Paths     *authority.Service
+	Exposures *exposure.Reader
+	Clusters  *posture.Reader
+}
+
 // NewScope makes the scope of a response. Whoever makes it closes its snapshot.
-func NewScope(database *db.DB, paths *authority.Service, wait time.Duration) *Scope {
+func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
 	s := &Scope{Snapshot: database.Snapshot()}
+	s.authority(stores.Paths, wait)
+	s.exposure(stores.Exposures, wait)
+	s.posture(stores.Clusters, stores.Paths, wait)
+	return s
+}
+
+func (s *Scope) authority(paths *authority.Service, wait time.Duration) {
 	snapshot := s.Snapshot
 
 	s.Entities = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*authority.Entity, error) {
@@ -144,13 +199,89 @@ func NewScope(database *db.DB, paths *authority.Service, wait time.Duration) *Sc
 	s.Syncs = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*authority.SyncRow, error) {
 		return index(func(x *authority.SyncRow) id.ID { return x.ID })(paths.SyncsByIDs(ctx, snapshot, organization, ids))
 	})
-	s.PathLists = newLoader(wait, byList(func(ctx context.Context, organization id.ID, list *authority.PathList, parents []id.ID) (map[id.ID]authority.PathPage, error) {
-		return paths.PathsUnder(ctx, snapshot, organization, list, parents)
-	}))
-	s.PathCounts = newLoader(wait, byList(func(ctx context.Context, organization id.ID, list *authority.PathList, parents []id.ID) (map[id.ID]int, error) {
-		return paths.CountPathsUnder(ctx, snapshot, organization, list, parents)
-	}))
-	return s
+	s.PathLists = newLoader(wait, shared(func(k PathListKey) (*authority.PathList, id.ID) { return k.List, k.Parent },
+		func(ctx context.Context, organization id.ID, list *authority.PathList, parents []id.ID) (map[id.ID]authority.PathPage, error) {
+			return paths.PathsUnder(ctx, snapshot, organization, list, parents)
+		}))
+	s.PathCounts = newLoader(wait, shared(func(k PathListKey) (*authority.PathList, id.ID) { return k.List, k.Parent },
+		func(ctx context.Context, organization id.ID, list *authority.PathList, parents []id.ID) (map[id.ID]int, error) {
+			return paths.CountPathsUnder(ctx, snapshot, organization, list, parents)
+		}))
+}
+
+func (s *Scope) exposure(exposures *exposure.Reader, wait time.Duration) {
+	snapshot := s.Snapshot
+
+	s.Exposures = newLoader(wait, func(ctx context.Context, organization id.ID, keys []exposure.Key) (map[exposure.Key]*exposure.Exposure, error) {
+		return index(func(x *exposure.Exposure) exposure.Key { return x.Key })(exposures.ExposuresByKeys(ctx, snapshot, organization, keys))
+	})
+	s.ExposureVersions = newLoader(wait, func(ctx context.Context, organization id.ID, keys []ExposureVersionKey) (map[ExposureVersionKey][]*exposure.Version, error) {
+		byWindow := map[exposure.VersionWindow][]exposure.Key{}
+		for _, k := range keys {
+			byWindow[k.Window] = append(byWindow[k.Window], k.Exposure)
+		}
+		all := map[ExposureVersionKey][]*exposure.Version{}
+		for window, keys := range byWindow {
+			rows, err := exposures.VersionsByExposures(ctx, snapshot, organization, window, keys)
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range rows {
+				k := ExposureVersionKey{row.Key, window}
+				all[k] = append(all[k], row)
+			}
+		}
+		return all, nil
+	})
+	s.Standings = newLoader(wait, func(ctx context.Context, organization id.ID, keys []exposure.Key) (map[exposure.Key]*exposure.Standing, error) {
+		return index(func(x *exposure.Standing) exposure.Key { return x.Key })(exposures.StandingsByExposures(ctx, snapshot, organization, keys))
+	})
+	s.ExposureNeighbours = newLoader(wait, func(ctx context.Context, organization id.ID, keys []exposure.Key) (map[exposure.Key]exposure.Neighbours, error) {
+		return exposures.NeighboursOfExposures(ctx, snapshot, organization, keys)
+	})
+	s.ExposureLists = newLoader(wait, shared(func(k ExposureListKey) (*exposure.List, id.ID) { return k.List, k.Path },
+		func(ctx context.Context, organization id.ID, list *exposure.List, paths []id.ID) (map[id.ID]exposure.Page, error) {
+			return exposures.ExposuresUnder(ctx, snapshot, organization, list, paths)
+		}))
+	s.ExposureCounts = newLoader(wait, shared(func(k ExposureListKey) (*exposure.List, id.ID) { return k.List, k.Path },
+		func(ctx context.Context, organization id.ID, list *exposure.List, paths []id.ID) (map[id.ID]int, error) {
+			return exposures.CountExposuresUnder(ctx, snapshot, organization, list, paths)
+		}))
+	s.Clocks = newLoader(wait, func(ctx context.Context, organization id.ID, _ []struct{}) (map[struct{}]*exposure.Clock, error) {
+		clock, err := exposures.Clock(ctx, snapshot, organization)
+		return map[struct{}]*exposure.Clock{{}: clock}, err
+	})
+}
+
+func (s *Scope) posture(clusters *posture.Reader, paths *authority.Service, wait time.Duration) {
+	snapshot := s.Snapshot
+
+	s.Overviews = newLoader(wait, func(ctx context.Context, organization id.ID, levels []posture.Level) (map[posture.Level][]*posture.Cluster, error) {
+		all := make(map[posture.Level][]*posture.Cluster, len(levels))
+		for _, level := range levels {
+			overview, err := clusters.Overview(ctx, snapshot, organization, level)
+			if err != nil {
+				return nil, err
+			}
+			all[level] = overview
+		}
+		return all, nil
+	})
+	s.Memberships = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID][]int16, error) {
+		return clusters.Memberships(ctx, snapshot, organization, ids)
+	})
+	s.ClusterLists = newLoader(wait, shared(func(k ClusterListKey) (*authority.ClusterList, int16) { return k.List, k.Cluster },
+		func(ctx context.Context, organization id.ID, list *authority.ClusterList, clusters []int16) (map[int16]authority.PathPage, error) {
+			return paths.PathsInClusters(ctx, snapshot, organization, list, clusters)
+		}))
+	s.ClusterCounts = newLoader(wait, shared(func(k ClusterListKey) (*authority.ClusterList, int16) { return k.List, k.Cluster },
+		func(ctx context.Context, organization id.ID, list *authority.ClusterList, clusters []int16) (map[int16]int, error) {
+			return paths.CountPathsInClusters(ctx, snapshot, organization, list, clusters)
+		}))
+	s.ClusterParts = newLoader(wait, shared(func(k ClusterPartKey) (*posture.PartList, int16) { return k.List, k.Cluster },
+		func(ctx context.Context, organization id.ID, list *posture.PartList, numbers []int16) (map[int16]posture.PartPage, error) {
+			return clusters.PartsOf(ctx, snapshot, organization, list, numbers)
+		}))
 }
 
 func index[K comparable, V any](keyOf func(V) K) func([]V, error) (map[K]V, error) {
@@ -188,21 +319,27 @@ func edges(read func(context.Context, id.ID, []record.EdgeKind, []id.ID) ([]*aut
 	}
 }
 
-func byList[V any](read func(context.Context, id.ID, *authority.PathList, []id.ID) (map[id.ID]V, error)) fetch[PathListKey, V] {
-	return func(ctx context.Context, organization id.ID, keys []PathListKey) (map[PathListKey]V, error) {
-		parents := map[*authority.PathList][]id.ID{}
+// shared reads the pages of many parents of each list in one statement; open
+// takes a key apart.
+func shared[K, P comparable, L, V any](open func(K) (*L, P), read func(context.Context, id.ID, *L, []P) (map[P]V, error)) fetch[K, V] {
+	return func(ctx context.Context, organization id.ID, keys []K) (map[K]V, error) {
+		parents := map[*L][]P{}
 		for _, k := range keys {
-			parents[k.List] = append(parents[k.List], k.Parent)
+			list, parent := open(k)
+			parents[list] = append(parents[list], parent)
 		}
-		all := make(map[PathListKey]V, len(keys))
-		for list, ids := range parents {
-			rows, err := read(ctx, organization, list, ids)
+		pages := make(map[*L]map[P]V, len(parents))
+		for list, wanted := range parents {
+			rows, err := read(ctx, organization, list, wanted)
 			if err != nil {
 				return nil, err
 			}
-			for parent, row := range rows {
-				all[PathListKey{parent, list}] = row
-			}
+			pages[list] = rows
+		}
+		all := make(map[K]V, len(keys))
+		for _, k := range keys {
+			list, parent := open(k)
+			all[k] = pages[list][parent]
 		}
 		return all, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -32,13 +33,22 @@ func (p *AuthorityPath) CreatedAt() time.Time { return p.FirstSeenAt }
 func (p *AuthorityPath) UpdatedAt() time.Time { return p.FromAt }
 
 // CurrentState is what a list row needs.
-func (p *AuthorityPath) CurrentState() PathState { return PathState{p.State} }
+func (p *AuthorityPath) CurrentState() PathState { return PathState{&p.Path} }
 
 // PathState is the state of a path as a list row needs it.
-type PathState struct{ authority.State }
+type PathState struct{ *authority.Path }
 
 // MaxSensitivity is the highest sensitivity that the path reaches.
 func (s PathState) MaxSensitivity() authority.Sensitivity { return s.Sensitivity }
+
+// MaxExposureSeverity is the highest severity of an active exposure.
+func (s PathState) MaxExposureSeverity() *rule.Severity {
+	if s.Path.MaxExposureSeverity == nil {
+		return nil
+	}
+	severity := rule.Severity(*s.Path.MaxExposureSeverity)
+	return &severity
+}
 
 // AuthorityPathVersion is a state of a path and its interval.
 type AuthorityPathVersion struct {

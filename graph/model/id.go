@@ -15,6 +15,8 @@ const (
 	TypeOrganization  Type = "Organization"
 	TypeAuthorityPath Type = "AuthorityPath"
 	TypeLineage       Type = "Lineage"
+	TypeExposure      Type = "Exposure"
+	TypeRiskCluster   Type = "RiskCluster"
 	TypeWorkload      Type = "Workload"
 	TypeIdentity      Type = "Identity"
 	TypeResource      Type = "Resource"

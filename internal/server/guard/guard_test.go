@@ -304,7 +304,7 @@ func TestWithHandler(t *testing.T) {
 			require.Equal(t, row.accept, media)
 			if row.code == "" {
 				require.JSONEq(t, `{"name":"test"}`, string(got["data"]))
-				require.JSONEq(t, `{"cost":{"requested":1,"limit":50000}}`, string(got["extensions"]))
+				require.JSONEq(t, `{"cost":{"requested":1,"limit":150000}}`, string(got["extensions"]))
 				return
 			}
 			require.NotContains(t, got, "data")
