@@ -18,6 +18,9 @@ import (
 //go:embed demo/*.yaml
 var demoFiles embed.FS
 
+// demoOwners says who answers for the workloads of the manifests beside it.
+const demoOwners = "demo/owners.yaml"
+
 // The organizations of the demo.
 const (
 	demoOrganization   = "demo"
@@ -55,9 +58,14 @@ func (a *App) Demo(ctx context.Context) (*Tokens, error) {
 			return nil, err
 		}
 	}
+	owners, err := demoFiles.ReadFile(demoOwners)
+	if err != nil {
+		return nil, err
+	}
 	report, err := a.importer.Run(ctx, importer.Request{
 		SyncRequest: authority.SyncRequest{Organization: demoKubernetes, Format: "kubernetes", System: "demo", ObservedAt: demoObservedAt},
 		Files:       demoManifests,
+		Owners:      &importer.File{Name: path.Base(demoOwners), Content: bytes.NewReader(owners)},
 	})
 	if err != nil {
 		return nil, err
@@ -73,7 +81,11 @@ func demoManifests(yield func(importer.File, error) bool) {
 		return
 	}
 	for _, entry := range entries {
-		content, err := demoFiles.ReadFile(path.Join("demo", entry.Name()))
+		name := path.Join("demo", entry.Name())
+		if name == demoOwners {
+			continue
+		}
+		content, err := demoFiles.ReadFile(name)
 		if !yield(importer.File{Name: entry.Name(), Content: bytes.NewReader(content)}, err) || err != nil {
 			return
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/exposuregraph/exposuregraph/graph"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/server"
 	"github.com/exposuregraph/exposuregraph/internal/web"
 )
@@ -36,6 +38,7 @@ func examples() []web.Tab {
 // graphQL is the handler of the API; the server puts its guard before it.
 func (a *App) graphQL() http.Handler {
 	return graph.NewHandler(graph.Config{
-		DB: a.db, Organizations: a.organizations, Paths: a.authority, RequestID: server.RequestID, Log: a.config.Logger,
+		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
+		RequestID: server.RequestID, Log: a.config.Logger,
 	})
 }

@@ -147,6 +147,15 @@ func (s *stand) copyIn(ctx context.Context, tx pgx.Tx) error {
 // limitOf times one hand-written statement through pgx as often as an operation,
 // on one connection, and gives its median.
 func (s *stand) limitOf(ctx context.Context, sql string, times int, args ...any) (time.Duration, error) {
+	return s.medianOf(ctx, sql, times, append([]any{s.organization}, args...))
+}
+
+// again times a statement of the server as limitOf does.
+func (s *stand) again(ctx context.Context, sent statement, times int) (time.Duration, error) {
+	return s.medianOf(ctx, sent.SQL, times, sent.Args)
+}
+
+func (s *stand) medianOf(ctx context.Context, sql string, times int, args []any) (time.Duration, error) {
 	conn, err := s.runtime(ctx, s.organization)
 	if err != nil {
 		return 0, err
@@ -155,7 +164,7 @@ func (s *stand) limitOf(ctx context.Context, sql string, times int, args ...any)
 	took := make([]time.Duration, 0, times)
 	for i := range warmUp + times {
 		since := now()
-		rows, err := conn.Query(ctx, sql, append([]any{s.organization}, args...)...)
+		rows, err := conn.Query(ctx, sql, args...)
 		if err != nil {
 			return 0, fmt.Errorf("limit: %w", err)
 		}

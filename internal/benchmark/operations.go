@@ -32,7 +32,9 @@ type Operation struct {
 	Statements []string
 	P50, P99   time.Duration // one connection
 	Rate       float64       // requests per second on Options.Connections
-	Limit      time.Duration // median of one statement for the same rows
+	Limit      time.Duration // median of one statement for the same rows; 0: see Alone
+	Database   time.Duration // median of the time that one request spends in its statements
+	Alone      time.Duration // the sum of the medians of its statements, each sent again by itself
 }
 
 // query is an operation before it is measured.
@@ -62,6 +64,21 @@ const nestedDocument = `query Nested($first: Int!) { organization(slug: "` + org
 const workloadsDocument = `query Workloads { organization(slug: "` + organizationSlug + `") { workloads(first: 20) { nodes {
 	id sourceId name sourceSystem status environment ownershipStatus egressCategory
 	authorityPaths(first: 5) { nodes { id sensitivity actions destination { sourceId } } } } } } }`
+
+const clustersDocument = `query Clusters { organization(slug: "` + organizationSlug + `") { riskClusters { nodes {
+	id key label severity priority urgency verdict findingTypes pathCount identityCount workloadCount totalExecution30d
+	ownershipBreakdown { valid degraded ambiguous orphaned unknown } sensitivityBreakdown { unknown public internal confidential restricted }
+	sensitiveDomains oldestFindingDays newPaths30d } } } }`
+
+const clusterPathsDocument = `query ClusterPaths($first: Int!) { organization(slug: "` + organizationSlug + `") { riskClusters { nodes {
+	key priority pathCount
+	authorityPaths(first: $first) { nodes { id sensitivity
+		currentState { execution30d ownershipStatus activeExposureCount maxExposureSeverity }
+		workload { name } identity { name } destination { name }
+		exposures(first: 10) { nodes { type severity explanation effectiveFrom } } } } } } } }`
+
+const exposuresDocument = `query Exposures($first: Int!, $filter: ExposureFilter) { organization(slug: "` + organizationSlug + `") {
+	exposures(first: $first, filter: $filter) { nodes { id type severity status explanation effectiveFrom } pageInfo { hasNextPage endCursor } } } }`
 
 const nodeDocument = `query Node($id: ID!) { node(id: $id) { ... on AuthorityPath { id lineageId status actions sensitivity workload { sourceId name } } } }`
 
@@ -102,6 +119,11 @@ func (c *client) queries(ctx context.Context, s *stand) ([]query, error) {
 		{"nested, 20 paths", nestedDocument, map[string]any{"first": 20}, 20, limits.Get("nested").SQL, []any{20}},
 		{"nested, 100 paths", nestedDocument, map[string]any{"first": 100}, 100, limits.Get("nested").SQL, []any{100}},
 		{"20 workloads with 5 paths each", workloadsDocument, nil, 20, limits.Get("workloads").SQL, nil},
+		{"clusters overview", clustersDocument, nil, 12, "", nil},
+		{"clusters × 20 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 20}, 12, "", nil},
+		{"clusters × 100 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 100}, 12, "", nil},
+		{"exposures, 20 gravest", exposuresDocument, map[string]any{"first": 20}, 20, "", nil},
+		{"exposures, critical of one cluster", exposuresDocument, filter(map[string]any{"severity": []string{"CRITICAL"}, "cluster": []string{"orphaned-sensitive"}}), 20, "", nil},
 		{"node by id", nodeDocument, map[string]any{"id": node}, -1, limits.Get("node").SQL, []any{one}},
 		{"totalCount", countDocument, nil, -1, limits.Get("count").SQL, nil},
 	}, nil
@@ -239,21 +261,39 @@ func (c *client) measure(ctx context.Context, s *stand, q query, options Options
 		return result, fmt.Errorf("the answer has %d rows, not %d: %.300s", result.Rows, q.rows, answer)
 	}
 
-	took := make([]time.Duration, 0, options.Requests)
+	took, inDatabase := make([]time.Duration, 0, options.Requests), make([]time.Duration, 0, options.Requests)
+	var sent []statement
 	for i := range warmUp + options.Requests {
+		s.tracer.start()
 		since := now()
 		if _, err := c.post(ctx, body); err != nil {
 			return result, err
 		}
-		if i >= warmUp {
-			took = append(took, now().Sub(since))
+		elapsed := now().Sub(since)
+		sent = s.tracer.stop()
+		if i < warmUp {
+			continue
 		}
+		var database time.Duration
+		for _, one := range sent {
+			database += one.Took
+		}
+		took, inDatabase = append(took, elapsed), append(inDatabase, database)
 	}
-	result.P50, result.P99 = percentile(took, 50), percentile(took, 99)
+	result.P50, result.P99, result.Database = percentile(took, 50), percentile(took, 99), percentile(inDatabase, 50)
+	for _, one := range sent {
+		alone, err := s.again(ctx, one, options.Requests)
+		if err != nil {
+			return result, err
+		}
+		result.Alone += alone
+	}
 	if result.Rate, err = c.rate(ctx, body, options); err != nil {
 		return result, err
 	}
-	result.Limit, err = s.limitOf(ctx, q.limit, options.Requests, q.arguments...)
+	if q.limit != "" {
+		result.Limit, err = s.limitOf(ctx, q.limit, options.Requests, q.arguments...)
+	}
 	return result, err
 }
 

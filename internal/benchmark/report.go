@@ -41,10 +41,15 @@ func (r *Result) syncTable(b *strings.Builder) {
 }
 
 func (r *Result) operationTable(b *strings.Builder) {
-	fmt.Fprintf(b, "| operation | statements | p50 ms | p99 ms | requests/s (%d) | answer kB | limit ms | ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|\n", r.Connections)
+	fmt.Fprintf(b, "| operation | statements | p50 ms | p99 ms | requests/s (%d) | answer kB | limit ms | ratio | in statements ms | alone ms | ratio |\n"+
+		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", r.Connections)
 	for _, o := range r.Operations {
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %.1f | %s | %s |\n", o.Name, len(o.Statements), milliseconds(o.P50), milliseconds(o.P99),
-			thousands(int64(o.Rate)), float64(o.Bytes)/1e3, milliseconds(o.Limit), times(o.P50, o.Limit))
+		limit, ratio := "", ""
+		if o.Limit > 0 {
+			limit, ratio = milliseconds(o.Limit), times(o.P50, o.Limit)
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %.1f | %s | %s | %s | %s | %s |\n", o.Name, len(o.Statements), milliseconds(o.P50), milliseconds(o.P99),
+			thousands(int64(o.Rate)), float64(o.Bytes)/1e3, limit, ratio, milliseconds(o.Database), milliseconds(o.Alone), times(o.Database, o.Alone))
 	}
 }
 

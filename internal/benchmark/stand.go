@@ -16,10 +16,13 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/snapshot"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // organizationSlug is the one organization of the benchmark.
@@ -90,7 +93,7 @@ func (s *stand) open(ctx context.Context) (err error) {
 	if s.db, err = db.Open(ctx, s.postgres.RuntimeURL(""), db.Options{MaxConns: 16, Tracer: s.tracer}); err != nil {
 		return err
 	}
-	s.paths = authority.New(s.db, s.now, slog.New(slog.DiscardHandler))
+	s.paths = authority.New(s.db, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), s.now, slog.New(slog.DiscardHandler))
 	s.importer = importer.New(s.paths, s.now)
 	return s.db.SelfTest(ctx)
 }

@@ -24,6 +24,8 @@ type statement struct {
 	Name string
 	Took time.Duration
 	Rows int64
+	SQL  string // of a statement in a batch, with its arguments, so that it can be sent again
+	Args []any
 }
 
 var (
@@ -98,20 +100,28 @@ func (t *tracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQ
 	t.end(ctx, data.CommandTag.RowsAffected())
 }
 
-// TraceBatchStart does nothing.
+// TraceBatchStart notes when a batch is sent.
 func (t *tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	return ctx
+	return context.WithValue(ctx, runningKey{}, running{since: now()})
 }
 
-// TraceBatchQuery notes a statement of a batch; how long it took is not known.
+// TraceBatchQuery notes a statement of a batch.
 func (t *tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
 	if name, framing := nameOf(data.SQL); !framing {
-		t.note(statement{Name: name, Rows: data.CommandTag.RowsAffected()})
+		t.note(statement{Name: name, Rows: data.CommandTag.RowsAffected(), SQL: data.SQL, Args: data.Args})
 	}
 }
 
-// TraceBatchEnd does nothing.
-func (t *tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+// TraceBatchEnd notes how long the batch took, as the time of its last statement:
+// a read of the server has one statement and what begins the transaction.
+func (t *tracer) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) {
+	r, ok := ctx.Value(runningKey{}).(running)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ok && t.on && len(t.sent) > 0 {
+		t.sent[len(t.sent)-1].Took = now().Sub(r.since)
+	}
+}
 
 // TraceCopyFromStart notes when a COPY begins.
 func (t *tracer) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {

@@ -20,11 +20,14 @@ import (
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record/recordtest"
 	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // The ground truth comes from a reader that nobody here wrote, checked against
@@ -109,7 +112,7 @@ func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{Database: dbtest.New(t)}
 	clock := func() time.Time { return now }
-	c.paths = authority.New(c.DB, clock, slog.New(slog.DiscardHandler))
+	c.paths = authority.New(c.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), clock, slog.New(slog.DiscardHandler))
 	c.importer = importer.New(c.paths, clock)
 	c.ctx = access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	return c
