@@ -209,7 +209,7 @@ var rights = map[string]string{
 	"cluster_definition": "SELECT INSERT UPDATE", "cluster_member": "SELECT INSERT UPDATE",
 	"evaluation": "SELECT INSERT", "scope_baseline": "SELECT INSERT", "condition_version": "SELECT INSERT", "exposure_version": "SELECT INSERT",
 	"cluster_counter_version": "SELECT INSERT",
-	"cluster_identity": "SELECT INSERT UPDATE DELETE", "cluster_workload": "SELECT INSERT UPDATE DELETE", "cluster_evidence": "SELECT INSERT UPDATE DELETE",
+	"cluster_identity":        "SELECT INSERT UPDATE DELETE", "cluster_workload": "SELECT INSERT UPDATE DELETE", "cluster_evidence": "SELECT INSERT UPDATE DELETE",
 	"cluster_counter": "SELECT INSERT UPDATE DELETE", "cluster_tally": "SELECT INSERT UPDATE DELETE",
 
 	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",

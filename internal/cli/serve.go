@@ -48,10 +48,10 @@ func invite(w io.Writer, url string, tokens *app.Tokens) error {
 	if tokens == nil {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, `A first query: which workloads can touch restricted things, and by which roles?
+	_, err := fmt.Fprintf(w, `A first query: what should be looked at first, on which paths, and what is wrong with them?
 
 curl -s %s/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer %s' \
-  -d '{"query":"{ organization(slug: \"demo-kubernetes\") { authorityPaths(first: 5, filter: {sensitivity: [RESTRICTED]}) { totalCount nodes { workload { sourceId } destination { name } viaRoles actions } } } }"}'
+  -d '{"query":"{ organization(slug: \"demo-kubernetes\") { riskClusters(filter: {nonEmpty: true}) { nodes { key priority verdict authorityPaths(first: 2) { nodes { workload { sourceId } destination { name } exposures(first: 3) { nodes { type severity explanation } } } } } } } }"}'
 
 `, url, tokens.Viewer)
 	return err
