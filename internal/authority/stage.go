@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,6 +39,7 @@ type stage struct {
 
 	files   []string
 	tables  [5]stageTable
+	copies  *copier
 	read    int
 	digest  contentDigest
 	rejects rejections
@@ -65,7 +67,7 @@ const (
 func newStage(ctx context.Context, tx *db.Tx, organization id.ID, system string, now time.Time) *stage {
 	position := []string{"file", "line", "seq"}
 	return &stage{
-		ctx: ctx, tx: tx, organization: organization, system: system, now: now,
+		ctx: ctx, tx: tx, organization: organization, system: system, now: now, copies: newCopier(ctx, tx),
 		tables: [...]stageTable{
 			entityTable: {name: "staged_entity", columns: append([]string{
 				"entity_id", "basis", "digest", "kind", "system", "external_id", "name", "status", "environment", "owner_team", "business_tier",
@@ -354,20 +356,68 @@ func (s *stage) flush(t *stageTable) error {
 	if len(t.rows) == 0 {
 		return nil
 	}
-	_, err := s.tx.CopyFrom(s.ctx, t.name, t.columns, pgx.CopyFromRows(t.rows))
-	clear(t.rows)
-	t.rows = t.rows[:0]
-	return err
+	rows := t.rows
+	t.rows = make([][]any, 0, stageBatch)
+	return s.copies.add(t.name, t.columns, rows)
 }
 
-// finish copies what is left.
-func (s *stage) finish() error {
+// finish copies what is left, unless the delivery has failed already. It must be
+// called either way: until it returns, the transaction is the copier's.
+func (s *stage) finish(failed error) error {
 	for i := range s.tables {
-		if err := s.flush(&s.tables[i]); err != nil {
-			return err
+		if failed == nil {
+			failed = s.flush(&s.tables[i])
 		}
 	}
-	return nil
+	return errors.Join(failed, s.copies.close())
+}
+
+// copier copies batches of rows while the next ones are being parsed.
+type copier struct {
+	batches chan copyBatch
+	failed  chan struct{} // closed when a batch failed
+	ended   chan error
+}
+
+type copyBatch struct {
+	table   string
+	columns []string
+	rows    [][]any
+}
+
+func newCopier(ctx context.Context, tx *db.Tx) *copier {
+	c := &copier{batches: make(chan copyBatch), failed: make(chan struct{}), ended: make(chan error, 1)}
+	go func() {
+		var err error
+		for batch := range c.batches {
+			if err != nil {
+				continue
+			}
+			if _, err = tx.CopyFrom(ctx, batch.table, batch.columns, pgx.CopyFromRows(batch.rows)); err != nil {
+				close(c.failed)
+			}
+		}
+		c.ended <- err
+	}()
+	return c
+}
+
+// errCopyFailed ends the parser; close says why.
+var errCopyFailed = errors.New("a batch of the delivery could not be staged")
+
+func (c *copier) add(table string, columns []string, rows [][]any) error {
+	select {
+	case c.batches <- copyBatch{table, columns, rows}:
+		return nil
+	case <-c.failed:
+		return errCopyFailed
+	}
+}
+
+// close waits for the batches on their way and says what failed.
+func (c *copier) close() error {
+	close(c.batches)
+	return <-c.ended
 }
 
 func (s *stage) file(name string) int {

@@ -186,10 +186,7 @@ func (d *delivery) receive(ctx context.Context, feed func(record.Emitter) error)
 		}
 	}
 	d.stage = newStage(ctx, d.tx, d.organization, d.request.System, d.now)
-	if err := feed(d.stage); err != nil {
-		return err
-	}
-	if err := d.stage.finish(); err != nil {
+	if err := d.stage.finish(feed(d.stage)); err != nil {
 		return err
 	}
 	d.content = d.stage.digest.sum()
