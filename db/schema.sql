@@ -882,10 +882,10 @@ ALTER TABLE ONLY public.authority_path_version
     ADD CONSTRAINT authority_path_version_pkey PRIMARY KEY (organization_id, id, version);
 
 ALTER TABLE ONLY public.cluster_counter
-    ADD CONSTRAINT cluster_counter_pkey PRIMARY KEY (organization_id, cluster, level, class);
+    ADD CONSTRAINT cluster_counter_pkey PRIMARY KEY (organization_id, class, level, cluster);
 
 ALTER TABLE ONLY public.cluster_counter_version
-    ADD CONSTRAINT cluster_counter_version_pkey PRIMARY KEY (organization_id, cluster, level, class, from_at);
+    ADD CONSTRAINT cluster_counter_version_pkey PRIMARY KEY (organization_id, class, level, cluster, from_at);
 
 ALTER TABLE ONLY public.cluster_definition
     ADD CONSTRAINT cluster_definition_pkey PRIMARY KEY (organization_id, cluster, from_at);
@@ -900,7 +900,7 @@ ALTER TABLE ONLY public.cluster_member
     ADD CONSTRAINT cluster_member_pkey PRIMARY KEY (organization_id, cluster, path_id, from_at);
 
 ALTER TABLE ONLY public.cluster_tally
-    ADD CONSTRAINT cluster_tally_pkey PRIMARY KEY (organization_id, cluster, level, class, dimension, value);
+    ADD CONSTRAINT cluster_tally_pkey PRIMARY KEY (organization_id, class, level, cluster, dimension, value);
 
 ALTER TABLE ONLY public.cluster_workload
     ADD CONSTRAINT cluster_workload_pkey PRIMARY KEY (organization_id, cluster, workload_id, level, class);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Clones the committed state into a new folder, builds it, starts it as the
-# README says, and asks the README's first query.
+# README says, asks the README's first query, and proves the counters.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -43,6 +43,7 @@ export EXPOSUREGRAPH_SERVER EXPOSUREGRAPH_TOKEN
 bin/exposuregraph query docs/operations/first-query.graphql >"$work/answer.json"
 diff -u docs/operations/first-query.json "$work/answer.json"
 echo "the first query answers as documented"
+bin/exposuregraph invariant check --data-dir "$work/data"
 
 kill -INT "$server"
 wait "$server" || true

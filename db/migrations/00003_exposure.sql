@@ -292,7 +292,7 @@ CREATE TABLE cluster_counter (
   sensitivity_confidential bigint      NOT NULL,
   sensitivity_restricted   bigint      NOT NULL,
   from_at                  timestamptz NOT NULL,
-  PRIMARY KEY (organization_id, cluster, level, class)
+  PRIMARY KEY (organization_id, class, level, cluster) -- the whole of an organization lies together
 );
 COMMENT ON TABLE cluster_counter IS 'What a cluster comes to up to a level, for one access class or, with class -1, for all. Distinct things do not add up over classes, so the whole is kept.';
 
@@ -320,7 +320,7 @@ CREATE TABLE cluster_counter_version (
   sensitivity_internal     bigint      NOT NULL,
   sensitivity_confidential bigint      NOT NULL,
   sensitivity_restricted   bigint      NOT NULL,
-  PRIMARY KEY (organization_id, cluster, level, class, from_at),
+  PRIMARY KEY (organization_id, class, level, cluster, from_at),
   CHECK (from_at < to_at)
 );
 COMMENT ON TABLE cluster_counter_version IS 'Former values of counters, each true in [from_at, to_at).';
@@ -333,7 +333,7 @@ CREATE TABLE cluster_tally (
   dimension       text     COLLATE "C" NOT NULL CHECK (dimension IN ('sensitive_domain', 'first_seen', 'exposed_since')),
   value           text     COLLATE "C" NOT NULL,
   members         bigint   NOT NULL CHECK (members > 0),
-  PRIMARY KEY (organization_id, cluster, level, class, dimension, value)
+  PRIMARY KEY (organization_id, class, level, cluster, dimension, value)
 );
 COMMENT ON TABLE cluster_tally IS 'How many members of a cluster up to a level have a value: the domain of a sensitive destination, the day of first sight, the day since when the oldest of their exposures that count here has been effective.';
 

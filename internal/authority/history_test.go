@@ -57,7 +57,9 @@ func TestHistoryAgainstModel(t *testing.T) {
 		}
 		// Histories in which little happens prove little.
 		for _, what := range expected(seen.counts["histories"]) {
-			require.NotZero(t, seen.counts[what], "no history shows: %s", what)
+			if seen.counts[what] == 0 { // not require: what ends a cleanup early is not reported
+				t.Errorf("no history shows: %s", what)
+			}
 		}
 	})
 	for shard := range shards {
@@ -73,11 +75,51 @@ func TestHistoryAgainstModel(t *testing.T) {
 	}
 }
 
-// expected is what as many histories have to show.
+// expected is what as many histories have to show: what is rarer needs more of
+// them. Manual is a reason that only people give; the rarest have examples.
 func expected(number int) []string {
-	list := []string{"applied", "unchanged", "repeated", "late", "incomplete", "complete", "added", "changed", "removed", "revived",
-		"unbound", "deep", "ineffective", "rotated", "by path", "by workload", "counted none", "many voices",
-		"valid", "degraded", "orphaned", "egress none", "dead between"}
+	list := []string{"applied", "unchanged", "repeated", "late", "incomplete", "complete", "added", "changed", "removed",
+		"deep", "ineffective", "counted none", "many voices", "valid", "orphaned", "egress none", "dead between",
+		"basis detected", "severity 2", "severity 3", "severity 4", "level 1",
+		"exposure changed", "member gone", "member of a class", "counter changed", "counted executions", "exposure path_removed",
+		"type 1 opened", "type 4 opened", "type 6 opened", "type 11 opened", "type 12 opened", "type 13 opened",
+		"cluster 1", "cluster 4", "cluster 9", "cluster 12"}
+	if number < 1000 {
+		return list
+	}
+	list = append(list, "revived", "rotated", "unbound", "by path", "degraded", "basis path_first_seen", "severity 1",
+		"cluster 2", "cluster 5", "cluster 7", "cluster 8", "cluster 11")
+	list = append(list, "by workload", "renewed", "level 2", "level 3", "lineage continued", "succeeded", "basis entity_event",
+		"cluster 3", "cluster 6", "cluster 10", "cluster 20", "rule 1 doubted", "rule 11 doubted", "rule 12 doubted", "rule 13 doubted",
+		"rule 5 doubted", "rule 7 doubted", "rule 8 doubted", "type 6 doubted")
+	for r := 1; r <= 13; r++ {
+		list = append(list, fmt.Sprintf("type %d opened", r), fmt.Sprintf("type %d resolved", r))
+	}
+	for _, r := range []rule.Type{rule.OrphanedPath, rule.UnknownOwnership, rule.SensitiveReach, rule.SharedIdentity} {
+		list = append(list, fmt.Sprintf("type %d again", r))
+	}
+	for _, reason := range []rule.Reason{
+		rule.OwnerAssigned, rule.OwnerReactivated, rule.IndividualOwnerAssigned, rule.OwnershipReceived, rule.OwnershipChanged, rule.ActivityResumed,
+		rule.IdentityBound, rule.EvidenceAppeared, rule.ScopeReduced, rule.BaselineAttested, rule.EgressRemoved, rule.HostReclassified,
+		rule.IdentityDedicated, rule.IdentityRemoved, rule.WorkloadRemoved, rule.RuleRetired, rule.RuleChanged, rule.SettingChanged} {
+		list = append(list, "condition "+string(reason))
+	}
+	for _, reason := range []rule.Reason{rule.PathIneffective, rule.WorkloadRemoved, rule.RotatedToSuccessor} {
+		list = append(list, "exposure "+string(reason))
+	}
+	if number < 4000 {
+		return list
+	}
+	list = append(list, "type 10 doubted", "false positive inherited", "rule 2 doubted", "rule 3 doubted", "rule 9 doubted")
+	for r := 1; r <= 13; r++ {
+		list = append(list, fmt.Sprintf("type %d again", r))
+	}
+	for _, reason := range []rule.Reason{rule.OwnerRecordCleaned, rule.IdentityDisabled} {
+		list = append(list, "condition "+string(reason))
+	}
+	for _, reason := range []rule.Reason{rule.SensitivityReclassified, rule.PrivilegeReduced, rule.PrivilegeExercised, rule.ExecutionCeased} {
+		list = append(list, "exposure "+string(reason))
+	}
 	return list
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -496,9 +497,13 @@ func (w *world) growth(identity record.Ref, at time.Time) map[record.Ref]growth 
 		maps.DeleteFunc(rest, func(word string, _ bool) bool { return those[word] })
 		return rest
 	}
+	held := map[string]bool{} // whatever for
+	for _, then := range past {
+		maps.Copy(held, then.roles)
+	}
 	for resource, now := range w.held(identity, at) {
 		then, was := past[resource]
-		g := growth{without(now.roles, then.roles), without(now.actions, then.actions), !was}
+		g := growth{without(now.roles, held), without(now.actions, then.actions), !was}
 		if g.newly || len(g.roles)+len(g.actions) > 0 {
 			found[resource] = g
 		}
@@ -860,7 +865,7 @@ func (w *world) wantConditions(wants map[rule.Type]wanted, key pathKey, at time.
 			continue
 		}
 		state := c.now()
-		g, gained := growth{}, false
+		var g growth
 		want := wanted{firm: state.Since.IsZero(), digest: state.Digest, text: state.Explanation, from: c.Effective, basis: c.Basis}
 		switch s.Rule {
 		case rule.UnknownBinding:
@@ -872,6 +877,7 @@ func (w *world) wantConditions(wants map[rule.Type]wanted, key pathKey, at time.
 				continue
 			}
 		case rule.ScopeDrift:
+			var gained bool
 			if g, gained = w.growth(key.Identity, at)[key.Resource]; !gained {
 				if want.firm {
 					continue
@@ -1033,7 +1039,7 @@ func (w *world) mask(key pathKey) (m mask) {
 
 // Comparison ---------------------------------------------------------------------------
 
-// row is an interval as both sides tell it.
+// interval is a condition or an exposure as both sides tell it.
 type interval[S comparable] struct {
 	From, To  time.Time
 	Reason    rule.Reason
@@ -1242,8 +1248,109 @@ func (h *theatre) compareExposures(t checker, refs map[id.ID]record.Ref, keys ma
 	expected := map[place][]interval[exposedState]{}
 	for p, list := range h.world.exposures {
 		for _, x := range list {
-			expected[p] = append(expected[p], interval[exposedState]{x.From, x.To, x.Reason, x.Effective, x.Basis, x.Lineage, x.Versions})
+			expected[p] = append(expected[p], interval[exposedState](x))
 		}
 	}
 	equalIntervals(t, "exposures", expected, found)
+}
+
+// Examples of what histories seldom come to ------------------------------------
+
+// reason is why the last exposure of a type on w1, i1, d1 resolved; "" while it is
+// open, "none" if there never was one.
+func (h *theatre) reason(t rule.Type) string {
+	key := pathKey{record.Ref{Kind: record.Workload, System: "s1", SourceID: "w1"}, record.Ref{Kind: record.Identity, System: "s1", SourceID: "i1"},
+		record.Ref{Kind: record.Resource, System: "s1", SourceID: "d1"}}
+	if list := h.world.exposures[place{key, t}]; len(list) > 0 {
+		return string(latest(list).Reason)
+	}
+	return "none"
+}
+
+func estate(sensitivity string, actions ...string) []record.Fact {
+	return []record.Fact{workload("w1"), identity("i1"), role("r1"), resource("d1", sensitivity), runsAs("w1", "i1"), hasRole("i1", "r1", "*"),
+		grants("r1", "*", "d1", actions...), record.Coverage{Kind: record.Execution}, record.Coverage{Kind: record.Roles}, record.Coverage{Kind: record.Ownership}}
+}
+
+func use(action string, on time.Time) record.Evidence {
+	w, i, d := ref(record.Workload, "w1"), ref(record.Identity, "i1"), ref(record.Resource, "d1")
+	return record.Evidence{Workload: &w, Identity: &i, Resource: &d, Action: action, Day: on, Count: 1}
+}
+
+func TestHistoryPrivilege(t *testing.T) {
+	h := example(t)
+	h.say(t, scan, 0, append(estate("restricted", "get", "delete", "update"), use("get", day(-80)))...)
+	require.Empty(t, h.reason(rule.ExcessPrivilege))
+	h.say(t, scan, time.Hour, append(estate("restricted", "get", "list"), use("get", day(-80)))...)
+	require.Equal(t, "privilege_reduced", h.reason(rule.ExcessPrivilege))
+	h.say(t, scan, 2*time.Hour, estate("restricted", "get", "delete")...)
+	require.Empty(t, h.reason(rule.ExcessPrivilege))
+	// A further action is granted while the power is used: nothing was taken away.
+	h.say(t, scan, 3*time.Hour, append(estate("restricted", "get", "list", "delete"), use("delete", day(0)))...)
+	require.Equal(t, "privilege_exercised", h.reason(rule.ExcessPrivilege))
+	h.say(t, scan, 4*time.Hour, estate("restricted", "get", "delete", "*", "update")...)
+	require.Empty(t, h.reason(rule.ExcessPrivilege))
+	h.now = epoch.AddDate(0, 0, 91)
+	h.reevaluate(t, authority.ByTime, nil)
+	require.Equal(t, "execution_ceased", h.reason(rule.ExcessPrivilege))
+}
+
+// The same evidence found again is known to be a false alarm; other evidence is
+// not.
+func TestHistoryFalsePositiveInherited(t *testing.T) {
+	h := example(t)
+	h.say(t, scan, 0, estate("restricted", "get")...)
+	for which := range 20 {
+		h.dispose(t, which, 4)
+	}
+	h.reevaluate(t, authority.ByRequest, nil)
+	h.say(t, scan, time.Hour, estate("public", "get")...)
+	require.Equal(t, "sensitivity_reclassified", h.reason(rule.SensitiveReach))
+	h.say(t, scan, 2*time.Hour, estate("", "get")...)
+	require.Equal(t, "sensitivity_reclassified", h.reason(rule.SensitiveReach), "nobody knows, so nothing opens")
+	h.say(t, scan, 3*time.Hour, estate("restricted", "get")...)
+	require.Empty(t, h.openAt(1), "of the same evidence")
+	h.say(t, scan, 4*time.Hour, estate("public", "get")...)
+	h.say(t, scan, 5*time.Hour, estate("restricted", "get", "delete")...)
+	require.ElementsMatch(t, []rule.Type{rule.SensitiveReach, rule.ScopeExpansion}, h.openAt(1))
+}
+
+// openAt are the types of the open exposures with a disposition.
+func (h *theatre) openAt(disposition int) (types []rule.Type) {
+	for p := range h.world.exposures {
+		if x := h.world.exposure(p); x != nil && x.now().Disposition == disposition {
+			types = append(types, p.Type)
+		}
+	}
+	return types
+}
+
+func TestHistoryOwnersComeAndGo(t *testing.T) {
+	h := example(t)
+	former := owner("o2")
+	former.Status = record.Disabled
+	h.say(t, scan, 0, append(estate("", "get"), owner("o1"), former, ownedBy("w1", "o1"), ownedBy("w1", "o2"))...)
+	require.Empty(t, h.reason(rule.DegradedOwnership))
+	h.say(t, scan, time.Hour, append(estate("", "get"), owner("o1"), ownedBy("w1", "o1"))...)
+	require.Equal(t, "owner_record_cleaned", h.reason(rule.DegradedOwnership))
+	h.say(t, scan, 2*time.Hour, append(estate("", "get"), owner("o1"), former, ownedBy("w1", "o1"), ownedBy("w1", "o2"))...)
+	h.say(t, scan, 3*time.Hour, append(estate("", "get"), owner("o1"), owner("o2"), ownedBy("w1", "o1"), ownedBy("w1", "o2"))...)
+	require.Equal(t, "owner_reactivated", h.reason(rule.DegradedOwnership))
+}
+
+// What an identity reaches also depends on who leads to it over other systems:
+// who begins or ceases to do so lets it be judged, too.
+func TestHistoryScopeBehindAnotherIdentity(t *testing.T) {
+	h := example(t)
+	behind := append(estate("restricted", "get"), identity("i2"), role("r2"), resource("d2", "public"), hasRole("i2", "r2", "*"), grants("r2", "*", "d2", "get"),
+		record.Edge{Kind: record.Authenticates, From: ref(record.Identity, "i1"), To: ref(record.Identity, "i2"), Protocol: "oauth2"}, workload("w2"))
+	without := func(list []record.Fact) []record.Fact {
+		return slices.DeleteFunc(slices.Clone(list), func(f record.Fact) bool { return f == nil || fmt.Sprint(f) == fmt.Sprint(runsAs("w1", "i1")) })
+	}
+	h.say(t, scan, 0, without(behind)...)
+	h.say(t, scan, time.Hour, behind...)
+	require.Len(t, h.world.baselines, 2)
+	h.say(t, scan, 2*time.Hour, append(behind, resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
+	h.say(t, scan, 3*time.Hour, append(without(behind), resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
+	h.say(t, scan, 4*time.Hour, append(behind, resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
 }

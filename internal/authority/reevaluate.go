@@ -70,8 +70,17 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 		}
 	}
 	window, err := db.Column[time.Time](ctx, tx, syncQueries.Get("window_at"), nil)
-	if err != nil || len(window) == 0 {
+	if err != nil || len(window) == 0 && prepare == nil {
 		return err
+	}
+	record := func() error {
+		_, err := db.Exec(ctx, tx, syncQueries.Get("add_evaluation"), pgx.StrictNamedArgs{
+			"at": at, "recorded_at": now, "cause": string(cause), "actor": actor, "paths_changed": evaluation.Paths.Changed,
+			"exposures_opened": evaluation.Exposures.Opened, "exposures_resolved": evaluation.Exposures.Resolved})
+		return err
+	}
+	if len(window) == 0 { // there is nothing to judge, but what was prepared has its place on the clock
+		return record()
 	}
 	d := &derivation{tx: tx, assessor: s.assessor, at: at, windowAt: window[0], version: version, everything: true, resettled: cause == BySettings}
 	if cause != BySettings {
@@ -92,8 +101,5 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 		return err
 	}
 	evaluation.At, evaluation.Paths, evaluation.Exposures = at, d.paths, d.exposures
-	_, err = d.exec(ctx, "add_evaluation", pgx.StrictNamedArgs{
-		"at": at, "recorded_at": now, "cause": string(cause), "actor": actor, "paths_changed": d.paths.Changed,
-		"exposures_opened": d.exposures.Opened, "exposures_resolved": d.exposures.Resolved})
-	return err
+	return record()
 }

@@ -529,6 +529,16 @@ WITH RECURSIVE renewed_role AS (
   UNION
   SELECT w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.kind = 'ownership' AND d.entity_id = @nil) d
   JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
+), downstream AS ( -- identities that others run as, and those that lie behind them: what they hold depends on who leads to them
+  SELECT d.to_id AS id FROM edge_diff d WHERE d.kind IN ('runs_as', 'authenticates')
+  UNION
+  SELECT c.entity_id FROM entity_change c WHERE c.alive_changed AND c.kind = 'identity'
+  UNION
+  SELECT e.to_id FROM answerable a -- who else runs as it, and who answers for them
+  JOIN edge e ON e.organization_id = @organization AND e.kind IN ('runs_as', 'authenticates') AND e.from_id = a.id
+  UNION
+  SELECT e.to_id FROM downstream u
+  JOIN edge e ON e.organization_id = @organization AND e.kind = 'authenticates' AND e.from_id = u.id
 )
 INSERT INTO touched (reason, id)
 SELECT s.reason, s.id FROM seed s
@@ -565,10 +575,7 @@ SELECT 'activity', e.from_id FROM entity_change c
 JOIN edge e ON e.organization_id = @organization AND e.kind = 'has_role' AND e.to_id = c.entity_id
 WHERE c.kind = 'role'
 UNION
-SELECT 'activity', d.to_id FROM edge_diff d WHERE d.kind IN ('runs_as', 'authenticates')
-UNION
-SELECT 'activity', e.to_id FROM answerable a -- who else runs as it, and who answers for them
-JOIN edge e ON e.organization_id = @organization AND e.kind IN ('runs_as', 'authenticates') AND e.from_id = a.id
+SELECT 'activity', u.id FROM downstream u
 UNION
 SELECT 'activity', d.entity_id FROM coverage_diff d WHERE d.entity_id <> @nil
 UNION

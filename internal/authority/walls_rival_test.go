@@ -138,8 +138,16 @@ func crowd(t testing.TB, super *pgx.Conn) {
 		        CASE WHEN r.id IS NOT NULL THEN 'path' WHEN w.id IS NOT NULL THEN 'workload' ELSE 'identity' END, 100000, now()
 		 FROM (VALUES ('00000000-0000-0000-0000-000000000000'::uuid)) n(id)
 		 CROSS JOIN (SELECT id FROM known WHERE kind = 'workload' UNION ALL SELECT NULL) w CROSS JOIN (SELECT id FROM known WHERE kind = 'identity' UNION ALL SELECT NULL) i
-		 CROSS JOIN (SELECT id FROM known WHERE kind = 'resource' UNION ALL SELECT NULL) r CROSS JOIN unnest('{2026-03-01, 2026-06-15, 2026-07-15}'::date[]) d, source s
-		 WHERE s.organization_id = $1 AND (w.id IS NOT NULL OR i.id IS NOT NULL)`,
+		 CROSS JOIN (SELECT id FROM known WHERE kind = 'resource' UNION ALL SELECT NULL) r CROSS JOIN unnest('{2026-03-01, 2026-06-15, 2026-07-15}'::date[]) d,
+		      (SELECT * FROM source WHERE organization_id = $1 LIMIT 1) s WHERE (w.id IS NOT NULL OR i.id IS NOT NULL)`,
+		`INSERT INTO authority_path
+		 SELECT (jsonb_populate_record(NULL::authority_path, to_jsonb(p) || jsonb_build_object('id', md5(concat_ws(' ', w.id, i.id, r.id)), 'lineage_id', md5(concat_ws(' ', w.id, r.id)), 'workload_id', w.id,
+		         'identity_id', i.id, 'resource_id', r.id, 'status', 'active', 'effective', true, 'removed_at', NULL, 'from_at', '2020-01-01'::timestamptz, 'first_seen_at', '2020-01-01'::timestamptz))).*
+		 FROM (SELECT * FROM authority_path WHERE organization_id = $1 LIMIT 1) p, (SELECT id FROM known WHERE kind = 'workload' LIMIT 2) w, known i, known r WHERE i.kind = 'identity' AND r.kind = 'resource'`,
+		`INSERT INTO authority_path_version
+		 SELECT (jsonb_populate_record(NULL::authority_path_version, to_jsonb(v) || jsonb_build_object('version', v.version + 70000, 'status', 'active', 'effective', true, 'role_ids', '{}'::uuid[], 'actions', '{crowd}'::text[],
+		         'from_at', '2020-01-01'::timestamptz, 'to_at', '2030-01-01'::timestamptz))).*
+		 FROM authority_path_version v WHERE v.organization_id = $1`,
 		`INSERT INTO scope_baseline (organization_id, identity_id, at, basis)
 		 SELECT $1, k.id, at, 'attested' FROM known k, unnest('{2020-01-01, 2026-03-05, 2030-01-01}'::timestamptz[]) at WHERE k.kind = 'identity'`,
 		`INSERT INTO condition (organization_id, subject_id, rule, ordinal, rule_version, class, explanation, path_explanation, evidence, evidence_digest, effective_from, effective_basis, version, version_from, from_at)
@@ -148,6 +156,14 @@ func crowd(t testing.TB, super *pgx.Conn) {
 		 SELECT $1, p.id, r, 70, p.workload_id, 0, 4, 0, 'crowd', md5('crowd')::uuid, 1 + r % 4, '2020-01-01', 'detected', '2020-01-01', 1, '2020-01-01', '2020-01-01' FROM authority_path p, generate_series(1, 13) r WHERE p.organization_id = $1`,
 		`INSERT INTO rule_version (organization_id, rule, version, enabled, from_at, to_at)
 		 SELECT $1, r, 900, true, at, lead(at) OVER (PARTITION BY r ORDER BY at) FROM generate_series(1, 20) r, unnest('{2020-01-01, 2026-03-01T12:00Z}'::timestamptz[]) at`,
+		// What ends when anything of acme's does.
+		`INSERT INTO rule_version (organization_id, rule, version, enabled, from_at, to_at)
+		 SELECT DISTINCT $1::uuid, r, 900, true, c.at - interval '1 second', c.at
+		 FROM organization o JOIN (SELECT organization_id, at FROM sync UNION ALL SELECT organization_id, at FROM evaluation) c ON c.organization_id = o.id
+		 CROSS JOIN generate_series(1, 13) r WHERE o.slug = 'acme'`,
+		`INSERT INTO exposure
+		 SELECT (jsonb_populate_record(NULL::exposure, to_jsonb(x) || jsonb_build_object('organization_id', $1::uuid, 'ordinal', x.ordinal + 100, 'lineage_from', '2020-01-01'::timestamptz))).*
+		 FROM organization o JOIN exposure x ON x.organization_id = o.id WHERE o.slug = 'acme' AND x.to_at IS NOT NULL`,
 		`INSERT INTO setting (organization_id, version, from_at, actor, dormant_after_days, proof_grace_days, privilege_window_days, shared_workloads, disabled_rules)
 		 VALUES ($1, 900, '2020-01-01', 'crowd', 3, 3, 3, 2, '{6, 8}')`,
 		`INSERT INTO evaluation (organization_id, at, recorded_at, cause, actor, paths_changed, exposures_opened, exposures_resolved)
@@ -155,14 +171,14 @@ func crowd(t testing.TB, super *pgx.Conn) {
 		`INSERT INTO cluster_definition (organization_id, cluster, version, from_at, key, grain, severity, all_mask, any_mask)
 		 SELECT $1, c, 900, '2020-01-01', 'crowd', 'workload', 4, 1, 0 FROM generate_series(1, 50) c`,
 		`INSERT INTO cluster_member (organization_id, cluster, level, class, path_id, from_at, version, first_seen, exposed_since, rank, sensitivity, evidence, executed, workload_id, identity_id, resource_id, ownership_status, sensitive_domain)
-		 SELECT $1, c, 1, 0, p.id, '2020-01-01', 900, '2020-01-01', '2020-01-01', 0, 0, 63, true, p.workload_id, p.identity_id, p.resource_id, 'valid', 'crowd' FROM authority_path p, generate_series(1, 40) c WHERE p.organization_id = $1`,
+		 SELECT $1, c, 1, 0, p.id, '2020-01-01', 900, '2020-01-01', '2020-01-01', 0, 0, 63, true, p.workload_id, p.identity_id, p.resource_id, 'valid', 'crowd' FROM authority_path p, (SELECT generate_series(1, 14) UNION SELECT 40) x(c) WHERE p.organization_id = $1`,
 		`INSERT INTO cluster_identity (organization_id, cluster, level, class, identity_id, members)
 		 SELECT $1, c, l, x, k.id, 500 FROM known k, generate_series(1, 14) c, generate_series(1, 3) l, generate_series(0, 6) x WHERE k.kind = 'identity'`,
 		`INSERT INTO cluster_workload (organization_id, cluster, level, class, workload_id, members)
 		 SELECT $1, c, l, x, k.id, 500 FROM known k, generate_series(1, 14) c, generate_series(1, 3) l, generate_series(0, 6) x WHERE k.kind = 'workload'`,
 		`INSERT INTO cluster_evidence (organization_id, cluster, level, class, workload_id, identity_id, resource_id, members, executions)
-		 SELECT $1, c, l, 0, e.workload_id, e.identity_id, e.resource_id, 500, 500
-		 FROM (SELECT DISTINCT workload_id, identity_id, resource_id FROM evidence WHERE organization_id = $1) e, generate_series(1, 14) c, generate_series(1, 3) l`,
+		 SELECT $1, c, 1, 0, e.workload_id, e.identity_id, e.resource_id, 500, 500
+		 FROM (SELECT DISTINCT workload_id, identity_id, resource_id FROM evidence WHERE organization_id = $1) e, unnest('{1, 4, 8, 10}'::smallint[]) c`,
 		`INSERT INTO cluster_counter SELECT $1, c, l, x, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '2020-01-01'
 		 FROM generate_series(1, 14) c, generate_series(1, 3) l, generate_series(-1, 6) x`,
 		`INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)

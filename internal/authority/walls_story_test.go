@@ -261,12 +261,6 @@ func story() []step {
 	broken := append(mainFacts("sa-next"),
 		workload("reports"), grants("reader", "*", "nowhere", "get"), runsAs("legacy", "nobody"),
 		record.Egress{Workload: ref(record.Workload, "ghost"), Host: "h", Category: record.EgressExternal})
-	bulk := make([]record.Fact, 0, 12_000)
-	for i := range 5_100 {
-		name := fmt.Sprintf("w%04d", i)
-		bulk = append(bulk, workload(name), runsAs(name, "sa-reports"))
-	}
-	bulk = append(bulk, identity("sa-reports"))
 	steps := []step{
 		{name: "first", rules: rule.Definitions, clusters: posture.Definitions, request: at(main, epoch), facts: mainFacts("sa-shop"), outcome: authority.Applied},
 		{name: "a second source", wait: time.Hour, request: cmdb, facts: inventory, outcome: authority.Applied},
@@ -305,7 +299,27 @@ func story() []step {
 		now = now.Add(s.wait)
 	}
 	return append(append(steps, judgements(now)...),
-		step{name: "bulk", wait: time.Hour, request: authority.SyncRequest{Source: "fleet", System: "shop"}, facts: bulk, outcome: authority.Applied})
+		step{name: "bulk", wait: time.Hour, request: authority.SyncRequest{Source: "fleet", System: "shop"}, facts: bulk(), outcome: authority.Applied})
+}
+
+// bulk is so much that statistics are worth their time.
+func bulk() []record.Fact {
+	facts := []record.Fact{identity("sa-reports")}
+	for i := range 5_100 {
+		name := fmt.Sprintf("w%04d", i)
+		facts = append(facts, workload(name), runsAs(name, "sa-reports"))
+	}
+	return facts
+}
+
+// greatBeginning is another story: of an organization that begins with a mass.
+func greatBeginning() []step {
+	facts := mainFacts("sa-shop")
+	return []step{{name: "a great beginning", request: authority.SyncRequest{Source: "main", System: "shop"}, outcome: authority.Applied,
+		facts: append(facts, slices.DeleteFunc(bulk(), func(f record.Fact) bool {
+			e, isEntity := f.(record.Entity)
+			return isEntity && e.Kind == record.Identity
+		})...)}}
 }
 
 // quiet is the story without its bulk, for tests that need rows and no mass.

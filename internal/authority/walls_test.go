@@ -69,13 +69,14 @@ func columnsOf(t testing.TB, super *pgx.Conn, table string) []string {
 	return column[string](t, super, `SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, table)
 }
 
-// marks gives each row of an organization with its place and its writer, so
-// that a row which was only written again, or moved, differs too.
+// marks digests the rows of an organization, each with its place and its writer,
+// so that a row which was only written again, or moved, differs too.
 func marks(t testing.TB, super *pgx.Conn, organization id.ID) map[string][]string {
 	t.Helper()
 	rows := map[string][]string{}
 	for _, table := range tenantTables(t, super) {
-		rows[table] = column[string](t, super, `SELECT concat_ws(' ', x.ctid, x.xmin, x) FROM `+table+` x WHERE organization_id = $1 ORDER BY x.ctid`, organization)
+		rows[table] = column[string](t, super, `SELECT count(*) || ' ' || coalesce(md5(string_agg(concat_ws(' ', x.ctid, x.xmin, x), E'\n' ORDER BY x.ctid)), '')
+			FROM `+table+` x WHERE organization_id = $1`, organization)
 	}
 	rows["organization"] = column[string](t, super, `SELECT concat_ws(' ', x.ctid, x.xmin, x) FROM organization x WHERE id = $1`, organization)
 	return rows
@@ -233,27 +234,30 @@ func requireEverything(t testing.TB, super *pgx.Conn) {
 // same step in a database where nobody else is.
 func TestPredicatesAlone(t *testing.T) {
 	t.Parallel()
-	alone := setup(t)
-	superAlone := alone.Super(t)
 	type moment struct {
 		report any
 		rows   map[string][]string
 	}
-	var undisturbed []moment
-	for _, s := range story() {
-		undisturbed = append(undisturbed, moment{alone.play(t, "acme", s), values(t, superAlone, acme)})
+	undisturbed := func(story []step) (moments []moment, super *pgx.Conn) {
+		alone := setup(t)
+		super = alone.Super(t)
+		for _, s := range story {
+			moments = append(moments, moment{alone.play(t, "acme", s), values(t, super, acme)})
+		}
+		return moments, super
 	}
+	moments, superAlone := undisturbed(story())
 	requireEverything(t, superAlone)
 	var sent []string
-	play := func(t *testing.T, b *bench, super *pgx.Conn, story []step, before func()) {
+	play := func(t *testing.T, b *bench, super *pgx.Conn, story []step, moments []moment, before func()) {
 		t.Helper()
 		b.Statements.Reset()
 		for i, s := range story {
 			before()
 			foreign := marks(t, super, rival)
 			report := b.play(t, "acme", s)
-			require.Equal(t, undisturbed[i].report, report, "%s: the report", s.name)
-			sameRows(t, undisturbed[i].rows, values(t, super, acme), s.name)
+			require.Equal(t, moments[i].report, report, "%s: the report", s.name)
+			sameRows(t, moments[i].rows, values(t, super, acme), s.name)
 			sameRows(t, foreign, marks(t, super, rival), s.name+": the rival's rows")
 		}
 		sent = append(sent, b.Statements.Sent()...)
@@ -264,7 +268,7 @@ func TestPredicatesAlone(t *testing.T) {
 		b := setup(t)
 		super := b.Super(t)
 		dropPolicies(t, super)
-		play(t, b, super, story(), func() { shadow(t, super, 100) })
+		play(t, b, super, story(), moments, func() { shadow(t, super, 100) })
 	})
 	// The rival has already lived the whole story, so that even the first step
 	// meets rows under all of its ids, and has more besides.
@@ -282,13 +286,19 @@ func TestPredicatesAlone(t *testing.T) {
 			require.Equal(t, own, column[int64](t, super, `SELECT count(*) FROM `+table+` WHERE organization_id = $1`, rival), table)
 		}
 		crowd(t, super)
-		exec(t, super, `SET session_replication_role = replica`)
-		for _, table := range tenantTables(t, super) {
-			exec(t, super, `DELETE FROM `+table+` WHERE organization_id = $1`, acme)
+		begin := func() {
+			exec(t, super, `SET session_replication_role = replica`)
+			for _, table := range tenantTables(t, super) {
+				exec(t, super, `DELETE FROM `+table+` WHERE organization_id = $1`, acme)
+			}
+			exec(t, super, `SET session_replication_role = origin`)
+			b.clock.Store(epoch.UnixMicro())
 		}
-		exec(t, super, `SET session_replication_role = origin`)
-		b.clock.Store(epoch.UnixMicro())
-		play(t, b, super, quiet(), func() {})
+		begin()
+		play(t, b, super, quiet(), moments, func() {})
+		great, _ := undisturbed(greatBeginning())
+		begin()
+		play(t, b, super, greatBeginning(), great, func() {})
 	})
 	sent = slices.Compact(slices.Sorted(slices.Values(sent)))
 	var wrong []string
@@ -716,6 +726,7 @@ func TestEveryTableOfAStatementHasItsPredicate(t *testing.T) {
 			continue // the columns of a table are no list of tables
 		}
 		require.Empty(t, comma.FindAllString(sql, -1), "%s: write a join, so that this test sees it", query.Name)
+		require.NotRegexp(t, `organization_id = @organization\s+OR\b|\bOR\s+(?:[a-z]+\.)?organization_id = @organization`, sql, "%s: the predicate is no alternative", query.Name)
 		for alias, want := range byAlias {
 			predicate := regexp.MustCompile(`\b` + alias + `\.organization_id = @organization\b`)
 			if alias == "" {
@@ -725,4 +736,22 @@ func TestEveryTableOfAStatementHasItsPredicate(t *testing.T) {
 		}
 	}
 	require.Greater(t, mentions, 300)
+
+	// The conditions of filters are written in Go.
+	fragment := regexp.MustCompile(`\b(?:FROM|JOIN)\s+(?:` + strings.Join(tables, "|") + `)\s+([a-z]+) (.*)`)
+	fragments := 0
+	for _, folder := range []string{"internal", "graph", "db"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, m := range fragment.FindAllStringSubmatch(string(source), -1) {
+				fragments++
+				require.Regexp(t, `^(WHERE|ON) `+m[1]+`\.organization_id = (@organization|[a-z]+\.organization_id)\b`, m[2], "%s: %s", path, m[0])
+			}
+			return err
+		}))
+	}
+	require.GreaterOrEqual(t, fragments, 4)
 }

@@ -180,8 +180,9 @@ ORDER BY n;
 -- name: find_growth
 -- What identities reach now and did not at their baseline. The versions of the
 -- paths remember the baseline; every path of an identity says the same of a
--- resource, so that one of them is enough. Also of identities that are not judged
--- now, some of whose paths are.
+-- resource, so that one of them is enough. A role that the identity held already
+-- is not added where it leads to something new: the destination is. Also of
+-- identities that are not judged now, some of whose paths are.
 INSERT INTO growth (identity_id, resource_id, roles_added, actions_added, newly)
 WITH baseline AS (
   SELECT DISTINCT ON (b.identity_id) b.identity_id, b.at
@@ -203,15 +204,17 @@ WITH baseline AS (
     JOIN authority_path_version v ON v.organization_id = @organization AND v.id = p.id AND v.from_at <= b.at AND v.to_at > b.at
     WHERE v.status = 'active' AND v.effective
   ) s
+), held AS (
+  SELECT p.identity_id, array_agg(DISTINCT r) AS role_ids FROM past p CROSS JOIN unnest(p.role_ids) AS r GROUP BY p.identity_id
 )
 SELECT n.identity_id, n.resource_id,
-       ARRAY(SELECT r FROM unnest(n.role_ids) AS r EXCEPT SELECT r FROM unnest(p.role_ids) AS r ORDER BY 1),
+       ARRAY(SELECT r FROM unnest(n.role_ids) AS r EXCEPT SELECT r FROM unnest(h.role_ids) AS r ORDER BY 1),
        ARRAY(SELECT a COLLATE "C" FROM unnest(n.actions) AS a EXCEPT SELECT a COLLATE "C" FROM unnest(p.actions) AS a ORDER BY 1),
        p.identity_id IS NULL
 FROM present n
 LEFT JOIN past p ON p.identity_id = n.identity_id AND p.resource_id = n.resource_id
-WHERE p.identity_id IS NULL
-   OR (n.role_ids <> p.role_ids OR n.actions <> p.actions) AND NOT (n.role_ids <@ p.role_ids AND n.actions <@ p.actions);
+LEFT JOIN held h ON h.identity_id = n.identity_id
+WHERE p.identity_id IS NULL OR NOT n.actions <@ p.actions OR NOT n.role_ids <@ h.role_ids;
 
 -- name: find_identity_facts
 INSERT INTO identity_fact
@@ -402,15 +405,23 @@ FROM (SELECT DISTINCT unnest(d.role_ids) AS id FROM desired d WHERE d.effective)
 JOIN entity e ON e.organization_id = @organization AND e.id = r.id;
 
 -- name: find_path_facts
+-- A path that was removed and came back is seen from its return on.
 INSERT INTO path_fact
+WITH returned AS (
+  SELECT v.id, max(v.to_at) AS at
+  FROM desired d JOIN authority_path_version v ON v.organization_id = @organization AND v.id = d.path_id
+  WHERE v.status = 'removed'
+  GROUP BY v.id
+)
 SELECT d.path_id, d.workload_id, d.identity_id, d.resource_id, d.class, d.sensitivity, d.egress_category IN ('external', 'llm'), a.writes, d.composition_hash,
-       x.op, CASE WHEN x.op IN ('added', 'revived') THEN @at::timestamptz ELSE p.first_seen_at END,
+       x.op, CASE WHEN x.op IN ('added', 'revived') THEN @at::timestamptz ELSE coalesce(b.at, p.first_seen_at) END,
        w.name, coalesce(i.name, 'an unknown identity'), r.name,
        (ARRAY['unknown', 'public', 'internal', 'confidential', 'restricted'])[d.sensitivity + 1],
        coalesce(d.data_domain, 'an unnamed domain'), a.words, o.words
 FROM desired d
 LEFT JOIN path_diff x ON x.path_id = d.path_id
 LEFT JOIN authority_path p ON p.organization_id = @organization AND p.id = d.path_id
+LEFT JOIN returned b ON b.id = d.path_id
 JOIN entity w ON w.organization_id = @organization AND w.id = d.workload_id
 LEFT JOIN entity i ON i.organization_id = @organization AND i.id = d.identity_id
 JOIN entity r ON r.organization_id = @organization AND r.id = d.resource_id
@@ -604,7 +615,7 @@ FROM (
                 CASE WHEN @privilege_changed::boolean THEN 'rule_changed'
                      WHEN @resettled::boolean THEN 'settings_changed'
                      WHEN v.reason <> '' THEN v.reason
-                     WHEN o.actions <> p.actions THEN 'privilege_reduced'
+                     WHEN NOT o.actions <@ p.actions THEN 'privilege_reduced'
                      ELSE 'privilege_exercised' END
               ELSE coalesce(c.reason,
                 CASE WHEN @resettled::boolean THEN 'settings_changed' WHEN d.type = @dormant THEN 'activity_resumed' ELSE 'scope_reduced' END) END AS reason

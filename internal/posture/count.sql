@@ -520,7 +520,7 @@ WHERE d.after > 0 AND d.before > 0
 INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
 SELECT @organization, cluster, level, class, dimension, value, after FROM tally_delta
 WHERE before = 0
-ORDER BY cluster, level, class, dimension, value;
+ORDER BY class, level, cluster, dimension, value;
 
 -- name: keep_counter_versions
 -- A counter that has only just come to its value was never seen with it.
@@ -529,7 +529,7 @@ SELECT @organization, c.cluster, c.level, c.class, c.from_at, @at, /* columns: v
 FROM counter_delta d
 JOIN cluster_counter c ON c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class
 WHERE c.from_at <> @at
-ORDER BY c.cluster, c.level, c.class;
+ORDER BY c.class, c.level, c.cluster;
 
 -- name: update_counters
 UPDATE cluster_counter c
@@ -542,7 +542,7 @@ INSERT INTO cluster_counter (organization_id, cluster, level, class, from_at, /*
 SELECT @organization, d.cluster, d.level, d.class, @at, /* columns: counts */
 FROM counter_delta d
 WHERE NOT EXISTS (SELECT FROM cluster_counter c WHERE c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class)
-ORDER BY d.cluster, d.level, d.class;
+ORDER BY d.class, d.level, d.cluster;
 
 -- name: analyze_clusters
 SELECT analyze_exposures('clusters');
