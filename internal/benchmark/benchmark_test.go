@@ -22,7 +22,14 @@ func TestRun(t *testing.T) {
 	require.Positive(t, result.Changes.Changed)
 	require.Positive(t, result.Changes.Removed)
 	require.Positive(t, result.Changed.Rows)
-	require.Len(t, result.Operations, 10)
+	require.Len(t, result.Operations, 15)
+	statements := map[string][]string{}
+	for _, o := range result.Operations {
+		statements[o.Name] = o.Statements
+		require.Positive(t, o.Database, o.Name)
+		require.Positive(t, o.Alone, o.Name)
+	}
+	require.Equal(t, statements["clusters × 20 paths × 10 exposures"], statements["clusters × 100 paths × 10 exposures"])
 
 	document, err := Insert("a\n<!-- bench 3000 begin -->\nold\n<!-- bench 3000 end -->\nb\n", "3000", result.Markdown())
 	require.NoError(t, err)

@@ -12,7 +12,6 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
-	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 //go:embed assess.sql
@@ -20,16 +19,25 @@ var assessSQL string
 
 var assessQueries = db.Parse("exposure", assessSQL)
 
+// Counter counts what exposures come to: posture.Keeper.
+type Counter interface {
+	// Prepare is authority.Assessor's, for what is counted.
+	Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everything bool, err error)
+	// Count follows an assessment: exposures and path_mask hold what it left,
+	// the paths are still as they were.
+	Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+}
+
 // Assessor judges what a change of authority means and keeps conditions,
-// exposures, and through the keeper the clusters, in step with it.
+// exposures, and through the counter the clusters, in step with it.
 type Assessor struct {
-	rules  []rule.Definition
-	keeper *posture.Keeper
+	rules   []rule.Definition
+	counter Counter
 }
 
 // NewAssessor makes an assessor of these rules.
-func NewAssessor(rules []rule.Definition, keeper *posture.Keeper) *Assessor {
-	return &Assessor{rules: rules, keeper: keeper}
+func NewAssessor(rules []rule.Definition, counter Counter) *Assessor {
+	return &Assessor{rules: rules, counter: counter}
 }
 
 var _ authority.Assessor = (*Assessor)(nil)
@@ -70,7 +78,7 @@ func (a *Assessor) Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everyt
 			return false, err
 		}
 	}
-	recount, err := a.keeper.Prepare(ctx, tx, at)
+	recount, err := a.counter.Prepare(ctx, tx, at)
 	return everything || recount, err
 }
 
@@ -105,8 +113,7 @@ func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment authority.A
 	if err != nil {
 		return none, err
 	}
-	return counts, a.keeper.Count(ctx, tx, posture.Change{
-		At: j.At, WindowAt: j.WindowAt, Everything: j.Everything, Large: j.Large})
+	return counts, a.counter.Count(ctx, tx, assessment)
 }
 
 func (j *judgement) prepare(ctx context.Context) error {

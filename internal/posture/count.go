@@ -131,14 +131,6 @@ func (k *Keeper) known(ctx context.Context, tx *db.Tx) (*known, error) {
 	return db.First[known](ctx, tx, countQueries.Get("known"), nil)
 }
 
-// Change is what Count has to know about a change besides its paths.
-type Change struct {
-	At         time.Time // later than every change before it
-	WindowAt   time.Time // the end of the window that executions are counted in
-	Everything bool      // the window moved or definitions changed: every active path is in desired
-	Large      bool      // fresh statistics are worth their time, and nested loops are not
-}
-
 // Count brings members, references, counters and tallies to the state that
 // belongs to the paths that are about to be written. It finds them in temporary
 // tables: desired holds the active paths that may differ, path_mask the masks of
@@ -149,12 +141,12 @@ type Change struct {
 // paths. Only the difference is worked out further, each side with its sign:
 // a member whose path was reclassified is taken away with its old values and
 // added with its new ones.
-func (k *Keeper) Count(ctx context.Context, tx *db.Tx, change Change) error {
+func (k *Keeper) Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
 	known, err := k.known(ctx, tx)
 	if err != nil {
 		return err
 	}
-	c := &count{keeper: k, tx: tx, change: change, known: *known}
+	c := &count{Assessment: assessment, keeper: k, tx: tx, known: *known}
 	for _, step := range []func(context.Context) error{c.begin, c.remember, c.find, c.diff, c.writeMembers, c.diffCounts, c.writeCounts} {
 		if err := step(ctx); err != nil {
 			return err
@@ -165,9 +157,9 @@ func (k *Keeper) Count(ctx context.Context, tx *db.Tx, change Change) error {
 
 // count is one Count on its way through the statements of count.sql.
 type count struct {
+	authority.Assessment
 	keeper  *Keeper
 	tx      *db.Tx
-	change  Change
 	known   known
 	before  int64 // members that the change may concern
 	hits    int64 // of clusters by paths
@@ -180,7 +172,7 @@ func (c *count) begin(ctx context.Context) error {
 	if err := c.script(ctx, "create_work"); err != nil {
 		return err
 	}
-	if c.change.Large {
+	if c.Large {
 		if err := c.script(ctx, "prefer_hash_joins"); err != nil {
 			return err
 		}
@@ -199,7 +191,7 @@ func (c *count) begin(ctx context.Context) error {
 // remember takes down the members that the change may concern, as they are.
 func (c *count) remember(ctx context.Context) (err error) {
 	if c.known.Members {
-		if c.change.Everything {
+		if c.Everything {
 			c.before, err = c.exec(ctx, "remember_all_members", nil)
 		} else {
 			c.before, err = c.exec(ctx, "remember_members", pgx.StrictNamedArgs{"clusters": c.keeper.clusters})
@@ -208,7 +200,7 @@ func (c *count) remember(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if c.known.Paths && !c.change.Everything && c.keeper.terms != 0 {
+	if c.known.Paths && !c.Everything && c.keeper.terms != 0 {
 		bystanders, err := c.exec(ctx, "find_bystanders", pgx.StrictNamedArgs{"terms": c.keeper.terms, "clusters": c.keeper.ofWorkload})
 		if err != nil {
 			return err
@@ -250,7 +242,7 @@ func (c *count) find(ctx context.Context) (err error) {
 		return err
 	}
 	if subjects > 0 {
-		start := c.change.WindowAt.Add(-authority.Window)
+		start := c.WindowAt.Add(-authority.Window)
 		if _, err := c.exec(ctx, "count_runs", pgx.StrictNamedArgs{"window_start": start}); err != nil {
 			return err
 		}
@@ -262,7 +254,7 @@ func (c *count) find(ctx context.Context) (err error) {
 func (c *count) diff(ctx context.Context) error {
 	var rows int64
 	if c.hits > 0 {
-		added, err := c.exec(ctx, "diff_members", pgx.StrictNamedArgs{"at": c.change.At})
+		added, err := c.exec(ctx, "diff_members", pgx.StrictNamedArgs{"at": c.At})
 		if err != nil {
 			return err
 		}
@@ -290,9 +282,9 @@ func (c *count) writeMembers(ctx context.Context) error {
 		rows int64
 		args pgx.StrictNamedArgs
 	}{
-		{"close_members", c.members.Closed, pgx.StrictNamedArgs{"at": c.change.At}},
+		{"close_members", c.members.Closed, pgx.StrictNamedArgs{"at": c.At}},
 		{"follow_members", c.members.Following, nil},
-		{"open_members", c.members.Opened, pgx.StrictNamedArgs{"at": c.change.At}},
+		{"open_members", c.members.Opened, pgx.StrictNamedArgs{"at": c.At}},
 	} {
 		if write.rows == 0 {
 			continue
@@ -362,7 +354,7 @@ func (c *count) writeCounts(ctx context.Context) error {
 	if err := c.writeCounters(ctx); err != nil {
 		return err
 	}
-	if !c.change.Large {
+	if !c.Large {
 		return nil
 	}
 	_, err = c.local(ctx, "analyze_clusters", nil)
@@ -374,7 +366,7 @@ func (c *count) writeCounters(ctx context.Context) error {
 	if err != nil || differing == 0 {
 		return err
 	}
-	at := pgx.StrictNamedArgs{"at": c.change.At}
+	at := pgx.StrictNamedArgs{"at": c.At}
 	if _, err := c.exec(ctx, "keep_counter_versions", at); err != nil {
 		return err
 	}
@@ -402,7 +394,7 @@ func (c *count) script(ctx context.Context, name string) error {
 // analyze gives the planner the statistics of temporary tables that the count
 // has just filled.
 func (c *count) analyze(ctx context.Context, name string, rows int64) error {
-	if !c.change.Large || rows == 0 {
+	if !c.Large || rows == 0 {
 		return nil
 	}
 	return c.script(ctx, name)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
@@ -180,7 +181,7 @@ func (s *stand) apply(t checker, keeper *posture.Keeper, change step) (recount b
 		require.NoError(t, err)
 		recount, err = keeper.Prepare(ctx, tx, s.at)
 		require.NoError(t, err)
-		return keeper.Count(ctx, tx, posture.Change{At: s.at, WindowAt: s.world.window, Everything: change.everything, Large: change.large})
+		return keeper.Count(ctx, tx, authority.Assessment{At: s.at, WindowAt: s.world.window, Everything: change.everything, Large: change.large})
 	}))
 
 	s.exec(t, `DELETE FROM authority_path WHERE organization_id = $1
