@@ -15,14 +15,14 @@ import (
 type derivation struct {
 	tx         *db.Tx
 	assessor   Assessor
-	at         time.Time // its place on the organization's clock
-	windowAt   time.Time // where windows and thresholds end
-	version    int64     // of the sync that what changes was changed by
-	renewed    *id.ID    // the source whose expired coverage this renews
-	lastSeen   *time.Time
-	everything bool
-	resettled  bool
-	large      bool
+	at         time.Time  // its place on the organization's clock
+	windowAt   time.Time  // where windows and thresholds end
+	version    int64      // of the sync that what changes was changed by
+	renewed    *id.ID     // the source whose expired coverage this renews
+	lastSeen   *time.Time // by the source, before this: when what it takes back was last confirmed
+	everything bool       // all of the organization, not only what is touched
+	resettled  bool       // because its settings changed
+	large      bool       // so much that statistics are worth their time, and nested loops are not
 
 	entities  ChangeCounts
 	paths     PathCounts
@@ -63,9 +63,8 @@ func (d *derivation) derive(ctx context.Context, changes int64) error {
 	return d.deriveTouched(ctx, touched)
 }
 
-// deriveEverything works all of the organization out again.
-func (d *derivation) deriveEverything(ctx context.Context) error { return d.deriveTouched(ctx, 0) }
-
+// deriveTouched works out again what so many rows of touched name, or all of the
+// organization.
 func (d *derivation) deriveTouched(ctx context.Context, touched int64) error {
 	if d.everything {
 		all, err := d.exec(ctx, "touch_everything", nil)

@@ -97,7 +97,7 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if _, err := s.assessor.Prepare(ctx, tx, at); err != nil {
 		return err
 	}
-	if err := d.deriveEverything(ctx); err != nil {
+	if err := d.deriveTouched(ctx, 0); err != nil {
 		return err
 	}
 	evaluation.At, evaluation.Paths, evaluation.Exposures = at, d.paths, d.exposures

@@ -44,18 +44,10 @@ func (s *Service) PathsUnder(ctx context.Context, snapshot *db.Snapshot, organiz
 		return nil, err
 	}
 	pages := make(map[id.ID]PathPage, len(parents))
-	shared := list.Request.After == nil && list.Request.Before == nil
-	for len(parents) > 0 {
-		batch := parents
-		if !shared { // a cursor belongs to one parent
-			batch = parents[:1]
-		}
-		parents = parents[len(batch):]
-		if err := s.pathsUnder(ctx, q, organization, list, batch, pages); err != nil {
-			return nil, err
-		}
-	}
-	return pages, nil
+	err = page.Under(list.Request, parents, func(batch []id.ID) error {
+		return s.pathsUnder(ctx, q, organization, list, batch, pages)
+	})
+	return pages, err
 }
 
 func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.ID, list *PathList, parents []id.ID, pages map[id.ID]PathPage) error {
@@ -168,18 +160,10 @@ func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, or
 		return nil, err
 	}
 	pages := make(map[int16]PathPage, len(clusters))
-	shared := list.Request.After == nil && list.Request.Before == nil
-	for len(clusters) > 0 {
-		batch := clusters
-		if !shared { // a cursor belongs to one cluster
-			batch = clusters[:1]
-		}
-		clusters = clusters[len(batch):]
-		if err := pathsInClusters(ctx, q, organization, list, batch, pages); err != nil {
-			return nil, err
-		}
-	}
-	return pages, nil
+	err = page.Under(list.Request, clusters, func(batch []int16) error {
+		return pathsInClusters(ctx, q, organization, list, batch, pages)
+	})
+	return pages, err
 }
 
 func pathsInClusters(ctx context.Context, q db.Querier, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {

@@ -107,18 +107,10 @@ func (*Reader) ExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organi
 		return nil, err
 	}
 	pages := make(map[id.ID]Page, len(paths))
-	shared := list.Request.After == nil && list.Request.Before == nil
-	for len(paths) > 0 {
-		batch := paths
-		if !shared { // a cursor belongs to one path
-			batch = paths[:1]
-		}
-		paths = paths[len(batch):]
-		if err := under(ctx, q, organization, list, batch, pages); err != nil {
-			return nil, err
-		}
-	}
-	return pages, nil
+	err = page.Under(list.Request, paths, func(batch []id.ID) error {
+		return under(ctx, q, organization, list, batch, pages)
+	})
+	return pages, err
 }
 
 func under(ctx context.Context, q db.Querier, organization id.ID, list *List, paths []id.ID, pages map[id.ID]Page) error {

@@ -23,6 +23,22 @@ type Request struct {
 	After, Before *string
 }
 
+// Under reads the pages that many parents of one request share: all in one
+// batch, or, because a cursor belongs to one parent, one by one with a cursor.
+func Under[K any](request Request, parents []K, read func(batch []K) error) error {
+	size := len(parents)
+	if request.After != nil || request.Before != nil {
+		size = 1
+	}
+	for len(parents) > 0 {
+		if err := read(parents[:size]); err != nil {
+			return err
+		}
+		parents = parents[size:]
+	}
+	return nil
+}
+
 // Binding is what a cursor belongs to: a digest of everything that decides
 // which rows a list has, and in which order.
 type Binding = id.ID

@@ -289,17 +289,10 @@ func (*Reader) PartsOf(ctx context.Context, snapshot *db.Snapshot, organization 
 		return nil, err
 	}
 	pages := make(map[int16]PartPage, len(clusters))
-	for len(clusters) > 0 {
-		batch := clusters
-		if list.Request.After != nil { // a cursor belongs to one cluster
-			batch = clusters[:1]
-		}
-		clusters = clusters[len(batch):]
-		if err := partsOf(ctx, q, organization, list, batch, pages); err != nil {
-			return nil, err
-		}
-	}
-	return pages, nil
+	err = page.Under(list.Request, clusters, func(batch []int16) error {
+		return partsOf(ctx, q, organization, list, batch, pages)
+	})
+	return pages, err
 }
 
 func partsOf(ctx context.Context, q db.Querier, organization id.ID, list *PartList, clusters []int16, pages map[int16]PartPage) error {
