@@ -99,7 +99,7 @@ WHERE s.organization_id = @organization AND s.id = @source;
 -- name: add_source
 INSERT INTO source (organization_id, id, name, system, format, created_at)
 VALUES (@organization, @source, @name, @system, @format, @at)
-ON CONFLICT (organization_id, id) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: update_source
 UPDATE source

@@ -2,6 +2,10 @@ package org_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,4 +86,36 @@ func TestCreateInAnothersTransaction(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Equal(t, id.Organization("other"), list[0].ID)
+}
+
+// Whoever comes second finds the organization there, wherever in its insert the
+// first one stands: id and slug are unique apart, and either may be met first.
+func TestCreateAtOnce(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	var store org.Store
+	admin := access.With(t.Context(), access.Actor{Subject: "root", Role: access.Admin, Scopes: access.Scopes, AllOrganizations: true})
+	for round := range 40 {
+		slug := fmt.Sprintf("at-once-%d", round)
+		var created atomic.Int32
+		var group sync.WaitGroup
+		errs := make([]error, 8)
+		start := make(chan struct{})
+		for i := range errs {
+			group.Go(func() {
+				errs[i] = database.Tenant(admin, id.Organization(slug), func(tx *db.Tx) error {
+					<-start
+					isNew, err := store.Create(admin, tx, slug, "", time.Now())
+					if isNew {
+						created.Add(1)
+					}
+					return err
+				})
+			})
+		}
+		close(start)
+		group.Wait()
+		require.NoError(t, errors.Join(errs...))
+		require.EqualValues(t, 1, created.Load())
+	}
 }

@@ -10,4 +10,4 @@ SELECT id, slug, name, created_at FROM organization ORDER BY slug;
 -- name: create
 INSERT INTO organization (id, slug, name, created_at)
 VALUES (@id, @slug, @name, @now)
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT DO NOTHING;
