@@ -31,6 +31,7 @@ type derived struct {
 	Path, Lineage id.ID
 	Composition   []byte
 	Sorted        []string
+	Row           string
 }
 
 // derive asks the functions of the database, all routes in one query.
@@ -41,7 +42,8 @@ func derive(t require.TestingT, conn *pgx.Conn, routes []route) []derived {
 		SELECT authority_path_id(x.organization, x.workload, x.identity, x.resource) AS path,
 		       authority_lineage_id(x.organization, x.workload, x.resource) AS lineage,
 		       composition_hash(x.workload, x.identity, x.resource, composition_tail(x.roles, x.actions)) AS composition,
-		       sorted_distinct(x.actions) AS sorted
+		       sorted_distinct(x.actions) AS sorted,
+		       workload_exposure_digest(x.organization, x.workload) AS row
 		FROM ROWS FROM (json_to_recordset($1::json) AS (organization uuid, workload uuid, identity uuid, resource uuid, roles uuid[], actions text[]))
 		     WITH ORDINALITY AS x(organization, workload, identity, resource, roles, actions, n)
 		ORDER BY n`, string(list))
@@ -122,6 +124,8 @@ func TestDatabaseAndProgramAgree(t *testing.T) {
 			require.Equal(rt, id.Lineage(r.Organization, r.Workload, r.Resource), got.Lineage)
 			composition := id.Composition(r.Workload, r.Identity, r.Resource, r.Roles, r.Actions)
 			require.Equal(rt, composition[:], got.Composition)
+			row := id.WorkloadExposure(r.Organization, r.Workload)
+			require.Equal(rt, hex.EncodeToString(row[:]), got.Row)
 			require.Equal(rt, sortedByBytes(r.Actions), got.Sorted, "a union is sorted as Go sorts, or the composition of two sources differs from that of one")
 		}
 	})

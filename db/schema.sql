@@ -18,6 +18,7 @@ BEGIN
     WHEN 'conditions' THEN ANALYZE (SKIP_LOCKED) public.condition;
     WHEN 'exposures' THEN ANALYZE (SKIP_LOCKED) public.exposure;
     WHEN 'clusters' THEN ANALYZE (SKIP_LOCKED) public.cluster_member, public.cluster_identity, public.cluster_workload, public.cluster_evidence, public.cluster_tally;
+    WHEN 'posture' THEN ANALYZE (SKIP_LOCKED) public.workload_exposure, public.identity_posture;
   END CASE;
 END
 $$;
@@ -101,6 +102,14 @@ CREATE FUNCTION public.sorted_distinct(list text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   SELECT coalesce(array_agg(DISTINCT item COLLATE "C" ORDER BY item COLLATE "C"), '{}') FROM unnest(list) AS item
+$$;
+
+CREATE FUNCTION public.workload_exposure_digest(organization uuid, workload uuid) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  SELECT encode(sha256('\x0100000013776f726b6c6f61642d6578706f737572652f31'::bytea
+      || '\x0100000010'::bytea || uuid_send(organization)
+      || '\x0100000010'::bytea || uuid_send(workload)), 'hex')
 $$;
 
 CREATE AGGREGATE public.array_concat(anycompatiblearray) (
@@ -614,7 +623,7 @@ CREATE TABLE public.evaluation (
     paths_changed integer NOT NULL,
     exposures_opened integer NOT NULL,
     exposures_resolved integer NOT NULL,
-    CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text])))
+    CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text, 'attestation'::text, 'justification'::text])))
 );
 
 ALTER TABLE ONLY public.evaluation FORCE ROW LEVEL SECURITY;
@@ -708,6 +717,28 @@ ALTER TABLE ONLY public.exposure_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.exposure_version IS 'Former versions of exposures, each true in [from_at, to_at). Written on change only.';
 
+CREATE TABLE public.identity_posture (
+    organization_id uuid NOT NULL,
+    identity_id uuid NOT NULL,
+    class integer NOT NULL,
+    paths integer NOT NULL,
+    effective_paths integer NOT NULL,
+    dormant_paths integer NOT NULL,
+    executed_paths integer NOT NULL,
+    autonomous boolean NOT NULL,
+    executions bigint NOT NULL,
+    CONSTRAINT identity_posture_class_check CHECK ((class >= '-1'::integer)),
+    CONSTRAINT identity_posture_paths_check CHECK ((paths > 0))
+);
+
+ALTER TABLE ONLY public.identity_posture FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.identity_posture IS 'What the paths through an identity come to, for one access class or, with class -1, for all.';
+
+COMMENT ON COLUMN public.identity_posture.autonomous IS 'Whether a path that was executed in the window starts at an autonomous workload.';
+
+COMMENT ON COLUMN public.identity_posture.executions IS 'Distinct evidence of the window that its paths count and that names no workload.';
+
 CREATE TABLE public.identity_rotation (
     organization_id uuid NOT NULL,
     workload_id uuid NOT NULL,
@@ -752,6 +783,151 @@ ALTER TABLE ONLY public.path_succession FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.path_succession IS 'The path that took over from another of the same lineage when its workload rotated its identity.';
 
+CREATE TABLE public.posture_counter (
+    organization_id uuid NOT NULL,
+    class integer NOT NULL,
+    paths bigint NOT NULL,
+    sensitive_paths bigint NOT NULL,
+    dormant_paths bigint NOT NULL,
+    executed_paths bigint NOT NULL,
+    unwatched_paths bigint NOT NULL,
+    invalid_paths bigint NOT NULL,
+    executed_invalid_paths bigint NOT NULL,
+    executions bigint NOT NULL,
+    workloads bigint NOT NULL,
+    autonomous bigint NOT NULL,
+    operator_assisted bigint NOT NULL,
+    human_triggered bigint NOT NULL,
+    unclassified bigint NOT NULL,
+    listed bigint NOT NULL,
+    critical bigint NOT NULL,
+    high bigint NOT NULL,
+    medium bigint NOT NULL,
+    low bigint NOT NULL,
+    identities bigint NOT NULL,
+    active_identities bigint NOT NULL,
+    active_autonomous bigint NOT NULL,
+    dormant_identities bigint NOT NULL,
+    paths_added bigint NOT NULL,
+    paths_removed bigint NOT NULL,
+    paths_orphaned bigint NOT NULL,
+    paths_invalidated bigint NOT NULL,
+    autonomous_gained bigint NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    CONSTRAINT posture_counter_class_check CHECK ((class >= '-1'::integer))
+);
+
+ALTER TABLE ONLY public.posture_counter FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.posture_counter IS 'What an organization comes to, for one access class or, with class -1, for all. From paths_added on, how often something has happened so far.';
+
+COMMENT ON COLUMN public.posture_counter.invalid_paths IS 'Paths of workloads whose ownership is orphaned or degraded.';
+
+COMMENT ON COLUMN public.posture_counter.unclassified IS 'Workloads that an event starts, or of which no source says who starts them.';
+
+COMMENT ON COLUMN public.posture_counter.listed IS 'Workloads that are rows of the list; critical to low, those of this severity.';
+
+COMMENT ON COLUMN public.posture_counter.dormant_identities IS 'Identities all of whose effective paths are dormant.';
+
+COMMENT ON COLUMN public.posture_counter.paths_orphaned IS 'How often a path came to have nobody to answer for it.';
+
+COMMENT ON COLUMN public.posture_counter.paths_invalidated IS 'How often a path came to have an orphaned or degraded ownership.';
+
+COMMENT ON COLUMN public.posture_counter.autonomous_gained IS 'How often an identity came to be counted in active_autonomous.';
+
+CREATE TABLE public.posture_counter_version (
+    organization_id uuid NOT NULL,
+    class integer NOT NULL,
+    paths bigint NOT NULL,
+    sensitive_paths bigint NOT NULL,
+    dormant_paths bigint NOT NULL,
+    executed_paths bigint NOT NULL,
+    unwatched_paths bigint NOT NULL,
+    invalid_paths bigint NOT NULL,
+    executed_invalid_paths bigint NOT NULL,
+    executions bigint NOT NULL,
+    workloads bigint NOT NULL,
+    autonomous bigint NOT NULL,
+    operator_assisted bigint NOT NULL,
+    human_triggered bigint NOT NULL,
+    unclassified bigint NOT NULL,
+    listed bigint NOT NULL,
+    critical bigint NOT NULL,
+    high bigint NOT NULL,
+    medium bigint NOT NULL,
+    low bigint NOT NULL,
+    identities bigint NOT NULL,
+    active_identities bigint NOT NULL,
+    active_autonomous bigint NOT NULL,
+    dormant_identities bigint NOT NULL,
+    paths_added bigint NOT NULL,
+    paths_removed bigint NOT NULL,
+    paths_orphaned bigint NOT NULL,
+    paths_invalidated bigint NOT NULL,
+    autonomous_gained bigint NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    CONSTRAINT posture_counter_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.posture_counter_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.posture_counter_version IS 'Former values of posture counters, each true in [from_at, to_at).';
+
+CREATE TABLE public.posture_snapshot (
+    organization_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    sync_id uuid,
+    paths bigint NOT NULL,
+    dormant_paths bigint NOT NULL,
+    executions bigint NOT NULL,
+    invalid_paths bigint NOT NULL,
+    executed_invalid_paths bigint NOT NULL,
+    sensitive_paths bigint,
+    workloads bigint,
+    autonomous bigint,
+    operator_assisted bigint,
+    human_triggered bigint,
+    unclassified bigint,
+    identities bigint,
+    active_identities bigint,
+    active_autonomous bigint,
+    dormant_identities bigint,
+    paths_added bigint,
+    paths_removed bigint,
+    paths_orphaned bigint,
+    paths_invalidated bigint,
+    autonomous_gained bigint,
+    clusters jsonb NOT NULL
+);
+
+ALTER TABLE ONLY public.posture_snapshot FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.posture_snapshot IS 'What an organization came to when a sync or an evaluation had ended, over all access classes. Null: not measured then.';
+
+COMMENT ON COLUMN public.posture_snapshot.sync_id IS 'The sync that it follows; null for an evaluation.';
+
+COMMENT ON COLUMN public.posture_snapshot.clusters IS 'By key of cluster, acknowledged exposures counting: how many paths and executions.';
+
+CREATE TABLE public.privilege_justification (
+    organization_id uuid NOT NULL,
+    path_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    actor text NOT NULL,
+    justification text NOT NULL,
+    actions text[] NOT NULL,
+    withdrawn_by text,
+    CONSTRAINT privilege_justification_actions_check CHECK ((cardinality(actions) > 0)),
+    CONSTRAINT privilege_justification_check CHECK ((from_at < to_at)),
+    CONSTRAINT privilege_justification_check1 CHECK (((to_at IS NULL) = (withdrawn_by IS NULL))),
+    CONSTRAINT privilege_justification_justification_check CHECK ((justification <> ''::text))
+);
+
+ALTER TABLE ONLY public.privilege_justification FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.privilege_justification IS 'Why a path keeps actions that nobody uses, in [from_at, to_at). It covers the actions it names: one that is gained later needs its own.';
+
 CREATE TABLE public.rule_version (
     organization_id uuid NOT NULL,
     rule smallint NOT NULL,
@@ -772,12 +948,16 @@ CREATE TABLE public.scope_baseline (
     identity_id uuid NOT NULL,
     at timestamp with time zone NOT NULL,
     basis text NOT NULL COLLATE pg_catalog."C",
+    actor text,
+    note text,
     CONSTRAINT scope_baseline_basis_check CHECK ((basis = ANY (ARRAY['observed'::text, 'attested'::text])))
 );
 
 ALTER TABLE ONLY public.scope_baseline FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.scope_baseline IS 'The instants whose scope an identity is compared with; the latest counts. What it held then is in the versions of its paths.';
+
+COMMENT ON COLUMN public.scope_baseline.actor IS 'Who attested it; null for one that was observed.';
 
 CREATE TABLE public.setting (
     organization_id uuid NOT NULL,
@@ -869,6 +1049,64 @@ CREATE TABLE public.token_key_secret (
 
 COMMENT ON TABLE public.token_key_secret IS 'Private halves; only the owner role reads them, so the server cannot mint a token by itself.';
 
+CREATE TABLE public.workload_exposure (
+    organization_id uuid NOT NULL,
+    workload_id uuid NOT NULL,
+    code text NOT NULL COLLATE pg_catalog."C",
+    class integer NOT NULL,
+    live boolean NOT NULL,
+    listed boolean NOT NULL,
+    execution_mode text COLLATE pg_catalog."C",
+    ownership_status text NOT NULL COLLATE pg_catalog."C",
+    egress_category text NOT NULL COLLATE pg_catalog."C",
+    egress_categories smallint NOT NULL,
+    identity_ids uuid[] NOT NULL,
+    paths integer NOT NULL,
+    sensitive_paths integer NOT NULL,
+    dormant_paths integer NOT NULL,
+    executed_paths integer NOT NULL,
+    unwatched_paths integer NOT NULL,
+    findings integer NOT NULL,
+    finding_rules integer NOT NULL,
+    max_severity smallint NOT NULL,
+    data_domains text[] NOT NULL,
+    sensitive_domains text[] NOT NULL,
+    clusters integer NOT NULL,
+    executions bigint,
+    own_executions bigint NOT NULL,
+    last_execution_at timestamp with time zone,
+    CONSTRAINT workload_exposure_check CHECK ((live OR (NOT listed))),
+    CONSTRAINT workload_exposure_code_check CHECK ((code ~ '^EXP-[0-9a-f]{8,64}$'::text)),
+    CONSTRAINT workload_exposure_egress_categories_check CHECK (((egress_categories >= 0) AND (egress_categories <= 7))),
+    CONSTRAINT workload_exposure_max_severity_check CHECK (((max_severity >= 0) AND (max_severity <= 4)))
+);
+
+ALTER TABLE ONLY public.workload_exposure FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.workload_exposure IS 'What the paths and findings of a workload come to. The row stays when the workload is removed, so that its code stays its own.';
+
+COMMENT ON COLUMN public.workload_exposure.code IS 'The id that people use: a prefix of a digest over organization and workload, as long as it has to be to be the only one.';
+
+COMMENT ON COLUMN public.workload_exposure.live IS 'Whether the workload lives.';
+
+COMMENT ON COLUMN public.workload_exposure.listed IS 'Whether it is a row of the list: it lives, and has paths or findings.';
+
+COMMENT ON COLUMN public.workload_exposure.egress_categories IS 'All that was seen: 1 internal, 2 external, 4 to a model.';
+
+COMMENT ON COLUMN public.workload_exposure.identity_ids IS 'Whom it runs as or authenticates as, the nearest first, then by name.';
+
+COMMENT ON COLUMN public.workload_exposure.findings IS 'Open conditions of the workload and its identities, and exposures of path grain on its paths that nobody called false.';
+
+COMMENT ON COLUMN public.workload_exposure.finding_rules IS 'The rules of the findings: bit (rule - 1).';
+
+COMMENT ON COLUMN public.workload_exposure.max_severity IS 'Of the exposures of its paths; without an effective path, of its own conditions. 0 for none.';
+
+COMMENT ON COLUMN public.workload_exposure.clusters IS 'The clusters that a path of it is a member of, acknowledged exposures counting: bit (cluster - 1).';
+
+COMMENT ON COLUMN public.workload_exposure.executions IS 'Distinct evidence of the window that its paths count; null when nothing was observed and nobody watched all of them.';
+
+COMMENT ON COLUMN public.workload_exposure.own_executions IS 'Those of them that name the workload, and so no other one.';
+
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_environment_owner_business_tie_key UNIQUE (organization_id, environment, owner, business_tier);
 
@@ -941,6 +1179,9 @@ ALTER TABLE ONLY public.exposure
 ALTER TABLE ONLY public.exposure_version
     ADD CONSTRAINT exposure_version_pkey PRIMARY KEY (organization_id, path_id, type, ordinal, version);
 
+ALTER TABLE ONLY public.identity_posture
+    ADD CONSTRAINT identity_posture_pkey PRIMARY KEY (organization_id, identity_id, class);
+
 ALTER TABLE ONLY public.identity_rotation
     ADD CONSTRAINT identity_rotation_pkey PRIMARY KEY (organization_id, workload_id, at);
 
@@ -955,6 +1196,18 @@ ALTER TABLE ONLY public.organization_window
 
 ALTER TABLE ONLY public.path_succession
     ADD CONSTRAINT path_succession_pkey PRIMARY KEY (organization_id, successor_id, at);
+
+ALTER TABLE ONLY public.posture_counter
+    ADD CONSTRAINT posture_counter_pkey PRIMARY KEY (organization_id, class);
+
+ALTER TABLE ONLY public.posture_counter_version
+    ADD CONSTRAINT posture_counter_version_pkey PRIMARY KEY (organization_id, class, from_at);
+
+ALTER TABLE ONLY public.posture_snapshot
+    ADD CONSTRAINT posture_snapshot_pkey PRIMARY KEY (organization_id, at);
+
+ALTER TABLE ONLY public.privilege_justification
+    ADD CONSTRAINT privilege_justification_pkey PRIMARY KEY (organization_id, path_id, from_at);
 
 ALTER TABLE ONLY public.rule_version
     ADD CONSTRAINT rule_version_pkey PRIMARY KEY (organization_id, rule, from_at);
@@ -982,6 +1235,12 @@ ALTER TABLE ONLY public.token_key
 
 ALTER TABLE ONLY public.token_key_secret
     ADD CONSTRAINT token_key_secret_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.workload_exposure
+    ADD CONSTRAINT workload_exposure_organization_id_code_key UNIQUE (organization_id, code);
+
+ALTER TABLE ONLY public.workload_exposure
+    ADD CONSTRAINT workload_exposure_pkey PRIMARY KEY (organization_id, workload_id);
 
 CREATE INDEX authority_path_domain ON public.authority_path USING btree (organization_id, data_domain, sensitivity, id);
 
@@ -1015,9 +1274,13 @@ CREATE INDEX exposure_resolved ON public.exposure USING btree (organization_id, 
 
 CREATE INDEX path_succession_predecessor ON public.path_succession USING btree (organization_id, predecessor_id, at);
 
+CREATE UNIQUE INDEX privilege_justification_current ON public.privilege_justification USING btree (organization_id, path_id) WHERE (to_at IS NULL);
+
 CREATE UNIQUE INDEX rule_version_current ON public.rule_version USING btree (organization_id, rule) WHERE (to_at IS NULL);
 
 CREATE INDEX sync_clock ON public.sync USING btree (organization_id, at);
+
+CREATE INDEX workload_exposure_list ON public.workload_exposure USING btree (organization_id, max_severity, findings, workload_id) WHERE listed;
 
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -1045,6 +1308,12 @@ ALTER TABLE ONLY public.identity_rotation
 
 ALTER TABLE ONLY public.organization_window
     ADD CONSTRAINT organization_window_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.posture_snapshot
+    ADD CONSTRAINT posture_snapshot_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.posture_snapshot
+    ADD CONSTRAINT posture_snapshot_organization_id_sync_id_fkey FOREIGN KEY (organization_id, sync_id) REFERENCES public.sync(organization_id, id);
 
 ALTER TABLE ONLY public.rule_version
     ADD CONSTRAINT rule_version_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -1107,6 +1376,8 @@ ALTER TABLE public.exposure ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.exposure_version ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.identity_posture ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.identity_rotation ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY organization ON public.access_class USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -1155,11 +1426,21 @@ CREATE POLICY organization ON public.exposure USING ((organization_id = public.c
 
 CREATE POLICY organization ON public.exposure_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.identity_posture USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.identity_rotation USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.organization_window USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.path_succession USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.posture_counter USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.posture_counter_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.posture_snapshot USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.privilege_justification USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.rule_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -1171,9 +1452,19 @@ CREATE POLICY organization ON public.source USING ((organization_id = public.cur
 
 CREATE POLICY organization ON public.sync USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.workload_exposure USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 ALTER TABLE public.organization_window ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.path_succession ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.posture_counter ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.posture_counter_version ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.posture_snapshot ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.privilege_justification ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.rule_version ENABLE ROW LEVEL SECURITY;
 
@@ -1184,6 +1475,8 @@ ALTER TABLE public.setting ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.source ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.sync ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.workload_exposure ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO exposuregraph;
 
@@ -1239,6 +1532,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.exposure TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.exposure_version TO exposuregraph;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identity_posture TO exposuregraph;
+
 GRANT SELECT,INSERT ON TABLE public.identity_rotation TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.organization TO exposuregraph;
@@ -1246,6 +1541,14 @@ GRANT SELECT,INSERT ON TABLE public.organization TO exposuregraph;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.organization_window TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.path_succession TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.posture_counter TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.posture_counter_version TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.posture_snapshot TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.privilege_justification TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.rule_version TO exposuregraph;
 
@@ -1258,3 +1561,5 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO exposuregraph;
 GRANT SELECT,INSERT ON TABLE public.sync TO exposuregraph;
 
 GRANT SELECT ON TABLE public.token_key TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.workload_exposure TO exposuregraph;

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
 // Assessor judges what a change of authority means. It works in the change's
@@ -20,6 +21,14 @@ type Assessor interface {
 	// row does, touched what they follow from, succeeded which path took over
 	// from which. It leaves the masks of all paths of desired in path_mask.
 	Assess(ctx context.Context, tx *db.Tx, assessment Assessment) (ExposureCounts, error)
+
+	// Summarize follows when the paths are written. The temporary tables are
+	// still there.
+	Summarize(ctx context.Context, tx *db.Tx, assessment Assessment) error
+
+	// Snapshot ends a sync or, without one, an evaluation: it keeps what the
+	// organization came to then.
+	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error
 }
 
 // Assessment says when and how much is judged.

@@ -147,7 +147,7 @@ func (d *derivation) deriveContext(ctx context.Context) error {
 }
 
 func (d *derivation) derivePaths(ctx context.Context) error {
-	if _, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": maxAuthDepth}); err != nil {
+	if _, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": MaxAuthDepth}); err != nil {
 		return err
 	}
 	if err := d.tx.Script(ctx, syncQueries.Get("analyze_binding")); err != nil {
@@ -184,7 +184,8 @@ func (d *derivation) derivePaths(ctx context.Context) error {
 	return d.compare(ctx, desired)
 }
 
-// compare finds what differs from what stands, has it judged, and writes it.
+// compare finds what differs from what stands, has it judged, writes it, and has
+// it summed up.
 func (d *derivation) compare(ctx context.Context, desired int64) error {
 	differing, err := d.exec(ctx, "diff_paths", nil)
 	if err != nil {
@@ -205,9 +206,8 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 			return err
 		}
 	}
-	d.exposures, err = d.assessor.Assess(ctx, d.tx, Assessment{
-		At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, Large: d.large})
-	if err != nil {
+	assessment := Assessment{At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, Large: d.large}
+	if d.exposures, err = d.assessor.Assess(ctx, d.tx, assessment); err != nil {
 		return err
 	}
 	if differing > 0 {
@@ -215,11 +215,12 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 			return err
 		}
 	}
-	if d.added == desired {
-		return nil // every path of desired was written just now
+	if d.added < desired { // else every path of desired was written just now
+		if _, err := d.exec(ctx, "update_masks", nil); err != nil {
+			return err
+		}
 	}
-	_, err = d.exec(ctx, "update_masks", nil)
-	return err
+	return d.assessor.Summarize(ctx, d.tx, assessment)
 }
 
 // writePaths writes what differs, keeping what was.

@@ -19,10 +19,14 @@ const (
 	ByTime     Cause = "time"     // the daily one: the window moves
 	BySettings Cause = "settings" // a threshold was moved; the window stays
 	ByRequest  Cause = "request"  // somebody asked: the window moves
+
+	// An analyst put something on record. What that touches is judged; the window stays.
+	ByAttestation   Cause = "attestation"   // vouched for what an identity holds
+	ByJustification Cause = "justification" // justified a privilege, or withdrew that
 )
 
-// Evaluation is what judging everything anew did. One of an organization that
-// no sync has reached yet does nothing and has no time.
+// Evaluation is what judging anew did. One of an organization that no sync has
+// reached yet does nothing and has no time.
 type Evaluation struct {
 	At        time.Time
 	Paths     PathCounts
@@ -35,20 +39,35 @@ func (s *Service) Reevaluate(ctx context.Context, organization id.ID, cause Caus
 	if err := access.Require(ctx, organization, access.Operate); err != nil {
 		return nil, err
 	}
+	judged := judging{cause: cause, everything: true}
+	if prepare != nil {
+		judged.prepare = func(tx *db.Tx, at time.Time) ([]Touch, error) { return nil, prepare(tx, at) }
+	}
+	return s.judge(ctx, organization, judged)
+}
+
+// judging says what is judged without a sync, and why.
+type judging struct {
+	cause      Cause
+	everything bool // all of the organization, not only what prepare names
+	prepare    func(tx *db.Tx, at time.Time) ([]Touch, error)
+}
+
+func (s *Service) judge(ctx context.Context, organization id.ID, judged judging) (*Evaluation, error) {
 	actor, _ := access.From(ctx)
 	evaluation := &Evaluation{}
 	err := s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
-		return s.reevaluate(ctx, tx, evaluation, cause, actor.Subject, prepare)
+		return s.reevaluate(ctx, tx, evaluation, judged, actor.Subject)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, "evaluation", "organization", organization, "cause", cause,
+	s.log.InfoContext(ctx, "evaluation", "organization", organization, "cause", judged.cause,
 		"paths_changed", evaluation.Paths.Changed, "exposures_opened", evaluation.Exposures.Opened, "exposures_resolved", evaluation.Exposures.Resolved)
 	return evaluation, nil
 }
 
-func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluation, cause Cause, actor string, prepare func(*db.Tx, time.Time) error) error {
+func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluation, judged judging, actor string) error {
 	exists, err := db.Column[bool](ctx, tx, syncQueries.Get("organization_exists"), nil)
 	if err != nil {
 		return err
@@ -64,26 +83,30 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if err != nil {
 		return err
 	}
-	if prepare != nil {
-		if err := prepare(tx, at); err != nil {
+	var touches []Touch
+	if judged.prepare != nil {
+		if touches, err = judged.prepare(tx, at); err != nil {
 			return err
 		}
 	}
 	window, err := db.Column[time.Time](ctx, tx, syncQueries.Get("window_at"), nil)
-	if err != nil || len(window) == 0 && prepare == nil {
+	if err != nil || len(window) == 0 && judged.prepare == nil {
 		return err
 	}
 	record := func() error {
 		_, err := db.Exec(ctx, tx, syncQueries.Get("add_evaluation"), pgx.StrictNamedArgs{
-			"at": at, "recorded_at": now, "cause": string(cause), "actor": actor, "paths_changed": evaluation.Paths.Changed,
+			"at": at, "recorded_at": now, "cause": string(judged.cause), "actor": actor, "paths_changed": evaluation.Paths.Changed,
 			"exposures_opened": evaluation.Exposures.Opened, "exposures_resolved": evaluation.Exposures.Resolved})
-		return err
+		if err != nil {
+			return err
+		}
+		return s.assessor.Snapshot(ctx, tx, at, nil)
 	}
 	if len(window) == 0 { // there is nothing to judge, but what was prepared has its place on the clock
 		return record()
 	}
-	d := &derivation{tx: tx, assessor: s.assessor, at: at, windowAt: window[0], version: version, everything: true, resettled: cause == BySettings}
-	if cause != BySettings {
+	d := &derivation{tx: tx, assessor: s.assessor, at: at, windowAt: window[0], version: version, everything: judged.everything, resettled: judged.cause == BySettings}
+	if judged.everything && judged.cause != BySettings {
 		d.windowAt = at
 		if _, err := d.exec(ctx, "move_window", pgx.StrictNamedArgs{"at": at}); err != nil {
 			return err
@@ -94,10 +117,16 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 			return err
 		}
 	}
-	if _, err := s.assessor.Prepare(ctx, tx, at); err != nil {
+	everything, err := s.assessor.Prepare(ctx, tx, at)
+	if err != nil {
 		return err
 	}
-	if err := d.deriveTouched(ctx, 0); err != nil {
+	d.everything = d.everything || everything
+	touched, err := touch(ctx, tx, touches)
+	if err != nil {
+		return err
+	}
+	if err := d.deriveTouched(ctx, touched); err != nil {
 		return err
 	}
 	evaluation.At, evaluation.Paths, evaluation.Exposures = at, d.paths, d.exposures

@@ -25,8 +25,8 @@ const (
 	// what people do while it merges.
 	reserve = time.Second
 
-	// maxAuthDepth bounds how many systems a workload may authenticate through.
-	maxAuthDepth = 8
+	// MaxAuthDepth bounds how many systems a workload may authenticate through.
+	MaxAuthDepth = 8
 
 	// bulk is the size of a difference from which statistics are worth their
 	// time and nested loops are not.
@@ -307,6 +307,9 @@ func (d *delivery) conclude(ctx context.Context, changed bool) error {
 	}
 	d.report.Paths.Kept = active - d.report.Paths.Added - d.report.Paths.Changed
 	if err := d.record(ctx); err != nil {
+		return err
+	}
+	if err := d.service.assessor.Snapshot(ctx, d.tx, d.at, &d.syncID); err != nil {
 		return err
 	}
 	if d.report.Rotations == 0 {

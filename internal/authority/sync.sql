@@ -529,6 +529,14 @@ WITH RECURSIVE renewed_role AS (
   UNION
   SELECT w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE d.kind = 'ownership' AND d.entity_id = @nil) d
   JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
+), impersonated AS ( -- identities that acted, or whom others than before can act as: whose workload that proves to run
+  SELECT d.identity_id AS id FROM evidence_diff d WHERE d.workload_id = @nil AND d.identity_id <> @nil
+  UNION
+  SELECT d.to_id FROM edge_diff d WHERE d.kind IN ('runs_as', 'authenticates')
+  UNION
+  SELECT e.to_id FROM entity_change c
+  JOIN edge e ON e.organization_id = @organization AND e.kind IN ('runs_as', 'authenticates') AND e.from_id = c.entity_id
+  WHERE c.alive_changed AND c.kind IN ('workload', 'identity')
 ), downstream AS ( -- identities that others run as, and those that lie behind them: what they hold depends on who leads to them
   SELECT d.to_id AS id FROM edge_diff d WHERE d.kind IN ('runs_as', 'authenticates')
   UNION
@@ -566,6 +574,10 @@ SELECT 'context', w.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHERE
 JOIN entity w ON w.organization_id = @organization AND w.kind = 'workload' AND w.system = d.system
 UNION
 SELECT 'context', d.workload_id FROM evidence_diff d WHERE d.workload_id <> @nil
+UNION
+SELECT 'context', r.from_id FROM impersonated i
+JOIN edge r ON r.organization_id = @organization AND r.kind = 'runs_as' AND r.to_id = i.id
+WHERE EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization AND e.workload_id = @nil AND e.identity_id = i.id)
 UNION
 SELECT 'activity', d.identity_id FROM evidence_diff d WHERE d.identity_id <> @nil
 UNION

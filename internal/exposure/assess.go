@@ -26,6 +26,9 @@ type Counter interface {
 	// Count follows an assessment: exposures and path_mask hold what it left,
 	// the paths are still as they were.
 	Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+	// Summarize and Snapshot are authority.Assessor's.
+	Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error
 }
 
 // Assessor judges what a change of authority means and keeps conditions,
@@ -114,6 +117,16 @@ func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment authority.A
 		return none, err
 	}
 	return counts, a.counter.Count(ctx, tx, assessment)
+}
+
+// Summarize has what the paths come to summed up.
+func (a *Assessor) Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
+	return a.counter.Summarize(ctx, tx, assessment)
+}
+
+// Snapshot has the posture kept.
+func (a *Assessor) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error {
+	return a.counter.Snapshot(ctx, tx, at, sync)
 }
 
 func (j *judgement) prepare(ctx context.Context) error {
@@ -311,7 +324,7 @@ func (j *judgement) word(ctx context.Context) error {
 
 func (j *judgement) fanOutPrivileges(ctx context.Context) error {
 	found, err := j.exec(ctx, "find_privileges", pgx.StrictNamedArgs{
-		"nil": id.Nil, "type": rule.ExcessPrivilege, "window_at": j.WindowAt, "privilege_start": j.WindowAt.Add(-j.settings.PrivilegeWindow)})
+		"nil": id.Nil, "at": j.At, "type": rule.ExcessPrivilege, "window_at": j.WindowAt, "privilege_start": j.WindowAt.Add(-j.settings.PrivilegeWindow)})
 	if err != nil || found == 0 {
 		return err
 	}
@@ -322,10 +335,10 @@ func (j *judgement) fanOutPrivileges(ctx context.Context) error {
 	rows := make([][]any, len(distinct))
 	for i, p := range distinct {
 		v := rule.JudgePrivilege(*p, j.settings)
-		rows[i] = []any{p.Granted, p.Used, p.Proven, p.Opaque, int16(p.Execution), int16(v.Outcome), v.PathExplanation, string(v.Reason)}
+		rows[i] = []any{p.Granted, p.Used, p.Justified, p.Proven, p.Opaque, int16(p.Execution), int16(v.Outcome), v.PathExplanation, string(v.Reason), p.Excused()}
 	}
 	if _, err := j.tx.CopyFrom(ctx, "privilege_verdict",
-		[]string{"granted", "used", "proven", "opaque", "execution", "outcome", "explanation", "reason"}, pgx.CopyFromRows(rows)); err != nil {
+		[]string{"granted", "used", "justified", "proven", "opaque", "execution", "outcome", "explanation", "reason", "excused"}, pgx.CopyFromRows(rows)); err != nil {
 		return err
 	}
 	_, err = j.exec(ctx, "fan_out_privileges", pgx.StrictNamedArgs{"type": rule.ExcessPrivilege, "at": j.At})
@@ -400,7 +413,7 @@ func (j *judgement) closing() pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
 		"at": j.At, "retired": retired, "resettled": j.Resettled,
 		"reach": rule.SensitiveReach, "reach_changed": j.ruleChanged(rule.SensitiveDomain),
-		"privilege": rule.ExcessPrivilege, "privilege_changed": j.ruleChanged(rule.PrivilegeGap),
+		"privilege": rule.ExcessPrivilege, "privilege_changed": j.ruleChanged(rule.PrivilegeGap), "justified": rule.JustificationRecorded,
 		"dormant": rule.DormantPath,
 	}
 }

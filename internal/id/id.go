@@ -135,5 +135,11 @@ func Composition(workload ID, identity *ID, resource ID, roles []ID, actions []s
 	return New("composition/1").ID(workload).Optional(identity).ID(resource).IDs(roles).Texts(actions).Sum()
 }
 
+// WorkloadExposure is the digest that the human id of a workload's row is cut
+// from: as many hexadecimal digits of it, eight at least, as make it the only one.
+func WorkloadExposure(organization, workload ID) [sha256.Size]byte {
+	return New("workload-exposure/1").ID(organization).ID(workload).Sum()
+}
+
 // Parse reads an identifier in its text form.
 func Parse(text string) (ID, error) { return uuid.Parse(text) }

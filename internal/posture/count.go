@@ -76,14 +76,15 @@ func (k *Keeper) Prepare(ctx context.Context, tx *db.Tx, at time.Time) (recount 
 		}
 		added = append(added, next)
 	}
-	if len(superseded)+len(added) == 0 {
-		return false, nil
-	}
-	if err := k.define(ctx, tx, at, superseded, added); err != nil {
-		return false, err
-	}
 	known, err := k.known(ctx, tx)
 	if err != nil {
+		return false, err
+	}
+	unsummed := known.Paths && !known.Posture // an earlier version of the program left it without
+	if len(superseded)+len(added) == 0 {
+		return unsummed, nil
+	}
+	if err := k.define(ctx, tx, at, superseded, added); err != nil {
 		return false, err
 	}
 	return known.Paths, nil // without paths there are no members either
@@ -125,7 +126,7 @@ func column[R, V any](rows []R, value func(R) V) []V {
 }
 
 // known says what the organization had before the change.
-type known struct{ Paths, Members bool }
+type known struct{ Paths, Members, Posture bool }
 
 func (k *Keeper) known(ctx context.Context, tx *db.Tx) (*known, error) {
 	return db.First[known](ctx, tx, countQueries.Get("known"), nil)

@@ -55,7 +55,8 @@ FROM unnest(@clusters::smallint[], @versions::integer[], @keys::text[], @grains:
 
 -- name: known
 SELECT EXISTS (SELECT FROM authority_path WHERE organization_id = @organization) AS paths,
-       EXISTS (SELECT FROM cluster_member WHERE organization_id = @organization AND to_at IS NULL) AS members;
+       EXISTS (SELECT FROM cluster_member WHERE organization_id = @organization AND to_at IS NULL) AS members,
+       EXISTS (SELECT FROM posture_counter WHERE organization_id = @organization) AS posture;
 
 -- name: create_work
 CREATE TEMPORARY TABLE cluster_term (cluster smallint PRIMARY KEY, version integer NOT NULL, of_workload boolean NOT NULL, all_mask integer NOT NULL, any_mask integer NOT NULL) ON COMMIT DROP;

@@ -437,7 +437,7 @@ func TestPrepare(t *testing.T) {
 
 	s.Statements.Reset()
 	require.False(t, prepare(posture.Definitions))
-	require.Equal(t, []string{"posture.current_definitions"}, s.Statements.Sent())
+	require.Equal(t, []string{"posture.current_definitions", "posture.known"}, s.Statements.Sent())
 
 	changed := slices.Clone(posture.Definitions)
 	changed[0].Version, changed[0].All = 2, []rule.Type{rule.OrphanedPath}

@@ -1,4 +1,19 @@
-The statements that read. Markers are as in internal/authority/queries.sql.
+The statements that read. Markers are as in internal/authority/queries.sql; the
+columns of an exposure are those of internal/exposure/queries.sql.
+
+-- columns: workload_exposure
+w.organization_id, w.workload_id, w.code, w.class, w.live, w.listed, w.execution_mode, w.ownership_status, w.egress_category, w.egress_categories,
+w.identity_ids, w.paths, w.sensitive_paths, w.dormant_paths, w.executed_paths, w.unwatched_paths, w.findings, w.finding_rules, w.max_severity,
+w.data_domains, w.sensitive_domains, w.clusters, w.executions, w.own_executions, w.last_execution_at
+
+-- columns: snapshot
+s.organization_id, s.at, s.sync_id, s.paths, s.dormant_paths, s.executions, s.invalid_paths, s.executed_invalid_paths, s.sensitive_paths,
+s.workloads, s.autonomous, s.operator_assisted, s.human_triggered, s.unclassified, s.identities, s.active_identities, s.active_autonomous,
+s.dormant_identities, s.paths_added, s.paths_removed, s.paths_orphaned, s.paths_invalidated, s.autonomous_gained, s.clusters
+
+-- columns: exposure
+x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, x.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.disposition,
+x.effective_from, x.effective_basis, x.lineage_from, x.indeterminate_since, x.version, x.version_from, x.from_at, x.to_at, x.resolution_reason
 
 -- name: overview
 -- What each cluster comes to at each level, over all classes.
@@ -75,3 +90,148 @@ CROSS JOIN LATERAL (
   ORDER BY c.identity_id
   LIMIT @limit
 ) v;
+
+-- name: workload_exposures_page
+SELECT /* columns: workload_exposure */
+FROM workload_exposure w
+WHERE w.organization_id = @organization AND w.listed /* where */
+/* order */
+LIMIT @limit;
+
+-- name: count_workload_exposures
+SELECT count(*) FROM workload_exposure w WHERE w.organization_id = @organization AND w.listed /* where */;
+
+-- name: workload_exposures_by_workloads
+SELECT /* columns: workload_exposure */
+FROM workload_exposure w
+WHERE w.organization_id = @organization AND w.workload_id = ANY (@ids::uuid[]);
+
+-- name: workload_exposure_detail
+-- The row of a code or of a workload, and what says when it was last judged.
+SELECT /* columns: workload_exposure */,
+       (SELECT max(s.last_complete_at)
+        FROM entity_assertion a JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+        WHERE a.organization_id = @organization AND a.entity_id = w.workload_id) AS last_seen_at,
+       greatest((SELECT max(y.at) FROM sync y WHERE y.organization_id = @organization), v.at) AS clock_at, v.judged_at AS evaluated_at
+FROM workload_exposure w
+CROSS JOIN (
+  SELECT max(e.at) AS at, max(e.at) FILTER (WHERE e.cause NOT IN ('attestation', 'justification')) AS judged_at
+  FROM evaluation e
+  WHERE e.organization_id = @organization
+) v
+WHERE w.organization_id = @organization AND (w.code = @code OR w.workload_id = @id);
+
+-- name: dossiers
+-- What is recorded about each workload. Coverage is found as the rules find it, by
+-- find_workload_facts and find_identity_facts of internal/exposure: 0 nobody looks,
+-- 1 not completely or not for the whole window, 2 too long ago, 3 complete; a
+-- source's word on one entity goes before its word on all of the system, of several
+-- sources the best counts, and of several identities the worst.
+WITH target AS (
+  SELECT w.workload_id AS id, w.identity_ids, n.system, n.first_seen_at
+  FROM workload_exposure w
+  JOIN entity n ON n.organization_id = @organization AND n.id = w.workload_id
+  WHERE w.organization_id = @organization AND w.workload_id = ANY (@ids::uuid[])
+), asked AS ( -- of whom what is asked
+  SELECT t.id, t.id AS entity_id, t.system, k.kind, t.first_seen_at
+  FROM target t CROSS JOIN unnest(ARRAY['ownership', 'binding', 'execution', 'egress']) AS k(kind)
+  UNION ALL
+  SELECT t.id, i.id, i.system, 'roles', NULL
+  FROM target t CROSS JOIN unnest(t.identity_ids) AS k(id)
+  JOIN entity i ON i.organization_id = @organization AND i.id = k.id
+), cover AS (
+  SELECT a.id, a.kind, min(coalesce(v.state, 0)) AS state
+  FROM asked a
+  LEFT JOIN LATERAL (
+    SELECT max(CASE WHEN NOT c.complete OR (a.kind = 'execution' AND (c.to_at < o.window_at - interval '1 day' OR c.from_at > a.first_seen_at)) THEN 1
+                    WHEN greatest(c.recorded_at, s.last_complete_at) + c.max_age < o.window_at THEN 2 ELSE 3 END) AS state
+    FROM source s
+    JOIN organization_window o ON o.organization_id = @organization
+    CROSS JOIN LATERAL (
+      SELECT d.complete, d.from_at, d.to_at, d.max_age, d.recorded_at
+      FROM coverage d
+      WHERE d.organization_id = @organization AND d.source_id = s.id AND d.kind = a.kind
+        AND d.entity_id IN (a.entity_id, @nil) AND (d.entity_id = a.entity_id OR d.system = a.system)
+      ORDER BY d.entity_id = a.entity_id DESC
+      LIMIT 1
+    ) c
+    WHERE s.organization_id = @organization
+  ) v ON true
+  GROUP BY a.id, a.kind
+)
+SELECT t.id AS workload_id,
+       (SELECT count(*) FROM evidence f WHERE f.organization_id = @organization AND f.workload_id = t.id AND NOT f.related) AS direct_records,
+       (SELECT count(*) FROM evidence g WHERE g.organization_id = @organization AND g.workload_id = t.id AND g.related)
+       + (SELECT count(*) FROM evidence h
+          WHERE h.organization_id = @organization AND h.identity_id = ANY (t.identity_ids)
+            AND h.identity_id <> '00000000-0000-0000-0000-000000000000' AND h.workload_id = @nil) AS related_records,
+       (SELECT jsonb_object_agg(c.kind, c.state) FROM cover c WHERE c.id = t.id) AS coverage
+FROM target t;
+
+-- name: exposures_of_workloads
+-- The page of each of several workloads. OFFSET 0 has its exposures read by its
+-- paths and then sorted, where the planner would else read the list of the whole
+-- organization in its order, once for each workload.
+SELECT v.*
+FROM unnest(@workloads::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT /* columns: exposure */
+  FROM (
+    SELECT y.*
+    FROM authority_path p
+    JOIN exposure y ON y.organization_id = @organization AND y.path_id = p.id
+    WHERE p.organization_id = @organization AND p.workload_id = k.id AND y.to_at IS NULL AND y.disposition < 4
+    OFFSET 0
+  ) x
+  WHERE true /* where */
+  /* order */
+  LIMIT @limit
+) v;
+
+-- name: count_exposures_of_workloads
+SELECT p.workload_id, count(*) AS count
+FROM authority_path p
+JOIN exposure y ON y.organization_id = @organization AND y.path_id = p.id
+WHERE p.organization_id = @organization AND p.workload_id = ANY (@workloads::uuid[]) AND y.to_at IS NULL AND y.disposition < 4
+GROUP BY p.workload_id;
+
+-- name: posture
+-- What the organization comes to, over all classes, with the snapshot that it is
+-- compared with and its sources: one row, also of an organization that has nothing.
+SELECT o.at,
+       coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
+       coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths, coalesce(c.invalid_paths, 0) AS invalid_paths,
+       coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths, coalesce(c.executions, 0) AS executions,
+       coalesce(c.workloads, 0) AS workloads, coalesce(c.autonomous, 0) AS autonomous, coalesce(c.operator_assisted, 0) AS operator_assisted,
+       coalesce(c.human_triggered, 0) AS human_triggered, coalesce(c.unclassified, 0) AS unclassified,
+       coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical, coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low,
+       coalesce(c.identities, 0) AS identities, coalesce(c.active_identities, 0) AS active_identities, coalesce(c.active_autonomous, 0) AS active_autonomous,
+       coalesce(c.dormant_identities, 0) AS dormant_identities,
+       coalesce(c.paths_added, 0) AS paths_added, coalesce(c.paths_removed, 0) AS paths_removed, coalesce(c.paths_orphaned, 0) AS paths_orphaned,
+       coalesce(c.paths_invalidated, 0) AS paths_invalidated, coalesce(c.autonomous_gained, 0) AS autonomous_gained,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('OrganizationID', f.organization_id, 'ID', f.id, 'Name', f.name, 'System', f.system, 'Format', f.format,
+                 'CreatedAt', f.created_at, 'LastSyncID', f.last_sync_id, 'LastObservedAt', f.last_observed_at, 'LastAppliedAt', f.last_applied_at,
+                 'LastCompleteAt', f.last_complete_at) ORDER BY f.name, f.system), '[]')
+        FROM source f WHERE f.organization_id = @organization) AS sources,
+       (SELECT to_jsonb(s) FROM (
+          SELECT /* columns: snapshot */
+          FROM posture_snapshot s
+          WHERE s.organization_id = @organization AND s.at <= coalesce(@since::timestamptz, o.at - @back::interval)
+          ORDER BY s.at DESC LIMIT 1
+        ) s) AS "from",
+       c.class IS NOT NULL OR EXISTS (SELECT FROM posture_snapshot j WHERE j.organization_id = @organization) AS judged
+FROM (
+  SELECT greatest((SELECT max(y.at) FROM sync y WHERE y.organization_id = @organization),
+                  (SELECT max(v.at) FROM evaluation v WHERE v.organization_id = @organization)) AS at
+) o
+LEFT JOIN posture_counter c ON c.organization_id = @organization AND c.class = @all_classes;
+
+-- name: snapshots_page
+SELECT /* columns: snapshot */
+FROM posture_snapshot s
+WHERE s.organization_id = @organization /* where */
+/* order */
+LIMIT @limit;
+
+-- name: count_snapshots
+SELECT count(*) FROM posture_snapshot s WHERE s.organization_id = @organization /* where */;

@@ -24,7 +24,7 @@ var readSQL string
 
 var readQueries = db.Parse("posture.read", readSQL)
 
-// Reader reads risk clusters.
+// Reader reads risk clusters, workload exposures and posture.
 type Reader struct{}
 
 // Totals are what the members of a cluster up to a level come to.

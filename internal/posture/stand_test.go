@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,6 +59,8 @@ func newStand(t checker, database *dbtest.Database, conn *pgx.Conn, definitions 
 		world: &world{definitions: definitions, paths: map[string]*path{}, window: epoch},
 		wrote: map[string]*path{}, intervals: map[string][]interval{}, snapshots: map[time.Time]map[cell]counts{}}
 	s.exec(t, `INSERT INTO organization (id, slug, name, created_at) VALUES ($1, $2, $2, $3)`, s.organization, slug, epoch)
+	// The posture is not kept here; an organization without any would be judged anew.
+	s.exec(t, `INSERT INTO posture_counter VALUES ($1, -1, `+strings.Repeat("0, ", 27)+`$2)`, s.organization, epoch)
 	s.exec(t, `INSERT INTO source (organization_id, id, name, system, format, created_at) VALUES ($1, $2, 'main', 'main', 'snapshot', $3)`,
 		s.organization, s.source, epoch)
 	return s
