@@ -31,11 +31,12 @@ CREATE TEMPORARY TABLE weight (rule smallint NOT NULL, trait smallint NOT NULL, 
 CREATE TEMPORARY TABLE action_word (actions text[] NOT NULL, words text NOT NULL, writes boolean NOT NULL) ON COMMIT DROP;
 CREATE TEMPORARY TABLE role_word (role_ids uuid[] NOT NULL, words text NOT NULL) ON COMMIT DROP;
 CREATE TEMPORARY TABLE privilege (
-  path_id uuid NOT NULL, granted text[] NOT NULL, used text[] NOT NULL, proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL
+  path_id uuid NOT NULL, granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, just_justified boolean NOT NULL,
+  proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE privilege_verdict (
-  granted text[] NOT NULL, used text[] NOT NULL, proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL,
-  outcome smallint NOT NULL, explanation text NOT NULL, reason text NOT NULL
+  granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL,
+  outcome smallint NOT NULL, explanation text NOT NULL, reason text NOT NULL, excused text[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE path_fact (
   path_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL, class integer NOT NULL,
@@ -111,10 +112,27 @@ WITH target AS (
   GROUP BY t.id
 ), unbound AS (
   SELECT d.workload_id, count(*) AS paths FROM desired d WHERE d.identity_id IS NULL AND d.effective GROUP BY d.workload_id
-), executed AS (
-  SELECT t.id, max(e.day) AS day FROM target t
-  JOIN evidence e ON e.organization_id = @organization AND e.workload_id = t.id
-  GROUP BY t.id
+), dedicated AS ( -- identities that the workload runs as, and that nobody else is known to act as
+  SELECT DISTINCT t.id AS workload_id, i.id AS identity_id, (t.first_seen_at AT TIME ZONE 'UTC')::date AS since
+  FROM target t
+  JOIN edge r ON r.organization_id = @organization AND r.kind = 'runs_as' AND r.from_id = t.id
+  JOIN entity i ON i.organization_id = @organization AND i.id = r.to_id AND i.status <> 'removed'
+  WHERE NOT t.removed
+    AND EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization AND e.workload_id = @nil)
+    AND NOT EXISTS (
+      SELECT FROM edge o
+      JOIN entity a ON a.organization_id = @organization AND a.id = o.from_id AND a.status <> 'removed'
+      WHERE o.organization_id = @organization AND o.kind IN ('runs_as', 'authenticates') AND o.to_id = r.to_id AND o.from_id <> r.from_id)
+), executed AS ( -- before the workload was seen, somebody else may have been the one
+  SELECT x.id, max(x.day) AS day
+  FROM (
+    SELECT t.id, e.day FROM target t
+    JOIN evidence e ON e.organization_id = @organization AND e.workload_id = t.id
+    UNION ALL
+    SELECT d.workload_id, e.day FROM dedicated d
+    JOIN evidence e ON e.organization_id = @organization AND e.workload_id = @nil AND e.identity_id = d.identity_id AND e.day >= d.since
+  ) x
+  GROUP BY x.id
 ), host AS (
   SELECT h.workload_id, array_agg(h.host ORDER BY h.host, h.category) AS names, array_agg(h.category ORDER BY h.host, h.category) AS categories
   FROM (
@@ -434,7 +452,7 @@ ANALYZE path_fact (path_id, workload_id, identity_id, resource_id);
 
 -- name: find_privileges
 -- Paths that evidence names, or whose privilege is in question already.
-INSERT INTO privilege (path_id, granted, used, proven, opaque, execution)
+INSERT INTO privilege (path_id, granted, used, justified, just_justified, proven, opaque, execution)
 WITH seen AS (
   SELECT f.path_id, coalesce(array_agg(DISTINCT e.action COLLATE "C" ORDER BY e.action COLLATE "C") FILTER (WHERE e.action <> ''), '{}') AS used,
          bool_or(e.action = '') AS opaque
@@ -467,14 +485,17 @@ WITH seen AS (
   ) k
   GROUP BY k.id
 )
-SELECT d.path_id, p.actions, coalesce(s.used, '{}'), s.path_id IS NOT NULL, coalesce(s.opaque, false), coalesce(c.state, 0)
+SELECT d.path_id, p.actions, coalesce(s.used, '{}'),
+       ARRAY(SELECT a COLLATE "C" FROM unnest(p.actions) AS a WHERE a = ANY (j.actions) ORDER BY 1), coalesce(j.from_at = @at, false),
+       s.path_id IS NOT NULL, coalesce(s.opaque, false), coalesce(c.state, 0)
 FROM doubtful d
 JOIN desired p ON p.path_id = d.path_id
 LEFT JOIN seen s ON s.path_id = d.path_id
-LEFT JOIN cover c ON c.id = d.workload_id;
+LEFT JOIN cover c ON c.id = d.workload_id
+LEFT JOIN privilege_justification j ON j.organization_id = @organization AND j.path_id = d.path_id AND j.to_at IS NULL;
 
 -- name: distinct_privileges
-SELECT DISTINCT granted, used, proven, opaque, execution FROM privilege;
+SELECT DISTINCT granted, used, justified, proven, opaque, execution FROM privilege;
 
 -- name: fan_out_workloads
 INSERT INTO exposure_next
@@ -536,9 +557,10 @@ WHERE v.outcome <> 0;
 INSERT INTO exposure_next
 SELECT f.path_id, @type, r.outcome = 1, r.outcome = 2, f.workload_id, f.class, v.severity, v.factors,
        format(r.explanation, f.resource, f.sensitivity_word, f.domain, f.actions, f.roles, f.workload, f.identity),
-       short_id(sha256(f.composition_hash || convert_to(array_to_string(p.used, ' '), 'UTF8'))), @at, 'detected'
+       short_id(sha256(f.composition_hash || convert_to(array_to_string(p.used, ' '), 'UTF8')
+         || CASE WHEN r.excused = '{}' THEN '' ELSE '\x00' || convert_to(array_to_string(r.excused, ' '), 'UTF8') END)), @at, 'detected'
 FROM privilege p
-JOIN privilege_verdict r ON r.granted = p.granted AND r.used = p.used AND r.proven = p.proven AND r.opaque = p.opaque AND r.execution = p.execution
+JOIN privilege_verdict r ON r.granted = p.granted AND r.used = p.used AND r.justified = p.justified AND r.proven = p.proven AND r.opaque = p.opaque AND r.execution = p.execution
 JOIN path_fact f ON f.path_id = p.path_id
 JOIN weight v ON v.rule = @type AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END + CASE WHEN f.writes THEN 10 ELSE 0 END
 WHERE r.outcome <> 0;
@@ -614,7 +636,7 @@ FROM (
               WHEN d.type = @privilege THEN
                 CASE WHEN @privilege_changed::boolean THEN 'rule_changed'
                      WHEN @resettled::boolean THEN 'settings_changed'
-                     WHEN v.reason <> '' THEN v.reason
+                     WHEN v.reason <> '' AND (v.reason <> @justified OR q.just_justified) THEN v.reason -- what an older one covers was in no question
                      WHEN NOT o.actions <@ p.actions THEN 'privilege_reduced'
                      ELSE 'privilege_exercised' END
               ELSE coalesce(c.reason,
@@ -626,7 +648,7 @@ FROM (
   JOIN entity w ON w.organization_id = @organization AND w.id = o.workload_id
   LEFT JOIN condition_change c ON c.op = 'close' AND c.rule = d.type AND c.subject_id IN (o.workload_id, o.identity_id)
   LEFT JOIN privilege q ON q.path_id = d.path_id AND d.type = @privilege
-  LEFT JOIN privilege_verdict v ON v.granted = q.granted AND v.used = q.used AND v.proven = q.proven AND v.opaque = q.opaque AND v.execution = q.execution
+  LEFT JOIN privilege_verdict v ON v.granted = q.granted AND v.used = q.used AND v.justified = q.justified AND v.proven = q.proven AND v.opaque = q.opaque AND v.execution = q.execution
   WHERE d.op = 'close'
 ) r
 WHERE x.organization_id = @organization AND x.path_id = r.path_id AND x.type = r.type AND x.ordinal = r.ordinal;

@@ -127,6 +127,23 @@ JOIN exposure y ON y.organization_id = @organization AND y.path_id = k.path_id A
 JOIN path_succession s ON s.organization_id = @organization AND s.predecessor_id = y.path_id AND s.at = y.to_at
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = s.successor_id AND x.type = y.type AND x.from_at = s.at;
 
+-- name: baselines
+SELECT b.identity_id, b.at, b.basis, b.actor, coalesce(b.note, '') AS note
+FROM scope_baseline b
+WHERE b.organization_id = @organization AND b.identity_id = ANY (@identities::uuid[])
+ORDER BY b.identity_id, b.at DESC;
+
+-- name: justifications
+SELECT j.path_id, j.from_at, j.to_at, j.actor, j.justification AS text, j.actions, j.withdrawn_by
+FROM privilege_justification j
+WHERE j.organization_id = @organization AND j.path_id = ANY (@paths::uuid[])
+ORDER BY j.path_id, j.from_at DESC;
+
 -- name: clock
-SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization), e.at) AS at, e.at AS evaluated_at
-FROM (SELECT max(v.at) AS at FROM evaluation v WHERE v.organization_id = @organization) e;
+-- What an analyst put on record had only its own paths judged.
+SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization), e.at) AS at, e.judged_at AS evaluated_at
+FROM (
+  SELECT max(v.at) AS at, max(v.at) FILTER (WHERE v.cause NOT IN ('attestation', 'justification')) AS judged_at
+  FROM evaluation v
+  WHERE v.organization_id = @organization
+) e;

@@ -109,7 +109,12 @@ func stock(t testing.TB) *shelf {
 	s.exec(t, `INSERT INTO cluster_member (organization_id, cluster, path_id, from_at, version, level, class, first_seen, exposed_since, rank, sensitivity, evidence, workload_id, resource_id, ownership_status)
 		VALUES ($1, 1, md5('shop-finance')::uuid, $2, 1, 2, 0, '2026-01-01', '2026-01-01', 36, 4, 0, md5('shop')::uuid, md5('r')::uuid, 'orphaned'),
 		       ($1, 5, md5('desk-finance')::uuid, $2, 1, 3, 0, '2026-01-01', '2026-01-01', 36, 4, 0, md5('desk')::uuid, md5('r')::uuid, 'orphaned')`, organization, epoch)
-	s.exec(t, `INSERT INTO evaluation VALUES ($1, $2::timestamptz - interval '2 days', $2, 'time', 'test', 0, 0, 0)`, organization, epoch)
+	s.exec(t, `INSERT INTO evaluation VALUES ($1, $2::timestamptz - interval '2 days', $2, 'time', 'test', 0, 0, 0),
+		($1, $2::timestamptz - interval '1 day', $2, 'attestation', 'test', 0, 0, 0), ($1, $2::timestamptz - interval '23 hours', $2, 'justification', 'test', 0, 0, 0)`, organization, epoch)
+	s.exec(t, `INSERT INTO scope_baseline VALUES ($1, md5('identity of desk')::uuid, $2::timestamptz - interval '9 days', 'observed', NULL, NULL),
+		($1, md5('identity of desk')::uuid, $2::timestamptz - interval '1 day', 'attested', 'ann', 'Reviewed.'), ($1, md5('identity of shop')::uuid, $2::timestamptz - interval '9 days', 'observed', NULL, NULL)`, organization, epoch)
+	s.exec(t, `INSERT INTO privilege_justification VALUES ($1, md5('shop-finance')::uuid, $2::timestamptz - interval '3 days', $2::timestamptz - interval '2 days', 'bob', 'For the migration.', '{get}', 'ann'),
+		($1, md5('shop-finance')::uuid, $2::timestamptz - interval '23 hours', NULL, 'ann', 'For the audit.', '{get,list}', NULL)`, organization, epoch)
 	s.exec(t, `INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, content_digest, outcome, complete, records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings)
 		SELECT $1, md5('sync')::uuid, md5('source')::uuid, 1, $2, $2, $2, 'test', md5('d')::uuid, 'applied', true, 0, 0, 0, 0, 0, 0, '[]', '[]'`, organization, epoch)
 	return s
@@ -405,6 +410,60 @@ func TestReadVersionsStandingsAndNeighbours(t *testing.T) {
 	require.Nil(t, none)
 }
 
+func TestReadRecords(t *testing.T) {
+	t.Parallel()
+	s := stock(t)
+	snapshot := s.Snapshot()
+	defer snapshot.Close(s.ctx)
+	desk, shop, finance := pathOf(t, s, "identity of desk"), pathOf(t, s, "identity of shop"), pathOf(t, s, "shop-finance")
+
+	baselines, err := s.reader.Baselines(s.ctx, snapshot, organization, []id.ID{desk, shop, finance})
+	require.NoError(t, err)
+	require.Len(t, baselines, 2)
+	require.Len(t, baselines[desk], 2)
+	ann := "ann"
+	latest := baselines[desk][0]
+	require.Equal(t, epoch.AddDate(0, 0, -1), latest.At.UTC())
+	latest.At = epoch
+	require.Equal(t, exposure.Baseline{IdentityID: desk, At: epoch, Basis: "attested", Actor: &ann, Note: "Reviewed."}, latest)
+	require.Equal(t, "observed", baselines[desk][1].Basis)
+	require.Nil(t, baselines[desk][1].Actor)
+	require.Empty(t, baselines[desk][1].Note)
+	require.Len(t, baselines[shop], 1)
+
+	justifications, err := s.reader.Justifications(s.ctx, snapshot, organization, []id.ID{finance, pathOf(t, s, "shop-mail")})
+	require.NoError(t, err)
+	require.Len(t, justifications, 1)
+	require.Len(t, justifications[finance], 2)
+	current, former := justifications[finance][0], justifications[finance][1]
+	require.Nil(t, current.ToAt)
+	require.Nil(t, current.WithdrawnBy)
+	require.Equal(t, []string{"get", "list"}, current.Actions)
+	require.Equal(t, "For the migration.", former.Text)
+	require.Equal(t, "bob", former.Actor)
+	require.Equal(t, &ann, former.WithdrawnBy)
+	require.Equal(t, epoch.AddDate(0, 0, -2), former.ToAt.UTC())
+
+	for name, read := range map[string]func(context.Context, id.ID) (int, error){
+		"baselines": func(ctx context.Context, of id.ID) (int, error) {
+			found, err := s.reader.Baselines(ctx, snapshot, of, []id.ID{desk})
+			return len(found), err
+		},
+		"justifications": func(ctx context.Context, of id.ID) (int, error) {
+			found, err := s.reader.Justifications(ctx, snapshot, of, []id.ID{finance})
+			return len(found), err
+		},
+	} {
+		found, err := read(s.ctx, id.Organization("rival"))
+		require.NoError(t, err, name)
+		require.Zero(t, found, "%s of another organization", name)
+		_, err = read(access.With(context.Background(), access.Actor{Subject: "eve", Scopes: access.Scopes, Organizations: []string{"rival"}}), organization)
+		require.Equal(t, access.OrganizationNotFound(), err, name)
+		_, err = read(access.With(context.Background(), access.Actor{Subject: "bob", Organizations: []string{slug}}), organization)
+		require.Equal(t, problem.Denied, problem.KindOf(err), name)
+	}
+}
+
 // TestReadPredicatesAlone reads everything before and after another organization
 // moved in with the same ids, with row level security off: what still keeps them
 // apart is the predicates of the statements.
@@ -436,6 +495,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 		"exposures_under": {"paths": keys["paths"], "limit": 100}, "count_exposures_under": {"paths": keys["paths"]},
 		"exposures_by_keys": keys, "neighbours_of_exposures": keys,
 		"versions_by_exposures": with(pgx.StrictNamedArgs{"before": 100, "limit": 100}), "standings_by_exposures": with(pgx.StrictNamedArgs{"of_identity": []int16{5, 9, 13}}),
+		"baselines": {"identities": []id.ID{pathOf(t, s, "identity of desk"), pathOf(t, s, "identity of shop")}}, "justifications": {"paths": keys["paths"]},
 	}
 	ask := func() map[string]any {
 		answers := map[string]any{}
@@ -466,7 +526,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 	for _, statement := range []string{
 		`UPDATE exposure SET explanation = 'foreign', severity = 1`, `UPDATE exposure_version SET explanation = 'foreign'`, `UPDATE condition SET explanation = 'foreign', ordinal = ordinal + 5`,
 		`UPDATE authority_path SET data_domain = 'foreign', sensitivity = 0, ownership_status = 'degraded'`, `UPDATE sync SET at = at + interval '1 year'`, `UPDATE evaluation SET at = at + interval '1 year'`,
-		`UPDATE rule_version SET version = 99`, `UPDATE setting SET version = 0`, `UPDATE organization_window SET window_at = window_at + interval '1 year'`,
+		`UPDATE scope_baseline SET note = 'foreign'`, `UPDATE privilege_justification SET justification = 'foreign'`, `UPDATE rule_version SET version = 99`, `UPDATE setting SET version = 0`, `UPDATE organization_window SET window_at = window_at + interval '1 year'`,
 	} {
 		s.exec(t, statement+` WHERE organization_id = $1`, rival)
 	}
@@ -479,7 +539,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 // predicate.
 func TestReadTablesHaveTheirPredicate(t *testing.T) {
 	t.Parallel()
-	mention := regexp.MustCompile(`\b(?:FROM|JOIN)\s+(exposure|exposure_version|condition|condition_version|authority_path|authority_path_version|path_succession|rule_version|setting|evaluation|sync|organization_window)\s+([a-z]+)\b`)
+	mention := regexp.MustCompile(`\b(?:FROM|JOIN)\s+(exposure|exposure_version|condition|condition_version|authority_path|authority_path_version|path_succession|rule_version|setting|evaluation|sync|organization_window|scope_baseline|privilege_justification)\s+([a-z]+)\b`)
 	mentions := 0
 	for _, query := range exposure.ReadQueries.All() {
 		byAlias := map[string]int{}

@@ -65,7 +65,7 @@ type Workload struct {
 	Unbound    int // its active, effective paths without an identity
 
 	Execution    Coverage  // from FirstSeen to the end of the window
-	LastExecuted time.Time // the day of the last evidence that names the workload; zero: none
+	LastExecuted time.Time // the day of the last evidence of it, or of an identity that only it runs as; zero: none
 
 	Egress Coverage
 	Hosts  []Host // by name, then category
@@ -113,7 +113,8 @@ func (s *Scope) Grown() bool {
 type Privilege struct {
 	Granted   []string // the path's actions, sorted
 	Used      []string // the actions of evidence that names the path, in the window, sorted
-	Proven    bool     // there is such evidence
+	Justified []string // the granted actions that somebody has recorded a justification of, sorted
+	Proven    bool     // there is evidence that names the path
 	Opaque    bool     // some of it does not say which action
 	Execution Coverage // over Settings.PrivilegeWindow
 }

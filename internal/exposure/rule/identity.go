@@ -62,14 +62,14 @@ func judgeDormancy(i Identity, s Settings, windowAt time.Time, open Open) Verdic
 func judgeDrift(i Identity, open Open) Verdict {
 	const r = ScopeDrift
 	scope := i.Scope
+	was := open.Evidence.BaselineAt
 	switch {
-	case !scope.Grown() && i.Roles != Complete:
+	case scope.Grown():
+	case scope != nil && scope.Attested && was != nil && scope.BaselineAt.After(*was):
+		return gone(r, BaselineAttested) // however well it is known: what had grown was vouched for
+	case i.Roles != Complete:
 		return unknown(r)
-	case !scope.Grown():
-		at := open.Evidence.BaselineAt
-		if scope != nil && scope.Attested && (at == nil || scope.BaselineAt.After(*at)) {
-			return gone(r, BaselineAttested)
-		}
+	default:
 		return gone(r, ScopeReduced)
 	}
 	then := "none"

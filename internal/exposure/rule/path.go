@@ -10,32 +10,49 @@ import (
 )
 
 // JudgePrivilege judges PrivilegeGap by a combination of facts, for every path
-// that shares it. A verdict False has no reason unless execution has ceased: by
-// the combination alone nobody sees whether the power was taken away or used.
-// It does not ask whether the rule is switched off.
+// that shares it. A verdict False has no reason unless execution has ceased or
+// all that is left over is justified: by the combination alone nobody sees
+// whether the power was taken away or used. It does not ask whether the rule is
+// switched off.
 func JudgePrivilege(p Privilege, s Settings) Verdict {
 	const r = PrivilegeGap
-	unused := leftOver(p.Granted, p.Used)
+	unused, excused := Unused(p.Granted, p.Used), p.Excused()
+	unjustified := slices.DeleteFunc(slices.Clone(unused), func(action string) bool { return slices.Contains(excused, action) })
 	switch {
 	case len(unused) == 0:
 		return gone(r, "") // whoever looked, and however well
+	case len(unjustified) == 0:
+		return gone(r, JustificationRecorded)
 	case !p.Proven && p.Execution == Complete:
 		return gone(r, ExecutionCeased)
 	case !p.Proven, p.Opaque, len(p.Used) == 0, p.Execution != Complete:
 		return unknown(r)
 	}
 	v := found(r, id.Nil, "", Evidence{
-		ActionsUnused: unused, ActionsUsed: p.Used, Completeness: known(record.Execution, p.Execution),
+		ActionsUnused: unjustified, ActionsUsed: p.Used, Completeness: known(record.Execution, p.Execution),
 	})
-	v.PathExplanation = place(PlaceIdentity) + " may " + Escape(List(unused)) + " on " + place(PlaceResource) +
+	v.PathExplanation = place(PlaceIdentity) + " may " + Escape(List(unjustified)) + " on " + place(PlaceResource) +
 		"; only " + Escape(List(p.Used)) + " observed in " + days(s.PrivilegeWindow) + "."
 	return v
 }
 
-// leftOver are the granted actions that write and were not used. A pattern stands
+// Excused are the actions that were not used and need not be: somebody justified
+// them. A justification covers the very actions that it names, no others that fit
+// them.
+func (p Privilege) Excused() []string {
+	excused := []string{}
+	for _, action := range Unused(p.Granted, p.Used) {
+		if slices.Contains(p.Justified, action) {
+			excused = append(excused, action)
+		}
+	}
+	return excused
+}
+
+// Unused are the granted actions that write and were not used. A pattern stands
 // for many actions: one that writes and fits it is use enough, for nobody uses
 // all of them.
-func leftOver(granted, used []string) []string {
+func Unused(granted, used []string) []string {
 	var left []string
 	for _, action := range granted {
 		exercised := func(u string) bool {

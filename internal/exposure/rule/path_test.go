@@ -42,7 +42,16 @@ func TestPrivilegeGap(t *testing.T) {
 		"no evidence names an action":      {rule.Privilege{Granted: fields("delete"), Proven: true, Execution: rule.Complete}, rule.Unknown, "", "", nil},
 		"not watched all the time":         {rule.Privilege{Granted: fields("delete"), Used: fields("get"), Proven: true, Execution: rule.Expired}, rule.Unknown, "", "", nil},
 		"nothing is proven any longer":     {rule.Privilege{Granted: fields("delete"), Execution: rule.Complete}, rule.False, rule.ExecutionCeased, "", nil},
-		"nothing is known":                 {rule.Privilege{Granted: fields("delete"), Execution: rule.Incomplete}, rule.Unknown, "", "", nil},
+		"what is unused is justified": {rule.Privilege{Granted: fields("delete get write"), Used: fields("get write"), Justified: fields("delete"), Proven: true,
+			Execution: rule.Complete}, rule.False, rule.JustificationRecorded, "", nil},
+		"justified, whoever looks": {rule.Privilege{Granted: fields("delete"), Justified: fields("delete"), Opaque: true}, rule.False, rule.JustificationRecorded, "", nil},
+		"another action is justified": {rule.Privilege{Granted: fields("delete get write"), Used: fields("get"), Justified: fields("delete get"), Proven: true,
+			Execution: rule.Complete}, rule.True, "", "%7$s may write on %1$s; only get observed in 90 days.", fields("write")},
+		"a pattern is more than an action of it": {rule.Privilege{Granted: fields("*"), Used: fields("get"), Justified: fields("delete"), Proven: true,
+			Execution: rule.Complete}, rule.True, "", "%7$s may * on %1$s; only get observed in 90 days.", fields("*")},
+		"used and justified":                   {rule.Privilege{Granted: fields("delete"), Used: fields("delete"), Justified: fields("delete"), Proven: true}, rule.False, "", "", nil},
+		"partly justified, and nobody watches": {rule.Privilege{Granted: fields("delete write"), Used: fields("get"), Justified: fields("delete"), Proven: true}, rule.Unknown, "", "", nil},
+		"nothing is known":                     {rule.Privilege{Granted: fields("delete"), Execution: rule.Incomplete}, rule.Unknown, "", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +61,7 @@ func TestPrivilegeGap(t *testing.T) {
 			require.Equal(t, c.reason, v.Reason)
 			require.Equal(t, c.text, v.PathExplanation)
 			require.Equal(t, c.unused, v.Evidence.ActionsUnused)
+			require.Equal(t, v.Reason == rule.JustificationRecorded, len(c.facts.Excused()) > 0 && c.unused == nil && c.outcome == rule.False)
 			require.Equal(t, v.Outcome == rule.True, v.EvidenceDigest != [16]byte{})
 			if c.text != "" {
 				require.NotContains(t, rule.Format(c.text, places("vault", "", "", "", "", "", "sp-1")...), "%%")
@@ -65,7 +75,10 @@ func TestPrivilegeGap(t *testing.T) {
 	require.Equal(t, "%7$s may delete on %1$s; only get observed in 1 day.", day.PathExplanation)
 	require.Equal(t, quarter.EvidenceDigest, day.EvidenceDigest)
 	facts.Granted = fields("delete write")
-	require.NotEqual(t, quarter.EvidenceDigest, rule.JudgePrivilege(facts, rule.Defaults()).EvidenceDigest)
+	both := rule.JudgePrivilege(facts, rule.Defaults())
+	require.NotEqual(t, quarter.EvidenceDigest, both.EvidenceDigest)
+	facts.Justified = fields("write")
+	require.NotEqual(t, both.EvidenceDigest, rule.JudgePrivilege(facts, rule.Defaults()).EvidenceDigest, "what is left unjustified is another finding")
 }
 
 func TestReachableSensitiveDomain(t *testing.T) {

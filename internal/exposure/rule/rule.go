@@ -51,7 +51,7 @@ var Definitions = []Definition{
 	{DormantAuthority, "dormant_authority", DormantPath, 1, OfIdentity},
 	{SensitiveDomain, "reachable_sensitive_domain", SensitiveReach, 1, OfPath},
 	{UnknownBinding, "unknown_identity_binding", UnboundPath, 1, OfWorkload},
-	{UnprovenExecution, "unproven_execution", UnprovenPath, 1, OfWorkload},
+	{UnprovenExecution, "unproven_execution", UnprovenPath, 2, OfWorkload},
 	{ScopeDrift, "scope_drift", ScopeExpansion, 1, OfIdentity},
 	{PrivilegeGap, "privilege_justification_gap", ExcessPrivilege, 1, OfPath},
 	{ExternalEgress, "external_egress", ExternalEgressing, 1, OfWorkload},
@@ -123,7 +123,8 @@ const (
 	BaselineAttested        Reason = "baseline_attested"
 	PrivilegeReduced        Reason = "privilege_reduced"
 	PrivilegeExercised      Reason = "privilege_exercised"
-	ExecutionCeased         Reason = "execution_ceased" // nothing is proven any longer: dormancy is another rule's business
+	JustificationRecorded   Reason = "justification_recorded" // what is unused has been justified
+	ExecutionCeased         Reason = "execution_ceased"       // nothing is proven any longer: dormancy is another rule's business
 	EgressRemoved           Reason = "egress_removed"
 	HostReclassified        Reason = "host_reclassified"
 	IdentityDedicated       Reason = "identity_dedicated"
