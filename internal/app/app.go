@@ -32,6 +32,7 @@ type Config struct {
 	OwnerDatabaseURL string // empty with a DatabaseURL: somebody else migrates
 	DataDir          string // of the embedded database
 	Demo             bool
+	DemoDate         time.Time // the day up to which the demo's history goes; zero: today
 	Logger           *slog.Logger
 	Now              func() time.Time
 }
@@ -73,7 +74,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	}
 	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
 	a.organizations = &org.Store{}
-	a.authority = authority.New(a.db, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), a.config.Now, a.config.Logger)
+	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger)
 	a.importer = importer.New(a.authority, a.config.Now)
 	a.server = server.New(server.Config{
 		GraphQL:  a.graphQL(),
@@ -126,6 +127,11 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		}
 	}
 	return a.db.SelfTest(ctx)
+}
+
+// assessor judges every change of authority.
+func assessor() authority.Assessor {
+	return exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
 }
 
 // checks of /readyz. That the schema is current and the walls stand was found

@@ -77,66 +77,6 @@ func ask(t *testing.T, a *app.App, token, document string) (answer struct {
 	return answer
 }
 
-func TestDemo(t *testing.T) {
-	t.Parallel()
-	database := dbtest.New(t)
-	demo := config(database)
-	demo.Demo = true
-	const document = `{ organizations(first: 10) { nodes { slug } } organization(slug: "demo-kubernetes") { authorityPaths(first: 1) { totalCount } syncs(first: 10) { nodes { version } } } }`
-	var first string
-	for range 2 { // the second start finds everything there
-		a, stop := start(t, demo)
-		tokens := a.Tokens()
-		for _, token := range []string{tokens.Admin, tokens.Analyst, tokens.Viewer} {
-			answer := ask(t, a, token, document)
-			require.Empty(t, answer.Errors)
-			require.JSONEq(t, `{"nodes":[{"slug":"demo"},{"slug":"demo-kubernetes"}]}`, string(answer.Data["organizations"]))
-			if first == "" {
-				first = string(answer.Data["organization"])
-			}
-			require.Equal(t, first, string(answer.Data["organization"]))
-		}
-		require.Contains(t, first, `"totalCount":86`)
-		require.Contains(t, first, `"nodes":[{"version":1}]`)
-
-		for token, status := range map[string]int{tokens.Viewer: http.StatusForbidden, tokens.Analyst: http.StatusOK} {
-			response := importManifest(t, a, token, "demo")
-			require.Equal(t, status, response)
-		}
-		require.Equal(t, http.StatusNotFound, importManifest(t, a, tokens.Analyst, "unknown"))
-		require.NoError(t, stop())
-	}
-}
-
-func importManifest(t *testing.T, a *app.App, token, organization string) (status int) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		a.URL()+"/imports/auto?create=true&org="+organization, strings.NewReader("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a}\n"))
-	require.NoError(t, err)
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	return response.StatusCode
-}
-
-func TestExamplesAreAnswered(t *testing.T) {
-	t.Parallel()
-	demo := config(dbtest.New(t))
-	demo.Demo = true
-	a, _ := start(t, demo)
-	response, err := http.Get(a.URL() + "/graphiql/presets.json")
-	require.NoError(t, err)
-	defer response.Body.Close()
-	var tabs []struct{ Title, Query string }
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&tabs))
-	require.NotEmpty(t, tabs)
-	for _, tab := range tabs {
-		require.NotEmpty(t, tab.Title)
-		require.Empty(t, ask(t, a, a.Tokens().Viewer, tab.Query).Errors, tab.Title)
-	}
-}
-
 func TestReady(t *testing.T) {
 	t.Parallel()
 	a, _ := start(t, config(dbtest.New(t)))

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
+	"log/slog"
 	"path"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/demo"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
+	"github.com/exposuregraph/exposuregraph/internal/page"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -24,6 +28,7 @@ const demoOwners = "demo/owners.yaml"
 // The organizations of the demo.
 const (
 	demoOrganization   = "demo"
+	demoName           = "Demo: Contoso"
 	demoKubernetes     = "demo-kubernetes"
 	demoKubernetesName = "Demo: two Kubernetes manifests"
 )
@@ -42,6 +47,9 @@ type Tokens struct {
 	Viewer  string // reads both organizations
 }
 
+// errTold rolls an evaluation back whose place in the history is taken.
+var errTold = errors.New("already told")
+
 // Demo makes the organizations of the demo, if they are not there, and new
 // tokens.
 func (a *App) Demo(ctx context.Context) (*Tokens, error) {
@@ -49,7 +57,7 @@ func (a *App) Demo(ctx context.Context) (*Tokens, error) {
 		return nil, problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "--demo makes access tokens, which takes the owner role: give --owner-database-url")
 	}
 	ctx = access.With(ctx, access.Actor{Subject: "demo", Role: access.Admin, Scopes: access.Scopes, AllOrganizations: true})
-	for slug, name := range map[string]string{demoOrganization: "Demo", demoKubernetes: demoKubernetesName} {
+	for slug, name := range map[string]string{demoOrganization: demoName, demoKubernetes: demoKubernetesName} {
 		err := a.db.Tenant(ctx, id.Organization(slug), func(tx *db.Tx) error {
 			_, err := a.organizations.Create(ctx, tx, slug, name, a.config.Now())
 			return err
@@ -58,23 +66,128 @@ func (a *App) Demo(ctx context.Context) (*Tokens, error) {
 			return nil, err
 		}
 	}
-	owners, err := demoFiles.ReadFile(demoOwners)
-	if err != nil {
+	if err := a.demoStory(ctx); err != nil {
 		return nil, err
 	}
-	report, err := a.importer.Run(ctx, importer.Request{
-		SyncRequest: authority.SyncRequest{Organization: demoKubernetes, Format: "kubernetes", System: "demo", ObservedAt: demoObservedAt},
-		Files:       demoManifests,
-		Owners:      &importer.File{Name: path.Base(demoOwners), Content: bytes.NewReader(owners)},
-	})
-	if err != nil {
+	if err := a.demoManifests(ctx); err != nil {
 		return nil, err
 	}
-	a.config.Logger.InfoContext(ctx, "demo", "organization", demoKubernetes, "outcome", report.Outcome)
 	return a.demoTokens(ctx)
 }
 
-func demoManifests(yield func(importer.File, error) bool) {
+// demoStory tells the history of the organization demo, or what is missing of it
+// where an earlier start was interrupted.
+func (a *App) demoStory(ctx context.Context) error {
+	now := a.config.Now()
+	base := demo.Midnight(now)
+	if !a.config.DemoDate.IsZero() {
+		base = demo.Midnight(a.config.DemoDate)
+	}
+	if base.After(now) {
+		return problem.New(problem.Invalid, "DEMO_DATE_IN_FUTURE", "the demo cannot end on %s, which is in the future; give a day up to today", base.Format(time.DateOnly)).On("demo-date")
+	}
+	told, theirs, err := a.demoTold(ctx)
+	switch {
+	case err != nil:
+		return err
+	case theirs:
+		a.config.Logger.WarnContext(ctx, "the organization demo holds other data than the demo's, and is left alone")
+		return nil
+	case told != nil && !told.base.Equal(base):
+		if !a.config.DemoDate.IsZero() {
+			a.config.Logger.WarnContext(ctx, "the demo is there already, up to another date", "date", told.base.Format(time.DateOnly))
+		}
+		base = told.base
+	}
+	for _, step := range demo.History(base) {
+		if told != nil && !step.At.After(told.until) {
+			continue
+		}
+		if err := a.demoStep(ctx, step); err != nil {
+			return err
+		}
+	}
+	a.config.Logger.InfoContext(ctx, "demo", "organization", demoOrganization, "date", base.Format(time.DateOnly))
+	return nil
+}
+
+// toldSoFar says how much of the history is there.
+type toldSoFar struct {
+	base  time.Time // up to which it goes
+	until time.Time // the last delivery, of the demo or of somebody else
+}
+
+// demoTold finds how much of the history is there: nothing, or what began as it
+// begins; theirs is anything else.
+func (a *App) demoTold(ctx context.Context) (found *toldSoFar, theirs bool, err error) {
+	snapshot := a.db.Snapshot()
+	defer snapshot.Close(ctx)
+	one, organization := 1, id.Organization(demoOrganization)
+	newest, err := a.authority.Syncs(ctx, snapshot, organization, authority.SyncFilter{}, page.Request{First: &one})
+	if err != nil || len(newest.Rows) == 0 {
+		return nil, false, err
+	}
+	first, err := a.authority.Syncs(ctx, snapshot, organization, authority.SyncFilter{}, page.Request{Last: &one})
+	if err != nil {
+		return nil, false, err
+	}
+	begun := first.Rows[0].ObservedAt
+	base := demo.BaseOf(begun)
+	opening := demo.History(base)[0]
+	if !begun.Equal(opening.At) || first.Rows[0].SourceID != id.Source(organization, opening.Delivery.Source, opening.Delivery.System) {
+		return nil, true, nil
+	}
+	return &toldSoFar{base: base, until: newest.Rows[0].At}, false, nil
+}
+
+// demoStep takes a step. What is delivered is recorded as of now; a judgement
+// takes place at its instant, because that is what it judges by.
+func (a *App) demoStep(ctx context.Context, step demo.Step) error {
+	if step.Delivery == nil {
+		evaluator := authority.New(a.db, assessor(), func() time.Time { return step.At }, slog.New(slog.DiscardHandler))
+		_, err := evaluator.Reevaluate(ctx, id.Organization(demoOrganization), authority.ByTime, func(_ *db.Tx, at time.Time) error {
+			if at.After(step.At) {
+				return errTold
+			}
+			return nil
+		})
+		if errors.Is(err, errTold) {
+			return nil
+		}
+		return err
+	}
+	content, err := step.Delivery.Snapshot()
+	if err != nil {
+		return err
+	}
+	_, err = a.importer.Run(ctx, importer.Request{
+		SyncRequest: authority.SyncRequest{Organization: demoOrganization, Format: "snapshot", Strict: true},
+		Files: func(yield func(importer.File, error) bool) {
+			yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
+		},
+	})
+	return err
+}
+
+// demoManifests imports the manifests of the organization demo-kubernetes.
+func (a *App) demoManifests(ctx context.Context) error {
+	owners, err := demoFiles.ReadFile(demoOwners)
+	if err != nil {
+		return err
+	}
+	report, err := a.importer.Run(ctx, importer.Request{
+		SyncRequest: authority.SyncRequest{Organization: demoKubernetes, Format: "kubernetes", System: "demo", ObservedAt: demoObservedAt},
+		Files:       manifests,
+		Owners:      &importer.File{Name: path.Base(demoOwners), Content: bytes.NewReader(owners)},
+	})
+	if err != nil {
+		return err
+	}
+	a.config.Logger.InfoContext(ctx, "demo", "organization", demoKubernetes, "outcome", report.Outcome)
+	return nil
+}
+
+func manifests(yield func(importer.File, error) bool) {
 	entries, err := demoFiles.ReadDir("demo") // sorted by name
 	if err != nil {
 		yield(importer.File{}, err)

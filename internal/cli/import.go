@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -26,7 +28,7 @@ func newImport(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FORMAT FILE|FOLDER|-...",
 		Short: "Send files to the server and print what came of them",
-		Long: "Send files to the server and print what came of them. FORMAT is kubernetes, snapshot, or auto to detect it.\n" +
+		Long: "Send files to the server and print what came of them. FORMAT is " + strings.Join(importer.Formats(), ", ") + ", or auto to detect it.\n" +
 			"Of a folder every .yaml, .yml and .json file is sent; - is standard input.\n" +
 			"The organization is created if it does not exist and the token is an admin's.\n" +
 			"Exit code 3 says that records were rejected; each is listed.",
@@ -39,8 +41,8 @@ func newImport(p Process) *cobra.Command {
 	f.StringVar(&flags.source, "source", "", "`name` of the feed (default: the format)")
 	f.StringVar(&flags.system, "system", "", "`name` of the cluster, account or tenant that the files speak about (default: the format)")
 	f.StringVar(&flags.namespace, "namespace", "", "kubernetes: `namespace` of objects that name none")
-	f.StringVar(&flags.owners, "owners", "", "kubernetes: `file` that says who answers for which workload")
-	f.StringVar(&flags.policy, "policy", "", "kubernetes: `file` with domain and sensitivity of resources")
+	f.StringVar(&flags.owners, "owners", "", "kubernetes, aws-iam: `file` that says who answers for which workload")
+	f.StringVar(&flags.policy, "policy", "", "kubernetes, aws-iam: `file` with domain and sensitivity of resources")
 	f.StringVar(&flags.observedAt, "observed-at", "", "`time` (RFC 3339) at which the source looked (default: now)")
 	f.BoolVar(&flags.partial, "partial", false, "the files show a part only: what they do not name is not gone")
 	f.BoolVar(&flags.strict, "strict", false, "one rejected record refuses everything")

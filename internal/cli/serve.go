@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,13 @@ func newServe(p Process) *cobra.Command {
 	database := addDatabase(cmd)
 	cmd.Flags().StringVar(&config.Listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes any that is free")
 	cmd.Flags().BoolVar(&config.Demo, "demo", false, "make the organizations demo and demo-kubernetes, and print tokens for them")
+	demoDate := cmd.Flags().String("demo-date", "", "the `day` up to which the history of demo goes, such as 2026-03-01; default today (UTC). Counts when demo is made")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if *demoDate != "" {
+			if config.DemoDate, err = time.Parse(time.DateOnly, *demoDate); err != nil {
+				return usagef("--demo-date %q is no day; write it as 2026-03-01", *demoDate)
+			}
+		}
 		config.DatabaseURL, config.OwnerDatabaseURL, config.DataDir = database.URL, database.OwnerURL, database.DataDir
 		config.Logger = logger(p.Stderr, slog.LevelInfo)
 		a, err := app.New(cmd.Context(), config)

@@ -1,0 +1,214 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/demo"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
+	"github.com/exposuregraph/exposuregraph/internal/invariant"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+// world is an organization to which the history was told.
+type world struct {
+	*dbtest.Database
+	ctx   context.Context
+	super *pgx.Conn
+}
+
+func tell(t *testing.T) world {
+	t.Helper()
+	database := dbtest.New(t)
+	ctx := access.With(t.Context(), access.Actor{Subject: "demo", Role: access.Admin, Scopes: access.Scopes, AllOrganizations: true})
+	assessor := exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
+	for _, step := range demo.History(base) {
+		now := func() time.Time { return step.At }
+		service := authority.New(database.DB, assessor, now, slog.New(slog.DiscardHandler))
+		if step.Delivery == nil {
+			evaluation, err := service.Reevaluate(ctx, id.Organization("demo"), authority.ByTime, nil)
+			require.NoError(t, err)
+			require.Equal(t, step.At, evaluation.At.UTC())
+			continue
+		}
+		content, err := step.Delivery.Snapshot()
+		require.NoError(t, err)
+		report, err := importer.New(service, now).Run(ctx, importer.Request{
+			SyncRequest: authority.SyncRequest{Organization: "demo", CreateOrganization: true, Format: "snapshot"},
+			Files: func(yield func(importer.File, error) bool) {
+				yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
+			},
+		})
+		require.NoError(t, err)
+		require.Empty(t, report.Rejections, step.Delivery.Name())
+		require.Empty(t, report.Warnings, step.Delivery.Name())
+		require.Equal(t, step.At, report.At.UTC(), step.Delivery.Name())
+	}
+	return world{Database: database, ctx: ctx, super: database.Super(t)}
+}
+
+func column[T any](t *testing.T, w world, sql string, args ...any) []T {
+	t.Helper()
+	rows, err := w.super.Query(w.ctx, sql, args...)
+	require.NoError(t, err)
+	values, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	require.NoError(t, err, sql)
+	return values
+}
+
+func one[T any](t *testing.T, w world, sql string, args ...any) T {
+	t.Helper()
+	values := column[T](t, w, sql, args...)
+	require.Len(t, values, 1, sql)
+	return values[0]
+}
+
+// TestDemo tells the history once and looks at what the server made of it. The
+// cases are named after the features that they show.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	w := tell(t)
+	snapshot := w.Snapshot()
+	t.Cleanup(func() { snapshot.Close(context.Background()) })
+	now, err := (&posture.Reader{}).Posture(w.ctx, snapshot, id.Organization("demo"), nil)
+	require.NoError(t, err)
+	clusters, err := (&posture.Reader{}).Overview(w.ctx, snapshot, id.Organization("demo"), posture.Acknowledged)
+	require.NoError(t, err)
+	members := map[string]int64{}
+	for _, c := range clusters {
+		if c.Paths > 0 {
+			members[c.Key] = c.Paths
+		}
+	}
+
+	t.Run("C89/what there is", func(t *testing.T) {
+		living := func(kind string) int {
+			return one[int](t, w, `SELECT count(*)::int FROM entity WHERE kind = $1 AND status <> 'removed'`, kind)
+		}
+		require.Equal(t, 9, living("workload"))
+		require.Equal(t, 5, living("identity"))
+		require.Equal(t, 17, living("resource"))
+		require.GreaterOrEqual(t, one[int](t, w, `SELECT count(*)::int FROM evidence`), 26)
+		require.GreaterOrEqual(t, len(members), 6, "%v", members)
+	})
+
+	t.Run("C90/execution modes", func(t *testing.T) {
+		mode := `SELECT external_id FROM entity WHERE kind = 'workload' AND execution_mode = $1`
+		require.Equal(t, []string{"wl-sec-logger"}, column[string](t, w, mode, "operator_assisted"))
+		require.Equal(t, []string{"wl-hr-export"}, column[string](t, w, mode, "human_triggered"))
+		require.ElementsMatch(t, []string{"wl-invoice-rule", "wl-azure-graph-router-no-owner"}, column[string](t, w, mode, "triggered"))
+	})
+
+	t.Run("C91/two identities", func(t *testing.T) {
+		require.Equal(t, []string{"svc-etl", "svc-etl-staging"}, column[string](t, w, `
+			SELECT i.name FROM workload_exposure x
+			JOIN entity w ON w.id = x.workload_id AND w.external_id = 'wl-data-pipeline'
+			CROSS JOIN unnest(x.identity_ids) WITH ORDINALITY AS t(id, n) JOIN entity i ON i.id = t.id
+			ORDER BY t.n`))
+		require.ElementsMatch(t, []string{"svc-etl", "svc-etl-staging"}, column[string](t, w, `
+			SELECT DISTINCT i.name FROM authority_path p JOIN entity w ON w.id = p.workload_id JOIN entity i ON i.id = p.identity_id
+			WHERE w.external_id = 'wl-data-pipeline' AND p.status = 'active'`))
+	})
+
+	t.Run("C92/names for people", func(t *testing.T) {
+		require.Empty(t, column[string](t, w, `SELECT kind || ' ' || external_id FROM entity WHERE name = external_id OR name = ''`))
+	})
+
+	t.Run("C93/the overview", func(t *testing.T) {
+		between := func(least, most, n int64, what string) {
+			t.Helper()
+			require.GreaterOrEqual(t, n, least, what)
+			require.LessOrEqual(t, n, most, what)
+		}
+		between(3, 5, now.ActiveAutonomous, "autonomous identities")
+		between(1, 2, now.DormantIdentities, "dormant authority")
+		between(3, 4, now.Autonomous, "autonomous")
+		between(1, 2, now.OperatorAssisted, "operator assisted")
+		between(1, 1, now.HumanTriggered, "human triggered")
+		require.EqualValues(t, 9, now.Workloads)
+		require.Equal(t, now.Workloads, now.Autonomous+now.OperatorAssisted+now.HumanTriggered+now.Unclassified)
+		require.Equal(t, base, now.At.UTC())
+	})
+
+	t.Run("C94/deltas", func(t *testing.T) {
+		delta := now.Delta()
+		require.NotNil(t, delta)
+		require.False(t, delta.Since.At.After(base.AddDate(0, 0, -7)))
+		for what, n := range map[string]*int64{
+			"new paths": delta.NewPaths, "removed paths": delta.RemovedPaths, "newly orphaned": delta.NewOrphaned,
+			"ownership invalidations": delta.OwnershipInvalidations, "new autonomous identities": delta.NewAutonomousIdentities,
+		} {
+			require.NotNil(t, n, what)
+			require.Positive(t, *n, what)
+		}
+		since := one[int](t, w, `SELECT count(*)::int FROM sync WHERE at > $1`, base.AddDate(0, 0, -7))
+		require.GreaterOrEqual(t, since, 2)
+		require.Greater(t, one[int](t, w, `SELECT count(*)::int FROM sync`), since+1)
+	})
+
+	t.Run("what an analyst finds", func(t *testing.T) {
+		require.Equal(t, []string{
+			"dormant-external", "drifted-sensitive", "llm-egress", "orphaned-external", "orphaned-sensitive", "overprivileged-egress",
+			"shared-sensitive", "standing-sensitive", "unaccountable-sensitive", "unbound-sensitive", "weak-ownership-drift",
+		}, column[string](t, w, `SELECT unnest($1::text[]) ORDER BY 1`, keys(members)))
+		require.Equal(t, []string{"ambiguous", "degraded", "orphaned", "valid"},
+			column[string](t, w, `SELECT DISTINCT ownership_status FROM workload_exposure WHERE live ORDER BY 1`))
+		require.Equal(t, []string{"id-sp-hr-export", "id-svc-etl-staging"}, column[string](t, w, `
+			SELECT i.external_id FROM identity_posture p JOIN entity i ON i.id = p.identity_id
+			WHERE p.class = -1 AND p.effective_paths > 0 AND p.dormant_paths = p.effective_paths ORDER BY 1`))
+		require.Equal(t, []string{"client_credentials", "oauth2"}, column[string](t, w, `
+			SELECT protocol FROM edge WHERE kind = 'authenticates' AND target_system = 'entra_id' ORDER BY 1`))
+		require.Equal(t, []string{"wl-sec-logger"}, column[string](t, w, `
+			SELECT w.external_id FROM workload_exposure x JOIN entity w ON w.id = x.workload_id
+			WHERE x.listed AND x.paths = 0 AND cardinality(x.identity_ids) = 0`), "findings without a path")
+	})
+
+	t.Run("what happened", func(t *testing.T) {
+		require.Equal(t, 3, one[int](t, w, `SELECT count(*)::int FROM identity_rotation WHERE at = $1`, base.AddDate(0, 0, -49).Add(10*time.Hour)))
+		again := column[string](t, w, `
+			SELECT r.external_id FROM exposure x
+			JOIN authority_path p ON p.id = x.path_id AND p.status = 'active'
+			JOIN entity w ON w.id = p.workload_id AND w.external_id = 'wl-azure-graph-router-no-owner'
+			JOIN entity r ON r.id = p.resource_id
+			JOIN exposure b ON b.path_id = x.path_id AND b.type = x.type AND b.ordinal = 1 AND b.resolution_reason = 'owner_assigned'
+			WHERE x.type = $1 AND x.ordinal = 2 AND x.to_at IS NULL ORDER BY 1`, rule.OrphanedPath)
+		require.Equal(t, []string{"res-cmdb", "res-incident-table", "res-microsoft-graph", "res-signin-logs"}, again)
+		require.Equal(t, 3, one[int](t, w, `
+			SELECT count(*)::int FROM authority_path p JOIN entity r ON r.id = p.resource_id
+			WHERE r.external_id = 'res-entra-directory' AND p.status = 'removed' AND p.removed_at = $1`, base.AddDate(0, 0, -3).Add(13*time.Hour)))
+		require.Equal(t, []string{"res-lake-curated"}, column[string](t, w, `
+			SELECT r.external_id FROM exposure x JOIN authority_path p ON p.id = x.path_id JOIN entity r ON r.id = p.resource_id
+			WHERE x.resolution_reason = 'sensitivity_reclassified'`))
+	})
+
+	t.Run("the counters hold", func(t *testing.T) {
+		report, err := invariant.Check(w.ctx, snapshot, &org.Organization{ID: id.Organization("demo"), Slug: "demo"}, posture.Definitions)
+		require.NoError(t, err)
+		for _, result := range report.Checks {
+			require.Empty(t, result.First, result.Check)
+		}
+		require.True(t, report.Holds())
+	})
+}
+
+func keys(members map[string]int64) (keys []string) {
+	for key := range members {
+		keys = append(keys, key)
+	}
+	return keys
+}
