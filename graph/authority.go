@@ -43,24 +43,24 @@ func (r organizationResolver) AuthorityPaths(ctx context.Context, o *model.Organ
 	}), nil
 }
 
-// pathsUnder is a list of paths nested in an entity. Its PathList is one for each
+// pathsUnder is a list of paths nested under an entity. Its PathList is one for each
 // field of the request, so that the pages of all siblings are read at once.
-func (r *Resolver) pathsUnder(ctx context.Context, parent authority.Parent, e *authority.Entity, request page.Request,
+func (r *Resolver) pathsUnder(ctx context.Context, parent authority.Parent, organization, entity id.ID, request page.Request,
 	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
-	list, err := pathList(e.OrganizationID, parent, request, input, orderBy, includeRemoved)
+	list, err := pathList(organization, parent, request, input, orderBy, includeRemoved)
 	if err != nil {
 		return nil, err
 	}
 	scope := loader.From(ctx)
 	field := graphql.GetFieldContext(ctx).Field.Field
-	key := loader.PathListKey{Parent: e.ID, List: loader.Shared(scope, field, e.OrganizationID, string(parent), list)}
-	found, err := scope.PathLists.Load(ctx, e.OrganizationID, key)
+	key := loader.PathListKey{Parent: entity, List: loader.Shared(scope, field, organization, string(parent), list)}
+	found, err := scope.PathLists.Load(ctx, organization, key)
 	if err != nil {
 		return nil, err
 	}
 	return model.Connect(found.Slice, showPath, found.Cursor, func(ctx context.Context) (int, error) {
-		return scope.PathCounts.Load(ctx, e.OrganizationID, key)
+		return scope.PathCounts.Load(ctx, organization, key)
 	}), nil
 }
 

@@ -76,15 +76,19 @@ func distinct(edges []*authority.Edge, end func(*authority.Edge) id.ID) []id.ID 
 }
 
 func (r workloadResolver) IdentityBindings(ctx context.Context, w *model.Workload) ([]*model.IdentityBinding, error) {
+	return identityBindings(ctx, w.OrganizationID, w.Entity.ID)
+}
+
+func identityBindings(ctx context.Context, organization, workload id.ID) ([]*model.IdentityBinding, error) {
 	list := []*model.IdentityBinding{}
 	for _, kind := range []record.EdgeKind{record.RunsAs, record.Authenticates} {
-		edges, err := loader.From(ctx).EdgesFrom.Load(ctx, w.OrganizationID, loader.EdgeKey{Kind: kind, Entity: w.Entity.ID})
+		edges, err := loader.From(ctx).EdgesFrom.Load(ctx, organization, loader.EdgeKey{Kind: kind, Entity: workload})
 		if err != nil {
 			return nil, err
 		}
 		for _, edge := range edges {
 			list = append(list, &model.IdentityBinding{
-				OrganizationID: w.OrganizationID, IdentityID: edge.ToID, Type: kind,
+				OrganizationID: organization, IdentityID: edge.ToID, Type: kind,
 				Protocol: unlessEmpty(edge.Protocol), TargetSystem: unlessEmpty(edge.TargetSystem),
 			})
 		}
@@ -111,19 +115,19 @@ func (r workloadResolver) Rotations(ctx context.Context, w *model.Workload) ([]*
 func (r workloadResolver) AuthorityPaths(ctx context.Context, w *model.Workload, first *int32, after *string, last *int32, before *string,
 	filter *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
-	return r.pathsUnder(ctx, authority.UnderWorkload, &w.Entity, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
+	return r.pathsUnder(ctx, authority.UnderWorkload, w.OrganizationID, w.Entity.ID, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
 }
 
 func (r identityResolver) AuthorityPaths(ctx context.Context, i *model.Identity, first *int32, after *string, last *int32, before *string,
 	filter *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
-	return r.pathsUnder(ctx, authority.UnderIdentity, &i.Entity, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
+	return r.pathsUnder(ctx, authority.UnderIdentity, i.OrganizationID, i.Entity.ID, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
 }
 
 func (r resourceResolver) AuthorityPaths(ctx context.Context, d *model.Resource, first *int32, after *string, last *int32, before *string,
 	filter *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
 ) (*model.AuthorityPathConnection, error) {
-	return r.pathsUnder(ctx, authority.UnderResource, &d.Entity, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
+	return r.pathsUnder(ctx, authority.UnderResource, d.OrganizationID, d.Entity.ID, pageRequest(first, after, last, before), filter, orderBy, includeRemoved)
 }
 
 func (r identityResolver) RoleBindings(ctx context.Context, i *model.Identity) ([]*model.RoleBinding, error) {

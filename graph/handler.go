@@ -23,6 +23,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
@@ -55,7 +56,10 @@ func NewHandler(config Config) http.Handler {
 		config.RequestID = func(context.Context) string { return "" }
 	}
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{organizations: config.Organizations, paths: config.Paths, exposures: config.Exposures, tuner: exposure.NewTuner(config.Paths)},
+		Resolvers: &Resolver{
+			organizations: config.Organizations, paths: config.Paths, exposures: config.Exposures, posture: config.Clusters,
+			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths), packs: &evidencepack.Reader{},
+		},
 	})
 	server := handler.New(schema)
 	server.AddTransport(transport.GET{})

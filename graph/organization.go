@@ -81,7 +81,11 @@ func entities[T any](ctx context.Context, r *Resolver, o *model.Organization, ki
 	}
 	if nested, ok := parents[kind]; ok {
 		if err := prefetch(ctx, organization, func(p *prefetcher) error {
-			return p.pathsUnder(nested.parent, list.Rows, p.nodes(nested.object))
+			ids, fields := collect(list.Rows, func(e *authority.Entity) id.ID { return e.ID }), p.nodes(nested.object)
+			if err := p.workloadRows(kind, ids, fields); err != nil {
+				return err
+			}
+			return p.pathsUnder(nested.parent, ids, fields)
 		}); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -173,4 +174,51 @@ func clusterPart[T any](ctx context.Context, c *model.RiskCluster, part posture.
 	}
 	return model.Connect(rows, show, func(e *authority.Entity) string { return found.Cursor(e.ID) },
 		func(context.Context) (int, error) { return total, nil }), nil
+}
+
+func (r organizationResolver) Posture(ctx context.Context, o *model.Organization, since *time.Time) (*model.Posture, error) {
+	key := loader.Since{}
+	if since != nil {
+		key = loader.Since{Asked: true, Micro: since.UnixMicro()}
+	}
+	found, err := loader.From(ctx).Postures.Load(ctx, o.Organization.ID, key)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return &model.Posture{Posture: found}, nil
+}
+
+func showSnapshot(s *posture.Snapshot) *model.PostureSnapshot {
+	return &model.PostureSnapshot{Snapshot: s}
+}
+
+func (r organizationResolver) PostureSnapshots(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
+	input *generated.PostureSnapshotFilter, orderBy *generated.PostureSnapshotOrder,
+) (*model.PostureSnapshotConnection, error) {
+	organization, scope, filter := o.Organization.ID, loader.From(ctx), posture.SnapshotFilter{}
+	if input != nil {
+		filter = posture.SnapshotFilter{From: input.From, To: input.To}
+	}
+	descending := orderBy == nil || orderBy.Direction == generated.OrderDirectionDesc
+	list, err := r.posture.Snapshots(ctx, scope.Snapshot, organization, filter, descending, pageRequest(first, after, last, before))
+	if err != nil {
+		return nil, err
+	}
+	if err := prefetch(ctx, organization, func(p *prefetcher) error { return p.snapshots(list.Rows, p.nodes("PostureSnapshot")) }); err != nil {
+		return nil, err
+	}
+	return model.Connect(list.Slice, showSnapshot, list.Cursor, func(ctx context.Context) (int, error) {
+		return r.posture.CountSnapshots(ctx, scope.Snapshot, organization, filter)
+	}), nil
+}
+
+func (r postureSnapshotResolver) Sync(ctx context.Context, s *model.PostureSnapshot) (*model.Sync, error) {
+	if s.SyncID == nil {
+		return nil, nil
+	}
+	found, err := loader.From(ctx).Syncs.Load(ctx, s.OrganizationID, *s.SyncID)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return &model.Sync{SyncRow: *found}, nil
 }

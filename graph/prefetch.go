@@ -12,6 +12,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/page"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
@@ -27,7 +28,7 @@ func prefetch(ctx context.Context, organization id.ID, begin func(*prefetcher) e
 		// resolver, not twice.
 		ctx:   graphql.WithResponseContext(ctx, graphql.DefaultErrorPresenter, graphql.DefaultRecover),
 		scope: loader.From(ctx), operation: graphql.GetOperationContext(ctx), organization: organization,
-		entities: map[id.ID]bool{}, seen: map[id.ID]bool{}, linked: map[id.ID]bool{}, known: map[id.ID]*authority.Path{},
+		entities: map[id.ID]bool{}, ties: map[loader.EdgeKey]bool{}, seen: map[id.ID]bool{}, linked: map[id.ID]bool{}, known: map[id.ID]*authority.Path{},
 	}
 	if err := begin(p); err != nil {
 		return err
@@ -41,6 +42,7 @@ type prefetcher struct {
 	operation    *graphql.OperationContext
 	organization id.ID
 	entities     map[id.ID]bool
+	ties         map[loader.EdgeKey]bool   // whose other ends are wanted, too
 	seen         map[id.ID]bool            // workloads of which the last sync is asked
 	linked       map[id.ID]bool            // paths of which predecessor or successor is asked
 	clock        bool                      // whether the organization's time is asked
@@ -176,6 +178,9 @@ func (p *prefetcher) path(paths []*authority.Path, field selected) error {
 		return p.exposuresUnder(paths, field)
 	case "riskClusters", "primaryCluster":
 		return p.memberships(paths, field)
+	case "justifications":
+		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) id.ID { return path.ID }))
+		return err
 	}
 	return nil
 }
@@ -259,8 +264,8 @@ func (p *prefetcher) versions(paths []*authority.Path, field selected) error {
 	return nil
 }
 
-// pathsUnder reads the lists of paths nested in a page of entities.
-func (p *prefetcher) pathsUnder(parent authority.Parent, entities []*authority.Entity, fields []selected) error {
+// pathsUnder reads the lists of paths nested under a page of entities.
+func (p *prefetcher) pathsUnder(parent authority.Parent, entities []id.ID, fields []selected) error {
 	for _, field := range fields {
 		if field.Name != "authorityPaths" || len(entities) == 0 {
 			continue
@@ -281,10 +286,10 @@ func (p *prefetcher) pathsUnder(parent authority.Parent, entities []*authority.E
 		list = loader.Shared(p.scope, field.Field, p.organization, string(parent), list)
 		keys := make([]loader.PathListKey, len(entities))
 		for i, e := range entities {
-			keys[i] = loader.PathListKey{Parent: e.ID, List: list}
+			keys[i] = loader.PathListKey{Parent: e, List: list}
 		}
 		pages, err := p.scope.PathLists.Prefetch(p.ctx, p.organization, keys)
-		if err == nil && p.counts(opened, "AuthorityPath") {
+		if err == nil && p.counts(opened, "AuthorityPath") && !countedByRow(opened) {
 			_, err = p.scope.PathCounts.Prefetch(p.ctx, p.organization, keys)
 		}
 		if err != nil {
@@ -299,6 +304,152 @@ func (p *prefetcher) pathsUnder(parent authority.Parent, entities []*authority.E
 		}
 		if err := p.paths(paths, p.nodesOf(opened, "AuthorityPath")); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// countedByRow says whether the row that a list of paths hangs under knows how
+// many there are: of a workload exposure, those that stand.
+func countedByRow(list *graphql.FieldContext) bool {
+	return list.Field.ObjectDefinition.Name == "WorkloadExposure" &&
+		argument[*generated.AuthorityPathFilter](list, "filter") == nil && !deref(argument[*bool](list, "includeRemoved"))
+}
+
+// workloadRows reads the workload exposures of a page of workloads.
+func (p *prefetcher) workloadRows(kind record.EntityKind, workloads []id.ID, fields []selected) error {
+	for _, field := range fields {
+		if kind != record.Workload || field.Name != "workloadExposure" || len(workloads) == 0 {
+			continue
+		}
+		found, err := p.scope.WorkloadRows.Prefetch(p.ctx, p.organization, workloads)
+		if err != nil {
+			return err
+		}
+		rows := slices.DeleteFunc(slices.Collect(maps.Values(found)), func(w *posture.WorkloadExposure) bool { return w == nil })
+		if err := p.workloadExposures(rows, p.children(field, "WorkloadExposure")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *prefetcher) workloadExposures(rows []*posture.WorkloadExposure, fields []selected) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, field := range fields {
+		if err := p.workloadExposure(rows, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *prefetcher) workloadExposure(rows []*posture.WorkloadExposure, field selected) error {
+	workloads := collect(rows, func(w *posture.WorkloadExposure) id.ID { return w.WorkloadID })
+	tied := func(kinds ...record.EdgeKind) {
+		for _, kind := range kinds {
+			each(workloads, func(w id.ID) { p.ties[loader.EdgeKey{Kind: kind, Entity: w}] = true })
+		}
+	}
+	switch field.Name {
+	case "workload", "sourceSystem":
+		p.want(workloads)
+	case "workloadMetadata":
+		p.want(workloads)
+		each(workloads, func(w id.ID) { p.seen[w] = true })
+	case "lastEvaluatedAt":
+		p.want(workloads)
+		each(workloads, func(w id.ID) { p.seen[w] = true })
+		p.clock = true
+	case "identities":
+		each(rows, func(w *posture.WorkloadExposure) { p.want(w.IdentityIDs) })
+	case "identityBindings":
+		tied(record.RunsAs, record.Authenticates)
+	case "ownershipBreakdown":
+		tied(record.OwnedBy, record.CreatedBy)
+	case "executionEvidenceSummary", "evidenceCompleteness":
+		_, err := p.scope.Dossiers.Prefetch(p.ctx, p.organization, workloads)
+		return err
+	case "riskClusters":
+		return p.clustersOfRows(rows, field)
+	case "authorityPaths":
+		return p.pathsUnder(authority.UnderWorkload, workloads, []selected{field})
+	case "exposures":
+		return p.exposuresOf(workloads, field)
+	}
+	return nil
+}
+
+// clustersOfRows reads the clusters that rows are in, and what is asked of these.
+func (p *prefetcher) clustersOfRows(rows []*posture.WorkloadExposure, field selected) error {
+	overview, err := p.scope.Overviews.Load(p.ctx, p.organization, posture.Acknowledged)
+	if err != nil {
+		return err
+	}
+	in := slices.DeleteFunc(slices.Clone(overview), func(c *posture.Cluster) bool {
+		return !slices.ContainsFunc(rows, func(w *posture.WorkloadExposure) bool { return w.In(c.Cluster) })
+	})
+	return p.clusters(in, p.children(field, "RiskCluster"))
+}
+
+// exposuresOf reads the lists of exposures nested under a page of workload
+// exposures.
+func (p *prefetcher) exposuresOf(workloads []id.ID, field selected) error {
+	opened := p.open(field)
+	if opened == nil {
+		return nil
+	}
+	asked, ok := request(opened)
+	if !ok {
+		return nil
+	}
+	list := loader.Shared(p.scope, field.Field, p.organization, "workload", &posture.ExposureList{Request: asked})
+	pages, err := p.scope.WorkloadLists.Prefetch(p.ctx, p.organization, collect(workloads, func(w id.ID) loader.WorkloadListKey {
+		return loader.WorkloadListKey{Workload: w, List: list}
+	}))
+	if err != nil {
+		return unlessRefused(err)
+	}
+	if p.counts(opened, "Exposure") {
+		if _, err := p.scope.WorkloadCounts.Prefetch(p.ctx, p.organization, workloads); err != nil {
+			return err
+		}
+	}
+	var exposures []*exposure.Exposure
+	for _, found := range pages {
+		exposures = append(exposures, found.Rows...)
+	}
+	return p.exposures(exposures, p.nodesOf(opened, "Exposure"))
+}
+
+// snapshots reads the syncs that snapshots follow.
+func (p *prefetcher) snapshots(snapshots []*posture.Snapshot, fields []selected) error {
+	for _, field := range fields {
+		if field.Name != "sync" {
+			continue
+		}
+		var ids []id.ID
+		for _, s := range snapshots {
+			if s.SyncID != nil {
+				ids = append(ids, *s.SyncID)
+			}
+		}
+		syncs, err := p.scope.Syncs.Prefetch(p.ctx, p.organization, ids)
+		if err != nil {
+			return err
+		}
+		for _, child := range p.children(field, "Sync") {
+			if child.Name == "source" {
+				sources := map[id.ID]bool{}
+				for _, s := range syncs {
+					sources[s.SourceID] = true
+				}
+				if _, err := p.scope.Sources.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(sources))); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -571,6 +722,15 @@ func (p *prefetcher) exposuresBeside(exposures []*exposure.Exposure, field selec
 
 // finish reads what was found to be wanted.
 func (p *prefetcher) finish() error {
+	if len(p.ties) > 0 {
+		ends, err := p.scope.EdgesFrom.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(p.ties)))
+		if err != nil {
+			return err
+		}
+		for _, edges := range ends {
+			each(edges, func(edge *authority.Edge) { p.entities[edge.ToID] = true })
+		}
+	}
 	if _, err := p.scope.Entities.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(p.entities))); err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ package graph
 import (
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // Resolver is the root of all resolvers.
@@ -16,7 +18,10 @@ type Resolver struct {
 	organizations *org.Store
 	paths         *authority.Service
 	exposures     *exposure.Reader
+	posture       *posture.Reader
 	tuner         *exposure.Tuner
+	recorder      *exposure.Recorder
+	packs         *evidencepack.Reader
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -34,6 +39,8 @@ type (
 	exposureEvidenceResolver     struct{ *Resolver }
 	ownerEvidenceResolver        struct{ *Resolver }
 	riskClusterResolver          struct{ *Resolver }
+	workloadExposureResolver     struct{ *Resolver }
+	postureSnapshotResolver      struct{ *Resolver }
 	workloadResolver             struct{ *Resolver }
 	identityResolver             struct{ *Resolver }
 	resourceResolver             struct{ *Resolver }
@@ -83,6 +90,16 @@ func (r *Resolver) OwnerEvidence() generated.OwnerEvidenceResolver { return owne
 
 // RiskCluster resolves the fields of RiskCluster.
 func (r *Resolver) RiskCluster() generated.RiskClusterResolver { return riskClusterResolver{r} }
+
+// WorkloadExposure resolves the fields of WorkloadExposure.
+func (r *Resolver) WorkloadExposure() generated.WorkloadExposureResolver {
+	return workloadExposureResolver{r}
+}
+
+// PostureSnapshot resolves the fields of PostureSnapshot.
+func (r *Resolver) PostureSnapshot() generated.PostureSnapshotResolver {
+	return postureSnapshotResolver{r}
+}
 
 // Workload resolves the fields of Workload.
 func (r *Resolver) Workload() generated.WorkloadResolver { return workloadResolver{r} }

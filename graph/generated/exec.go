@@ -49,12 +49,14 @@ type ResolverRoot interface {
 	Organization() OrganizationResolver
 	Owner() OwnerResolver
 	OwnerEvidence() OwnerEvidenceResolver
+	PostureSnapshot() PostureSnapshotResolver
 	Query() QueryResolver
 	Resource() ResourceResolver
 	RiskCluster() RiskClusterResolver
 	RoleBinding() RoleBindingResolver
 	Sync() SyncResolver
 	Workload() WorkloadResolver
+	WorkloadExposure() WorkloadExposureResolver
 }
 
 type DirectiveRoot struct {
@@ -71,6 +73,12 @@ type ComplexityRoot struct {
 		SourceSystem func(childComplexity int) int
 		SourceType   func(childComplexity int) int
 		Status       func(childComplexity int) int
+	}
+
+	AttestBaselinePayload struct {
+		Baseline   func(childComplexity int) int
+		Evaluation func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Attribute struct {
@@ -93,6 +101,7 @@ type ComplexityRoot struct {
 		FirstSeenAt     func(childComplexity int) int
 		ID              func(childComplexity int) int
 		Identity        func(childComplexity int) int
+		Justifications  func(childComplexity int) int
 		LastSeenAt      func(childComplexity int) int
 		Lineage         func(childComplexity int) int
 		LineageID       func(childComplexity int) int
@@ -160,6 +169,12 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	ClusterSnapshot struct {
+		Key               func(childComplexity int) int
+		PathCount         func(childComplexity int) int
+		TotalExecution30d func(childComplexity int) int
+	}
+
 	EvaluateOrganizationPayload struct {
 		Evaluation func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -183,6 +198,20 @@ type ComplexityRoot struct {
 	EvidenceCompleteness struct {
 		Coverage func(childComplexity int) int
 		Kind     func(childComplexity int) int
+	}
+
+	EvidencePack struct {
+		Digest      func(childComplexity int) int
+		Document    func(childComplexity int) int
+		MediaType   func(childComplexity int) int
+		StateDigest func(childComplexity int) int
+	}
+
+	ExecutionEvidenceSummary struct {
+		ExecutionCount30d   func(childComplexity int) int
+		LastExecutionAt     func(childComplexity int) int
+		TotalDirectRecords  func(childComplexity int) int
+		TotalRelatedRecords func(childComplexity int) int
 	}
 
 	Exposure struct {
@@ -282,6 +311,7 @@ type ComplexityRoot struct {
 	Identity struct {
 		Attributes        func(childComplexity int) int
 		AuthorityPaths    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		Baselines         func(childComplexity int) int
 		CreatedInSourceAt func(childComplexity int) int
 		FirstSeenAt       func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -297,10 +327,11 @@ type ComplexityRoot struct {
 	}
 
 	IdentityBinding struct {
-		Identity     func(childComplexity int) int
-		Protocol     func(childComplexity int) int
-		TargetSystem func(childComplexity int) int
-		Type         func(childComplexity int) int
+		Identity         func(childComplexity int) int
+		Protocol         func(childComplexity int) int
+		RelationshipType func(childComplexity int) int
+		TargetSystem     func(childComplexity int) int
+		Type             func(childComplexity int) int
 	}
 
 	IdentityConnection struct {
@@ -308,6 +339,13 @@ type ComplexityRoot struct {
 		Nodes      func(childComplexity int) int
 		PageInfo   func(childComplexity int) int
 		TotalCount func(childComplexity int) int
+	}
+
+	IdentityCounts struct {
+		Active           func(childComplexity int) int
+		ActiveAutonomous func(childComplexity int) int
+		DormantAuthority func(childComplexity int) int
+		Total            func(childComplexity int) int
 	}
 
 	IdentityEdge struct {
@@ -331,8 +369,11 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AttestBaseline           func(childComplexity int, input AttestBaselineInput) int
 		ChangeEvaluationSettings func(childComplexity int, input ChangeEvaluationSettingsInput) int
 		EvaluateOrganization     func(childComplexity int, input EvaluateOrganizationInput) int
+		RecordJustification      func(childComplexity int, input RecordJustificationInput) int
+		WithdrawJustification    func(childComplexity int, input WithdrawJustificationInput) int
 	}
 
 	Organization struct {
@@ -340,12 +381,15 @@ type ComplexityRoot struct {
 		AuthorityPaths     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
 		CreatedAt          func(childComplexity int) int
 		EvaluationSettings func(childComplexity int) int
+		EvidencePack       func(childComplexity int, exposure *string, path *string, workload *string) int
 		Exposure           func(childComplexity int, id string) int
 		Exposures          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
 		ID                 func(childComplexity int) int
 		Identities         func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 		Name               func(childComplexity int) int
 		Owners             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Posture            func(childComplexity int, since *time.Time) int
+		PostureSnapshots   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) int
 		Resources          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 		RiskCluster        func(childComplexity int, key string, level *posture.Level) int
 		RiskClusters       func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
@@ -353,6 +397,8 @@ type ComplexityRoot struct {
 		Sources            func(childComplexity int) int
 		Syncs              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
 		Workload           func(childComplexity int, sourceID string, sourceSystem string) int
+		WorkloadExposure   func(childComplexity int, id string) int
+		WorkloadExposures  func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) int
 		Workloads          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 	}
 
@@ -427,12 +473,90 @@ type ComplexityRoot struct {
 		OwnershipStatus     func(childComplexity int) int
 	}
 
+	PathSummary struct {
+		DormantPaths      func(childComplexity int) int
+		ExecutedPaths     func(childComplexity int) int
+		SensitivePaths    func(childComplexity int) int
+		TotalExecution30d func(childComplexity int) int
+		TotalPaths        func(childComplexity int) int
+		UnwatchedPaths    func(childComplexity int) int
+	}
+
+	Posture struct {
+		ActivePaths                   func(childComplexity int) int
+		At                            func(childComplexity int) int
+		Delta                         func(childComplexity int) int
+		DormantPaths                  func(childComplexity int) int
+		ExecutedInvalidOwnershipCount func(childComplexity int) int
+		ExecutedPaths                 func(childComplexity int) int
+		IdentityCounts                func(childComplexity int) int
+		LastRefresh                   func(childComplexity int) int
+		OwnershipInvalidCount         func(childComplexity int) int
+		Refreshes                     func(childComplexity int) int
+		SensitivePaths                func(childComplexity int) int
+		TotalExecutions30d            func(childComplexity int) int
+		UnwatchedPaths                func(childComplexity int) int
+		WorkloadCounts                func(childComplexity int) int
+		WorkloadExposureCounts        func(childComplexity int) int
+	}
+
+	PostureDelta struct {
+		NewAutonomousIdentities func(childComplexity int) int
+		NewOrphaned             func(childComplexity int) int
+		NewPaths                func(childComplexity int) int
+		OwnershipInvalidations  func(childComplexity int) int
+		RemovedPaths            func(childComplexity int) int
+		Snapshot                func(childComplexity int) int
+	}
+
+	PostureSnapshot struct {
+		ActivePaths                   func(childComplexity int) int
+		At                            func(childComplexity int) int
+		Clusters                      func(childComplexity int) int
+		DormantPaths                  func(childComplexity int) int
+		ExecutedInvalidOwnershipCount func(childComplexity int) int
+		IdentityCounts                func(childComplexity int) int
+		OwnershipInvalidCount         func(childComplexity int) int
+		SensitivePaths                func(childComplexity int) int
+		Sync                          func(childComplexity int) int
+		TotalExecutions30d            func(childComplexity int) int
+		WorkloadCounts                func(childComplexity int) int
+	}
+
+	PostureSnapshotConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PostureSnapshotEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PrivilegeJustification struct {
+		Actions       func(childComplexity int) int
+		Actor         func(childComplexity int) int
+		EffectiveFrom func(childComplexity int) int
+		EffectiveTo   func(childComplexity int) int
+		Justification func(childComplexity int) int
+		WithdrawnBy   func(childComplexity int) int
+	}
+
 	Query struct {
 		Node          func(childComplexity int, id string) int
 		Nodes         func(childComplexity int, ids []string) int
 		Organization  func(childComplexity int, slug string) int
 		Organizations func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Viewer        func(childComplexity int) int
+	}
+
+	RecordJustificationPayload struct {
+		Evaluation    func(childComplexity int) int
+		Justification func(childComplexity int) int
+		Replaced      func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
 	}
 
 	Resource struct {
@@ -510,6 +634,13 @@ type ComplexityRoot struct {
 		Scope func(childComplexity int) int
 	}
 
+	ScopeBaseline struct {
+		Actor func(childComplexity int) int
+		At    func(childComplexity int) int
+		Basis func(childComplexity int) int
+		Note  func(childComplexity int) int
+	}
+
 	SensitivityBreakdown struct {
 		Confidential func(childComplexity int) int
 		Internal     func(childComplexity int) int
@@ -527,6 +658,12 @@ type ComplexityRoot struct {
 		LastObservedAt func(childComplexity int) int
 		Name           func(childComplexity int) int
 		System         func(childComplexity int) int
+	}
+
+	SourceRefresh struct {
+		LastAppliedAt func(childComplexity int) int
+		LastRefresh   func(childComplexity int) int
+		Source        func(childComplexity int) int
 	}
 
 	Sync struct {
@@ -589,6 +726,12 @@ type ComplexityRoot struct {
 		Subject          func(childComplexity int) int
 	}
 
+	WithdrawJustificationPayload struct {
+		Evaluation    func(childComplexity int) int
+		Justification func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
+	}
+
 	Workload struct {
 		ArtifactIdentifier func(childComplexity int) int
 		Attributes         func(childComplexity int) int
@@ -613,6 +756,7 @@ type ComplexityRoot struct {
 		SourceSystem       func(childComplexity int) int
 		SourceType         func(childComplexity int) int
 		Status             func(childComplexity int) int
+		WorkloadExposure   func(childComplexity int) int
 	}
 
 	WorkloadConnection struct {
@@ -622,9 +766,94 @@ type ComplexityRoot struct {
 		TotalCount func(childComplexity int) int
 	}
 
+	WorkloadCounts struct {
+		Autonomous       func(childComplexity int) int
+		HumanTriggered   func(childComplexity int) int
+		OperatorAssisted func(childComplexity int) int
+		Total            func(childComplexity int) int
+		Unclassified     func(childComplexity int) int
+	}
+
 	WorkloadEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	WorkloadExposure struct {
+		AuthorityPaths           func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		DataDomains              func(childComplexity int) int
+		EgressCategories         func(childComplexity int) int
+		EgressCategory           func(childComplexity int) int
+		EvidenceCompleteness     func(childComplexity int) int
+		ExecutionCount30d        func(childComplexity int) int
+		ExecutionEvidenceSummary func(childComplexity int) int
+		ExecutionMode            func(childComplexity int) int
+		Exposures                func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		FindingCount             func(childComplexity int) int
+		FindingTypes             func(childComplexity int) int
+		ID                       func(childComplexity int) int
+		Identities               func(childComplexity int) int
+		IdentityBinding          func(childComplexity int) int
+		IdentityBindings         func(childComplexity int) int
+		LastEvaluatedAt          func(childComplexity int) int
+		LastExecutionAt          func(childComplexity int) int
+		Live                     func(childComplexity int) int
+		MaxSeverity              func(childComplexity int) int
+		OwnershipBreakdown       func(childComplexity int) int
+		OwnershipStatus          func(childComplexity int) int
+		PathCount                func(childComplexity int) int
+		PathSummary              func(childComplexity int) int
+		RiskClusters             func(childComplexity int) int
+		SensitiveDomainCount     func(childComplexity int) int
+		SensitiveDomains         func(childComplexity int) int
+		SourceSystem             func(childComplexity int) int
+		Workload                 func(childComplexity int) int
+		WorkloadMetadata         func(childComplexity int) int
+	}
+
+	WorkloadExposureConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+		Truncated  func(childComplexity int) int
+	}
+
+	WorkloadExposureCounts struct {
+		Critical func(childComplexity int) int
+		High     func(childComplexity int) int
+		Low      func(childComplexity int) int
+		Medium   func(childComplexity int) int
+		None     func(childComplexity int) int
+		Total    func(childComplexity int) int
+	}
+
+	WorkloadExposureEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	WorkloadMetadata struct {
+		ArtifactIdentifier func(childComplexity int) int
+		CreatedAt          func(childComplexity int) int
+		LastSyncedAt       func(childComplexity int) int
+		SourceID           func(childComplexity int) int
+		SourceSystem       func(childComplexity int) int
+	}
+
+	WorkloadOwner struct {
+		ID               func(childComplexity int) int
+		Name             func(childComplexity int) int
+		Owner            func(childComplexity int) int
+		RelationshipType func(childComplexity int) int
+		Role             func(childComplexity int) int
+		Status           func(childComplexity int) int
+		Type             func(childComplexity int) int
+	}
+
+	WorkloadOwnership struct {
+		EffectiveStatus func(childComplexity int) int
+		Owners          func(childComplexity int) int
 	}
 }
 
@@ -655,6 +884,7 @@ type AuthorityPathResolver interface {
 	Successor(ctx context.Context, obj *model.AuthorityPath) (*model.AuthorityPath, error)
 	Exposures(ctx context.Context, obj *model.AuthorityPath, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) (*model.Connection[*model.Exposure], error)
 	RiskClusters(ctx context.Context, obj *model.AuthorityPath) ([]*model.RiskCluster, error)
+	Justifications(ctx context.Context, obj *model.AuthorityPath) ([]*PrivilegeJustification, error)
 	PrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.RiskCluster, error)
 }
 type AuthorityPathVersionResolver interface {
@@ -682,6 +912,7 @@ type IdentityResolver interface {
 
 	RoleBindings(ctx context.Context, obj *model.Identity) ([]*model.RoleBinding, error)
 	Workloads(ctx context.Context, obj *model.Identity) ([]*model.Workload, error)
+	Baselines(ctx context.Context, obj *model.Identity) ([]*ScopeBaseline, error)
 	AuthorityPaths(ctx context.Context, obj *model.Identity, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
 }
 type IdentityBindingResolver interface {
@@ -701,6 +932,9 @@ type LineageResolver interface {
 type MutationResolver interface {
 	ChangeEvaluationSettings(ctx context.Context, input ChangeEvaluationSettingsInput) (*ChangeEvaluationSettingsPayload, error)
 	EvaluateOrganization(ctx context.Context, input EvaluateOrganizationInput) (*EvaluateOrganizationPayload, error)
+	AttestBaseline(ctx context.Context, input AttestBaselineInput) (*AttestBaselinePayload, error)
+	RecordJustification(ctx context.Context, input RecordJustificationInput) (*RecordJustificationPayload, error)
+	WithdrawJustification(ctx context.Context, input WithdrawJustificationInput) (*WithdrawJustificationPayload, error)
 }
 type OrganizationResolver interface {
 	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
@@ -709,6 +943,11 @@ type OrganizationResolver interface {
 	Exposure(ctx context.Context, obj *model.Organization, id string) (*model.Exposure, error)
 	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) (*model.Connection[*model.RiskCluster], error)
 	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error)
+	Posture(ctx context.Context, obj *model.Organization, since *time.Time) (*model.Posture, error)
+	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) (*model.Connection[*model.PostureSnapshot], error)
+	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) (*model.Connection[*model.WorkloadExposure], error)
+	WorkloadExposure(ctx context.Context, obj *model.Organization, id string) (*model.WorkloadExposure, error)
+	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
 	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Workload], error)
 	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string) (*model.Workload, error)
 	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Identity], error)
@@ -723,6 +962,9 @@ type OwnerResolver interface {
 }
 type OwnerEvidenceResolver interface {
 	Owner(ctx context.Context, obj *model.OwnerEvidence) (*model.Owner, error)
+}
+type PostureSnapshotResolver interface {
+	Sync(ctx context.Context, obj *model.PostureSnapshot) (*model.Sync, error)
 }
 type QueryResolver interface {
 	Viewer(ctx context.Context) (*model.Viewer, error)
@@ -755,7 +997,25 @@ type WorkloadResolver interface {
 	Owners(ctx context.Context, obj *model.Workload) ([]*model.Owner, error)
 	IdentityBindings(ctx context.Context, obj *model.Workload) ([]*model.IdentityBinding, error)
 	Rotations(ctx context.Context, obj *model.Workload) ([]*model.IdentityRotation, error)
+	WorkloadExposure(ctx context.Context, obj *model.Workload) (*model.WorkloadExposure, error)
 	AuthorityPaths(ctx context.Context, obj *model.Workload, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
+}
+type WorkloadExposureResolver interface {
+	Workload(ctx context.Context, obj *model.WorkloadExposure) (*model.Workload, error)
+	SourceSystem(ctx context.Context, obj *model.WorkloadExposure) (string, error)
+
+	Identities(ctx context.Context, obj *model.WorkloadExposure) ([]*model.Identity, error)
+
+	LastEvaluatedAt(ctx context.Context, obj *model.WorkloadExposure) (*time.Time, error)
+	RiskClusters(ctx context.Context, obj *model.WorkloadExposure) ([]*model.RiskCluster, error)
+	AuthorityPaths(ctx context.Context, obj *model.WorkloadExposure, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
+	Exposures(ctx context.Context, obj *model.WorkloadExposure, first *int32, after *string, last *int32, before *string) (*model.Connection[*model.Exposure], error)
+	OwnershipBreakdown(ctx context.Context, obj *model.WorkloadExposure) (*model.WorkloadOwnership, error)
+	WorkloadMetadata(ctx context.Context, obj *model.WorkloadExposure) (*model.WorkloadMetadata, error)
+	IdentityBindings(ctx context.Context, obj *model.WorkloadExposure) ([]*model.IdentityBinding, error)
+	ExecutionEvidenceSummary(ctx context.Context, obj *model.WorkloadExposure) (*model.ExecutionEvidenceSummary, error)
+
+	EvidenceCompleteness(ctx context.Context, obj *model.WorkloadExposure) ([]*model.EvidenceCompleteness, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -830,6 +1090,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccessRole.Status(childComplexity), true
+
+	case "AttestBaselinePayload.baseline":
+		if e.ComplexityRoot.AttestBaselinePayload.Baseline == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AttestBaselinePayload.Baseline(childComplexity), true
+	case "AttestBaselinePayload.evaluation":
+		if e.ComplexityRoot.AttestBaselinePayload.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AttestBaselinePayload.Evaluation(childComplexity), true
+	case "AttestBaselinePayload.userErrors":
+		if e.ComplexityRoot.AttestBaselinePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AttestBaselinePayload.UserErrors(childComplexity), true
 
 	case "Attribute.basis":
 		if e.ComplexityRoot.Attribute.Basis == nil {
@@ -933,6 +1212,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.Identity(childComplexity), true
+	case "AuthorityPath.justifications":
+		if e.ComplexityRoot.AuthorityPath.Justifications == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuthorityPath.Justifications(childComplexity), true
 	case "AuthorityPath.lastSeenAt":
 		if e.ComplexityRoot.AuthorityPath.LastSeenAt == nil {
 			break
@@ -1227,6 +1512,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ChangeEvaluationSettingsPayload.UserErrors(childComplexity), true
 
+	case "ClusterSnapshot.key":
+		if e.ComplexityRoot.ClusterSnapshot.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterSnapshot.Key(childComplexity), true
+	case "ClusterSnapshot.pathCount":
+		if e.ComplexityRoot.ClusterSnapshot.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterSnapshot.PathCount(childComplexity), true
+	case "ClusterSnapshot.totalExecution30d":
+		if e.ComplexityRoot.ClusterSnapshot.TotalExecution30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterSnapshot.TotalExecution30d(childComplexity), true
+
 	case "EvaluateOrganizationPayload.evaluation":
 		if e.ComplexityRoot.EvaluateOrganizationPayload.Evaluation == nil {
 			break
@@ -1308,6 +1612,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EvidenceCompleteness.Kind(childComplexity), true
+
+	case "EvidencePack.digest":
+		if e.ComplexityRoot.EvidencePack.Digest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidencePack.Digest(childComplexity), true
+	case "EvidencePack.document":
+		if e.ComplexityRoot.EvidencePack.Document == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidencePack.Document(childComplexity), true
+	case "EvidencePack.mediaType":
+		if e.ComplexityRoot.EvidencePack.MediaType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidencePack.MediaType(childComplexity), true
+	case "EvidencePack.stateDigest":
+		if e.ComplexityRoot.EvidencePack.StateDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EvidencePack.StateDigest(childComplexity), true
+
+	case "ExecutionEvidenceSummary.executionCount30d":
+		if e.ComplexityRoot.ExecutionEvidenceSummary.ExecutionCount30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvidenceSummary.ExecutionCount30d(childComplexity), true
+	case "ExecutionEvidenceSummary.lastExecutionAt":
+		if e.ComplexityRoot.ExecutionEvidenceSummary.LastExecutionAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvidenceSummary.LastExecutionAt(childComplexity), true
+	case "ExecutionEvidenceSummary.totalDirectRecords":
+		if e.ComplexityRoot.ExecutionEvidenceSummary.TotalDirectRecords == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvidenceSummary.TotalDirectRecords(childComplexity), true
+	case "ExecutionEvidenceSummary.totalRelatedRecords":
+		if e.ComplexityRoot.ExecutionEvidenceSummary.TotalRelatedRecords == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvidenceSummary.TotalRelatedRecords(childComplexity), true
 
 	case "Exposure.detectedAt":
 		if e.ComplexityRoot.Exposure.DetectedAt == nil {
@@ -1759,6 +2113,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Identity.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool)), true
+	case "Identity.baselines":
+		if e.ComplexityRoot.Identity.Baselines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Baselines(childComplexity), true
 	case "Identity.createdInSourceAt":
 		if e.ComplexityRoot.Identity.CreatedInSourceAt == nil {
 			break
@@ -1844,6 +2204,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IdentityBinding.Protocol(childComplexity), true
+	case "IdentityBinding.relationshipType":
+		if e.ComplexityRoot.IdentityBinding.RelationshipType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityBinding.RelationshipType(childComplexity), true
 	case "IdentityBinding.targetSystem":
 		if e.ComplexityRoot.IdentityBinding.TargetSystem == nil {
 			break
@@ -1881,6 +2247,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IdentityConnection.TotalCount(childComplexity), true
+
+	case "IdentityCounts.active":
+		if e.ComplexityRoot.IdentityCounts.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityCounts.Active(childComplexity), true
+	case "IdentityCounts.activeAutonomous":
+		if e.ComplexityRoot.IdentityCounts.ActiveAutonomous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityCounts.ActiveAutonomous(childComplexity), true
+	case "IdentityCounts.dormantAuthority":
+		if e.ComplexityRoot.IdentityCounts.DormantAuthority == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityCounts.DormantAuthority(childComplexity), true
+	case "IdentityCounts.total":
+		if e.ComplexityRoot.IdentityCounts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityCounts.Total(childComplexity), true
 
 	case "IdentityEdge.cursor":
 		if e.ComplexityRoot.IdentityEdge.Cursor == nil {
@@ -1951,6 +2342,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Lineage.Workload(childComplexity), true
 
+	case "Mutation.attestBaseline":
+		if e.ComplexityRoot.Mutation.AttestBaseline == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_attestBaseline_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AttestBaseline(childComplexity, args["input"].(AttestBaselineInput)), true
 	case "Mutation.changeEvaluationSettings":
 		if e.ComplexityRoot.Mutation.ChangeEvaluationSettings == nil {
 			break
@@ -1973,6 +2375,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EvaluateOrganization(childComplexity, args["input"].(EvaluateOrganizationInput)), true
+	case "Mutation.recordJustification":
+		if e.ComplexityRoot.Mutation.RecordJustification == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_recordJustification_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RecordJustification(childComplexity, args["input"].(RecordJustificationInput)), true
+	case "Mutation.withdrawJustification":
+		if e.ComplexityRoot.Mutation.WithdrawJustification == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_withdrawJustification_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawJustification(childComplexity, args["input"].(WithdrawJustificationInput)), true
 
 	case "Organization.authorityPath":
 		if e.ComplexityRoot.Organization.AuthorityPath == nil {
@@ -2008,6 +2432,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity), true
+	case "Organization.evidencePack":
+		if e.ComplexityRoot.Organization.EvidencePack == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_evidencePack_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.EvidencePack(childComplexity, args["exposure"].(*string), args["path"].(*string), args["workload"].(*string)), true
 	case "Organization.exposure":
 		if e.ComplexityRoot.Organization.Exposure == nil {
 			break
@@ -2064,6 +2499,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Owners(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+	case "Organization.posture":
+		if e.ComplexityRoot.Organization.Posture == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_posture_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time)), true
+	case "Organization.postureSnapshots":
+		if e.ComplexityRoot.Organization.PostureSnapshots == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_postureSnapshots_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.PostureSnapshots(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PostureSnapshotFilter), args["orderBy"].(*PostureSnapshotOrder)), true
 	case "Organization.resources":
 		if e.ComplexityRoot.Organization.Resources == nil {
 			break
@@ -2131,6 +2588,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Workload(childComplexity, args["sourceId"].(string), args["sourceSystem"].(string)), true
+	case "Organization.workloadExposure":
+		if e.ComplexityRoot.Organization.WorkloadExposure == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_workloadExposure_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.WorkloadExposure(childComplexity, args["id"].(string)), true
+	case "Organization.workloadExposures":
+		if e.ComplexityRoot.Organization.WorkloadExposures == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_workloadExposures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.WorkloadExposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*WorkloadExposureFilter), args["orderBy"].(*WorkloadExposureOrder)), true
 	case "Organization.workloads":
 		if e.ComplexityRoot.Organization.Workloads == nil {
 			break
@@ -2416,6 +2895,313 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PathState.OwnershipStatus(childComplexity), true
 
+	case "PathSummary.dormantPaths":
+		if e.ComplexityRoot.PathSummary.DormantPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.DormantPaths(childComplexity), true
+	case "PathSummary.executedPaths":
+		if e.ComplexityRoot.PathSummary.ExecutedPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.ExecutedPaths(childComplexity), true
+	case "PathSummary.sensitivePaths":
+		if e.ComplexityRoot.PathSummary.SensitivePaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.SensitivePaths(childComplexity), true
+	case "PathSummary.totalExecution30d":
+		if e.ComplexityRoot.PathSummary.TotalExecution30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.TotalExecution30d(childComplexity), true
+	case "PathSummary.totalPaths":
+		if e.ComplexityRoot.PathSummary.TotalPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.TotalPaths(childComplexity), true
+	case "PathSummary.unwatchedPaths":
+		if e.ComplexityRoot.PathSummary.UnwatchedPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathSummary.UnwatchedPaths(childComplexity), true
+
+	case "Posture.activePaths":
+		if e.ComplexityRoot.Posture.ActivePaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.ActivePaths(childComplexity), true
+	case "Posture.at":
+		if e.ComplexityRoot.Posture.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.At(childComplexity), true
+	case "Posture.delta":
+		if e.ComplexityRoot.Posture.Delta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.Delta(childComplexity), true
+	case "Posture.dormantPaths":
+		if e.ComplexityRoot.Posture.DormantPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.DormantPaths(childComplexity), true
+	case "Posture.executedInvalidOwnershipCount":
+		if e.ComplexityRoot.Posture.ExecutedInvalidOwnershipCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.ExecutedInvalidOwnershipCount(childComplexity), true
+	case "Posture.executedPaths":
+		if e.ComplexityRoot.Posture.ExecutedPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.ExecutedPaths(childComplexity), true
+	case "Posture.identityCounts":
+		if e.ComplexityRoot.Posture.IdentityCounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.IdentityCounts(childComplexity), true
+	case "Posture.lastRefresh":
+		if e.ComplexityRoot.Posture.LastRefresh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.LastRefresh(childComplexity), true
+	case "Posture.ownershipInvalidCount":
+		if e.ComplexityRoot.Posture.OwnershipInvalidCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.OwnershipInvalidCount(childComplexity), true
+	case "Posture.refreshes":
+		if e.ComplexityRoot.Posture.Refreshes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.Refreshes(childComplexity), true
+	case "Posture.sensitivePaths":
+		if e.ComplexityRoot.Posture.SensitivePaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.SensitivePaths(childComplexity), true
+	case "Posture.totalExecutions30d":
+		if e.ComplexityRoot.Posture.TotalExecutions30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.TotalExecutions30d(childComplexity), true
+	case "Posture.unwatchedPaths":
+		if e.ComplexityRoot.Posture.UnwatchedPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.UnwatchedPaths(childComplexity), true
+	case "Posture.workloadCounts":
+		if e.ComplexityRoot.Posture.WorkloadCounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.WorkloadCounts(childComplexity), true
+	case "Posture.workloadExposureCounts":
+		if e.ComplexityRoot.Posture.WorkloadExposureCounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Posture.WorkloadExposureCounts(childComplexity), true
+
+	case "PostureDelta.newAutonomousIdentities":
+		if e.ComplexityRoot.PostureDelta.NewAutonomousIdentities == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.NewAutonomousIdentities(childComplexity), true
+	case "PostureDelta.newOrphaned":
+		if e.ComplexityRoot.PostureDelta.NewOrphaned == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.NewOrphaned(childComplexity), true
+	case "PostureDelta.newPaths":
+		if e.ComplexityRoot.PostureDelta.NewPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.NewPaths(childComplexity), true
+	case "PostureDelta.ownershipInvalidations":
+		if e.ComplexityRoot.PostureDelta.OwnershipInvalidations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.OwnershipInvalidations(childComplexity), true
+	case "PostureDelta.removedPaths":
+		if e.ComplexityRoot.PostureDelta.RemovedPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.RemovedPaths(childComplexity), true
+	case "PostureDelta.snapshot":
+		if e.ComplexityRoot.PostureDelta.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDelta.Snapshot(childComplexity), true
+
+	case "PostureSnapshot.activePaths":
+		if e.ComplexityRoot.PostureSnapshot.ActivePaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.ActivePaths(childComplexity), true
+	case "PostureSnapshot.at":
+		if e.ComplexityRoot.PostureSnapshot.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.At(childComplexity), true
+	case "PostureSnapshot.clusters":
+		if e.ComplexityRoot.PostureSnapshot.Clusters == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.Clusters(childComplexity), true
+	case "PostureSnapshot.dormantPaths":
+		if e.ComplexityRoot.PostureSnapshot.DormantPaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.DormantPaths(childComplexity), true
+	case "PostureSnapshot.executedInvalidOwnershipCount":
+		if e.ComplexityRoot.PostureSnapshot.ExecutedInvalidOwnershipCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.ExecutedInvalidOwnershipCount(childComplexity), true
+	case "PostureSnapshot.identityCounts":
+		if e.ComplexityRoot.PostureSnapshot.IdentityCounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.IdentityCounts(childComplexity), true
+	case "PostureSnapshot.ownershipInvalidCount":
+		if e.ComplexityRoot.PostureSnapshot.OwnershipInvalidCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.OwnershipInvalidCount(childComplexity), true
+	case "PostureSnapshot.sensitivePaths":
+		if e.ComplexityRoot.PostureSnapshot.SensitivePaths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.SensitivePaths(childComplexity), true
+	case "PostureSnapshot.sync":
+		if e.ComplexityRoot.PostureSnapshot.Sync == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.Sync(childComplexity), true
+	case "PostureSnapshot.totalExecutions30d":
+		if e.ComplexityRoot.PostureSnapshot.TotalExecutions30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.TotalExecutions30d(childComplexity), true
+	case "PostureSnapshot.workloadCounts":
+		if e.ComplexityRoot.PostureSnapshot.WorkloadCounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshot.WorkloadCounts(childComplexity), true
+
+	case "PostureSnapshotConnection.edges":
+		if e.ComplexityRoot.PostureSnapshotConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotConnection.Edges(childComplexity), true
+	case "PostureSnapshotConnection.nodes":
+		if e.ComplexityRoot.PostureSnapshotConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotConnection.Nodes(childComplexity), true
+	case "PostureSnapshotConnection.pageInfo":
+		if e.ComplexityRoot.PostureSnapshotConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotConnection.PageInfo(childComplexity), true
+	case "PostureSnapshotConnection.totalCount":
+		if e.ComplexityRoot.PostureSnapshotConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotConnection.TotalCount(childComplexity), true
+
+	case "PostureSnapshotEdge.cursor":
+		if e.ComplexityRoot.PostureSnapshotEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotEdge.Cursor(childComplexity), true
+	case "PostureSnapshotEdge.node":
+		if e.ComplexityRoot.PostureSnapshotEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureSnapshotEdge.Node(childComplexity), true
+
+	case "PrivilegeJustification.actions":
+		if e.ComplexityRoot.PrivilegeJustification.Actions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.Actions(childComplexity), true
+	case "PrivilegeJustification.actor":
+		if e.ComplexityRoot.PrivilegeJustification.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.Actor(childComplexity), true
+	case "PrivilegeJustification.effectiveFrom":
+		if e.ComplexityRoot.PrivilegeJustification.EffectiveFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.EffectiveFrom(childComplexity), true
+	case "PrivilegeJustification.effectiveTo":
+		if e.ComplexityRoot.PrivilegeJustification.EffectiveTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.EffectiveTo(childComplexity), true
+	case "PrivilegeJustification.justification":
+		if e.ComplexityRoot.PrivilegeJustification.Justification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.Justification(childComplexity), true
+	case "PrivilegeJustification.withdrawnBy":
+		if e.ComplexityRoot.PrivilegeJustification.WithdrawnBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrivilegeJustification.WithdrawnBy(childComplexity), true
+
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
 			break
@@ -2466,6 +3252,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+
+	case "RecordJustificationPayload.evaluation":
+		if e.ComplexityRoot.RecordJustificationPayload.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordJustificationPayload.Evaluation(childComplexity), true
+	case "RecordJustificationPayload.justification":
+		if e.ComplexityRoot.RecordJustificationPayload.Justification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordJustificationPayload.Justification(childComplexity), true
+	case "RecordJustificationPayload.replaced":
+		if e.ComplexityRoot.RecordJustificationPayload.Replaced == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordJustificationPayload.Replaced(childComplexity), true
+	case "RecordJustificationPayload.userErrors":
+		if e.ComplexityRoot.RecordJustificationPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordJustificationPayload.UserErrors(childComplexity), true
 
 	case "Resource.attributes":
 		if e.ComplexityRoot.Resource.Attributes == nil {
@@ -2818,6 +3629,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RoleBinding.Scope(childComplexity), true
 
+	case "ScopeBaseline.actor":
+		if e.ComplexityRoot.ScopeBaseline.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ScopeBaseline.Actor(childComplexity), true
+	case "ScopeBaseline.at":
+		if e.ComplexityRoot.ScopeBaseline.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ScopeBaseline.At(childComplexity), true
+	case "ScopeBaseline.basis":
+		if e.ComplexityRoot.ScopeBaseline.Basis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ScopeBaseline.Basis(childComplexity), true
+	case "ScopeBaseline.note":
+		if e.ComplexityRoot.ScopeBaseline.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ScopeBaseline.Note(childComplexity), true
+
 	case "SensitivityBreakdown.confidential":
 		if e.ComplexityRoot.SensitivityBreakdown.Confidential == nil {
 			break
@@ -2897,6 +3733,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Source.System(childComplexity), true
+
+	case "SourceRefresh.lastAppliedAt":
+		if e.ComplexityRoot.SourceRefresh.LastAppliedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceRefresh.LastAppliedAt(childComplexity), true
+	case "SourceRefresh.lastRefresh":
+		if e.ComplexityRoot.SourceRefresh.LastRefresh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceRefresh.LastRefresh(childComplexity), true
+	case "SourceRefresh.source":
+		if e.ComplexityRoot.SourceRefresh.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceRefresh.Source(childComplexity), true
 
 	case "Sync.actor":
 		if e.ComplexityRoot.Sync.Actor == nil {
@@ -3139,6 +3994,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Viewer.Subject(childComplexity), true
 
+	case "WithdrawJustificationPayload.evaluation":
+		if e.ComplexityRoot.WithdrawJustificationPayload.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawJustificationPayload.Evaluation(childComplexity), true
+	case "WithdrawJustificationPayload.justification":
+		if e.ComplexityRoot.WithdrawJustificationPayload.Justification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawJustificationPayload.Justification(childComplexity), true
+	case "WithdrawJustificationPayload.userErrors":
+		if e.ComplexityRoot.WithdrawJustificationPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawJustificationPayload.UserErrors(childComplexity), true
+
 	case "Workload.artifactIdentifier":
 		if e.ComplexityRoot.Workload.ArtifactIdentifier == nil {
 			break
@@ -3282,6 +4156,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Workload.Status(childComplexity), true
+	case "Workload.workloadExposure":
+		if e.ComplexityRoot.Workload.WorkloadExposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Workload.WorkloadExposure(childComplexity), true
 
 	case "WorkloadConnection.edges":
 		if e.ComplexityRoot.WorkloadConnection.Edges == nil {
@@ -3308,6 +4188,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WorkloadConnection.TotalCount(childComplexity), true
 
+	case "WorkloadCounts.autonomous":
+		if e.ComplexityRoot.WorkloadCounts.Autonomous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadCounts.Autonomous(childComplexity), true
+	case "WorkloadCounts.humanTriggered":
+		if e.ComplexityRoot.WorkloadCounts.HumanTriggered == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadCounts.HumanTriggered(childComplexity), true
+	case "WorkloadCounts.operatorAssisted":
+		if e.ComplexityRoot.WorkloadCounts.OperatorAssisted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadCounts.OperatorAssisted(childComplexity), true
+	case "WorkloadCounts.total":
+		if e.ComplexityRoot.WorkloadCounts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadCounts.Total(childComplexity), true
+	case "WorkloadCounts.unclassified":
+		if e.ComplexityRoot.WorkloadCounts.Unclassified == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadCounts.Unclassified(childComplexity), true
+
 	case "WorkloadEdge.cursor":
 		if e.ComplexityRoot.WorkloadEdge.Cursor == nil {
 			break
@@ -3321,6 +4232,359 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WorkloadEdge.Node(childComplexity), true
 
+	case "WorkloadExposure.authorityPaths":
+		if e.ComplexityRoot.WorkloadExposure.AuthorityPaths == nil {
+			break
+		}
+
+		args, err := ec.field_WorkloadExposure_authorityPaths_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool)), true
+	case "WorkloadExposure.dataDomains":
+		if e.ComplexityRoot.WorkloadExposure.DataDomains == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.DataDomains(childComplexity), true
+	case "WorkloadExposure.egressCategories":
+		if e.ComplexityRoot.WorkloadExposure.EgressCategories == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.EgressCategories(childComplexity), true
+	case "WorkloadExposure.egressCategory":
+		if e.ComplexityRoot.WorkloadExposure.EgressCategory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.EgressCategory(childComplexity), true
+	case "WorkloadExposure.evidenceCompleteness":
+		if e.ComplexityRoot.WorkloadExposure.EvidenceCompleteness == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.EvidenceCompleteness(childComplexity), true
+	case "WorkloadExposure.executionCount30d":
+		if e.ComplexityRoot.WorkloadExposure.ExecutionCount30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.ExecutionCount30d(childComplexity), true
+	case "WorkloadExposure.executionEvidenceSummary":
+		if e.ComplexityRoot.WorkloadExposure.ExecutionEvidenceSummary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.ExecutionEvidenceSummary(childComplexity), true
+	case "WorkloadExposure.executionMode":
+		if e.ComplexityRoot.WorkloadExposure.ExecutionMode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.ExecutionMode(childComplexity), true
+	case "WorkloadExposure.exposures":
+		if e.ComplexityRoot.WorkloadExposure.Exposures == nil {
+			break
+		}
+
+		args, err := ec.field_WorkloadExposure_exposures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
+	case "WorkloadExposure.findingCount":
+		if e.ComplexityRoot.WorkloadExposure.FindingCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.FindingCount(childComplexity), true
+	case "WorkloadExposure.findingTypes":
+		if e.ComplexityRoot.WorkloadExposure.FindingTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.FindingTypes(childComplexity), true
+	case "WorkloadExposure.id":
+		if e.ComplexityRoot.WorkloadExposure.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.ID(childComplexity), true
+	case "WorkloadExposure.identities":
+		if e.ComplexityRoot.WorkloadExposure.Identities == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.Identities(childComplexity), true
+	case "WorkloadExposure.identityBinding":
+		if e.ComplexityRoot.WorkloadExposure.IdentityBinding == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.IdentityBinding(childComplexity), true
+	case "WorkloadExposure.identityBindings":
+		if e.ComplexityRoot.WorkloadExposure.IdentityBindings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.IdentityBindings(childComplexity), true
+	case "WorkloadExposure.lastEvaluatedAt":
+		if e.ComplexityRoot.WorkloadExposure.LastEvaluatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.LastEvaluatedAt(childComplexity), true
+	case "WorkloadExposure.lastExecutionAt":
+		if e.ComplexityRoot.WorkloadExposure.LastExecutionAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.LastExecutionAt(childComplexity), true
+	case "WorkloadExposure.live":
+		if e.ComplexityRoot.WorkloadExposure.Live == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.Live(childComplexity), true
+	case "WorkloadExposure.maxSeverity":
+		if e.ComplexityRoot.WorkloadExposure.MaxSeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.MaxSeverity(childComplexity), true
+	case "WorkloadExposure.ownershipBreakdown":
+		if e.ComplexityRoot.WorkloadExposure.OwnershipBreakdown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.OwnershipBreakdown(childComplexity), true
+	case "WorkloadExposure.ownershipStatus":
+		if e.ComplexityRoot.WorkloadExposure.OwnershipStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.OwnershipStatus(childComplexity), true
+	case "WorkloadExposure.pathCount":
+		if e.ComplexityRoot.WorkloadExposure.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.PathCount(childComplexity), true
+	case "WorkloadExposure.pathSummary":
+		if e.ComplexityRoot.WorkloadExposure.PathSummary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.PathSummary(childComplexity), true
+	case "WorkloadExposure.riskClusters":
+		if e.ComplexityRoot.WorkloadExposure.RiskClusters == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.RiskClusters(childComplexity), true
+	case "WorkloadExposure.sensitiveDomainCount":
+		if e.ComplexityRoot.WorkloadExposure.SensitiveDomainCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.SensitiveDomainCount(childComplexity), true
+	case "WorkloadExposure.sensitiveDomains":
+		if e.ComplexityRoot.WorkloadExposure.SensitiveDomains == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.SensitiveDomains(childComplexity), true
+	case "WorkloadExposure.sourceSystem":
+		if e.ComplexityRoot.WorkloadExposure.SourceSystem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.SourceSystem(childComplexity), true
+	case "WorkloadExposure.workload":
+		if e.ComplexityRoot.WorkloadExposure.Workload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.Workload(childComplexity), true
+	case "WorkloadExposure.workloadMetadata":
+		if e.ComplexityRoot.WorkloadExposure.WorkloadMetadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposure.WorkloadMetadata(childComplexity), true
+
+	case "WorkloadExposureConnection.edges":
+		if e.ComplexityRoot.WorkloadExposureConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureConnection.Edges(childComplexity), true
+	case "WorkloadExposureConnection.nodes":
+		if e.ComplexityRoot.WorkloadExposureConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureConnection.Nodes(childComplexity), true
+	case "WorkloadExposureConnection.pageInfo":
+		if e.ComplexityRoot.WorkloadExposureConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureConnection.PageInfo(childComplexity), true
+	case "WorkloadExposureConnection.totalCount":
+		if e.ComplexityRoot.WorkloadExposureConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureConnection.TotalCount(childComplexity), true
+	case "WorkloadExposureConnection.truncated":
+		if e.ComplexityRoot.WorkloadExposureConnection.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureConnection.Truncated(childComplexity), true
+
+	case "WorkloadExposureCounts.critical":
+		if e.ComplexityRoot.WorkloadExposureCounts.Critical == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.Critical(childComplexity), true
+	case "WorkloadExposureCounts.high":
+		if e.ComplexityRoot.WorkloadExposureCounts.High == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.High(childComplexity), true
+	case "WorkloadExposureCounts.low":
+		if e.ComplexityRoot.WorkloadExposureCounts.Low == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.Low(childComplexity), true
+	case "WorkloadExposureCounts.medium":
+		if e.ComplexityRoot.WorkloadExposureCounts.Medium == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.Medium(childComplexity), true
+	case "WorkloadExposureCounts.none":
+		if e.ComplexityRoot.WorkloadExposureCounts.None == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.None(childComplexity), true
+	case "WorkloadExposureCounts.total":
+		if e.ComplexityRoot.WorkloadExposureCounts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureCounts.Total(childComplexity), true
+
+	case "WorkloadExposureEdge.cursor":
+		if e.ComplexityRoot.WorkloadExposureEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureEdge.Cursor(childComplexity), true
+	case "WorkloadExposureEdge.node":
+		if e.ComplexityRoot.WorkloadExposureEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadExposureEdge.Node(childComplexity), true
+
+	case "WorkloadMetadata.artifactIdentifier":
+		if e.ComplexityRoot.WorkloadMetadata.ArtifactIdentifier == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadMetadata.ArtifactIdentifier(childComplexity), true
+	case "WorkloadMetadata.createdAt":
+		if e.ComplexityRoot.WorkloadMetadata.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadMetadata.CreatedAt(childComplexity), true
+	case "WorkloadMetadata.lastSyncedAt":
+		if e.ComplexityRoot.WorkloadMetadata.LastSyncedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadMetadata.LastSyncedAt(childComplexity), true
+	case "WorkloadMetadata.sourceId":
+		if e.ComplexityRoot.WorkloadMetadata.SourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadMetadata.SourceID(childComplexity), true
+	case "WorkloadMetadata.sourceSystem":
+		if e.ComplexityRoot.WorkloadMetadata.SourceSystem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadMetadata.SourceSystem(childComplexity), true
+
+	case "WorkloadOwner.id":
+		if e.ComplexityRoot.WorkloadOwner.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.ID(childComplexity), true
+	case "WorkloadOwner.name":
+		if e.ComplexityRoot.WorkloadOwner.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.Name(childComplexity), true
+	case "WorkloadOwner.owner":
+		if e.ComplexityRoot.WorkloadOwner.Owner == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.Owner(childComplexity), true
+	case "WorkloadOwner.relationshipType":
+		if e.ComplexityRoot.WorkloadOwner.RelationshipType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.RelationshipType(childComplexity), true
+	case "WorkloadOwner.role":
+		if e.ComplexityRoot.WorkloadOwner.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.Role(childComplexity), true
+	case "WorkloadOwner.status":
+		if e.ComplexityRoot.WorkloadOwner.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.Status(childComplexity), true
+	case "WorkloadOwner.type":
+		if e.ComplexityRoot.WorkloadOwner.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwner.Type(childComplexity), true
+
+	case "WorkloadOwnership.effectiveStatus":
+		if e.ComplexityRoot.WorkloadOwnership.EffectiveStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwnership.EffectiveStatus(childComplexity), true
+	case "WorkloadOwnership.owners":
+		if e.ComplexityRoot.WorkloadOwnership.Owners == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadOwnership.Owners(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -3329,6 +4593,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAttestBaselineInput,
 		ec.unmarshalInputAuthorityPathFilter,
 		ec.unmarshalInputAuthorityPathOrder,
 		ec.unmarshalInputChangeEvaluationSettingsInput,
@@ -3336,8 +4601,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputEvaluateOrganizationInput,
 		ec.unmarshalInputExposureFilter,
 		ec.unmarshalInputExposureOrder,
+		ec.unmarshalInputPostureSnapshotFilter,
+		ec.unmarshalInputPostureSnapshotOrder,
+		ec.unmarshalInputRecordJustificationInput,
 		ec.unmarshalInputRiskClusterFilter,
 		ec.unmarshalInputSyncFilter,
+		ec.unmarshalInputWithdrawJustificationInput,
+		ec.unmarshalInputWorkloadExposureFilter,
+		ec.unmarshalInputWorkloadExposureOrder,
 	)
 	first := true
 
@@ -3414,7 +4685,8 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `# The one schema. Sections follow the rooms of the house: root, organizations,
-# authority paths, exposures, risk clusters, entities, sources and syncs, lists.
+# authority paths, exposures, risk clusters, workload exposures, posture, settings,
+# what analysts put on record, entities, sources and syncs, lists.
 
 # ---------------------------------------------------------------- root
 
@@ -3456,6 +4728,19 @@ type Mutation {
   Takes the scope ` + "`" + `vuln:operate` + "`" + `.
   """
   evaluateOrganization(input: EvaluateOrganizationInput!): EvaluateOrganizationPayload!
+  """
+  Vouches for all that an identity holds now: drift is measured from here on, and
+  what had drifted so far resolves. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  attestBaseline(input: AttestBaselineInput!): AttestBaselinePayload!
+  """
+  Records why a path keeps actions that nobody uses, in the place of what was
+  recorded of it before. An action that the path gains later is not covered. Takes
+  the scope ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  recordJustification(input: RecordJustificationInput!): RecordJustificationPayload!
+  "Ends the justification of a path. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
+  withdrawJustification(input: WithdrawJustificationInput!): WithdrawJustificationPayload!
 }
 
 "What was wrong with the input of a mutation."
@@ -3570,6 +4855,54 @@ type Organization implements Node {
     level: ExposureLevel = ACKNOWLEDGED
   ): RiskCluster
 
+  """
+  What the organization comes to now, and what has changed since a snapshot. Null
+  until its first sync was judged.
+  """
+  posture(
+    "The delta begins at the last snapshot at this instant or before; without it, 7 days before the organization's clock."
+    since: DateTime
+  ): Posture
+  "What the organization came to after each sync and each evaluation: the series behind ` + "`" + `posture` + "`" + `."
+  postureSnapshots(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: PostureSnapshotFilter
+    orderBy: PostureSnapshotOrder = { field: AT, direction: DESC }
+  ): PostureSnapshotConnection!
+
+  """
+  The workload exposures: one row for each living workload that has a path or a
+  finding, whatever it runs as.
+  """
+  workloadExposures(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: WorkloadExposureFilter
+    orderBy: WorkloadExposureOrder = { field: SEVERITY, direction: DESC }
+  ): WorkloadExposureConnection!
+  """
+  The workload exposure of this id, also of a workload that is in no list: that
+  has neither path nor finding, or was removed.
+  """
+  workloadExposure("Its own id, ` + "`" + `EXP-…` + "`" + `, in either case, or the id of its workload." id: ID!): WorkloadExposure
+
+  """
+  What an exposure, all exposures of an authority path or all of a workload rest
+  on, in one document that explains itself. Exactly one of them is named. Null when
+  there is none of this id.
+  """
+  evidencePack(
+    exposure: ID
+    path: ID
+    "The id of the workload, or of its workload exposure, ` + "`" + `EXP-…` + "`" + `."
+    workload: ID
+  ): EvidencePack
+
   "The workloads, by name: what runs, with or without authority."
   workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter): WorkloadConnection!
   "The workload of this name in its system; null when there is none."
@@ -3672,6 +5005,8 @@ type AuthorityPath implements Node {
   ): ExposureConnection!
   "The risk clusters that the path is a member of, acknowledged exposures counting; in the order of ` + "`" + `Organization.riskClusters` + "`" + `."
   riskClusters: [RiskCluster!]!
+  "Why it keeps actions that nobody uses, as analysts put it on record, the newest first."
+  justifications: [PrivilegeJustification!]!
   "The one of them that the path is shown under: the gravest, then the one with most terms, then the first by key. Null without any."
   primaryCluster: RiskCluster
 }
@@ -4284,6 +5619,22 @@ enum ExposureOrderField {
   RESOLVED_AT
 }
 
+"""
+What exposures rest on: rules and their versions, predicates, evidence, coverage,
+versions and timeline, in one document that needs nothing else to be read. The same
+state of the organization gives the same bytes.
+"""
+type EvidencePack {
+  "SHA-256 of ` + "`" + `document` + "`" + `: ` + "`" + `sha256:` + "`" + ` and 64 hexadecimal digits."
+  digest: String!
+  "The same of the document without its ` + "`" + `asOf` + "`" + `: equal as long as nothing in it has changed, however often somebody looked."
+  stateDigest: String!
+  "Always ` + "`" + `application/json` + "`" + `."
+  mediaType: String!
+  "The document: JSON in the canonical form of RFC 8785. The digest is of its bytes in UTF-8."
+  document: String!
+}
+
 # ---------------------------------------------------------------- risk clusters
 
 """
@@ -4408,6 +5759,394 @@ input RiskClusterFilter {
   nonEmpty: Boolean
 }
 
+# ---------------------------------------------------------------- workload exposures
+
+"""
+What the authority of one workload comes to: a row of a list, and all that is
+known of the workload in one place. A workload has one, whatever it runs as. Of a
+removed workload the numbers are 0, and what is unknown is null.
+"""
+type WorkloadExposure {
+  """
+  Such as ` + "`" + `EXP-a1b2c3d4` + "`" + `: a prefix of a digest over organization and workload,
+  longer than 8 digits only where that is taken. Never changes, and is never given
+  to another workload. No id for ` + "`" + `node(id)` + "`" + `.
+  """
+  id: ID!
+  "The workload that the row is of."
+  workload: Workload!
+  "The system that the workload lives in."
+  sourceSystem: String!
+  "Whether the workload lives."
+  live: Boolean!
+  "Whom it runs as or authenticates as, the nearest first, then by name. Empty where that is not known."
+  identities: [Identity!]!
+  "Whether any identity of it is known."
+  identityBinding: IdentityBindingState!
+
+  "How many authority paths start at it."
+  pathCount: Int!
+  "How many findings it has: of the workload, its identities and its paths."
+  findingCount: Int!
+  "Their distinct types."
+  findingTypes: [FindingType!]!
+  "The highest severity of an exposure of its paths; without an effective path, of a finding of the workload. Null without any."
+  maxSeverity: Severity
+  "How many business domains its confidential and restricted destinations belong to."
+  sensitiveDomainCount: Int!
+  "Those domains, sorted."
+  sensitiveDomains: [String!]!
+  "The business domains of all its destinations, sorted."
+  dataDomains: [String!]!
+  """
+  Executions within the window of 30 days, each counted once, however many paths
+  it counts for. Null when none was observed and nobody watched completely: that is
+  unknown, not zero.
+  """
+  executionCount30d: Int64
+  "When it was last seen to run, at any time; of evidence that gives no time of day, the beginning of that day. Null when it never was."
+  lastExecutionAt: DateTime
+  "Whether somebody answers for it."
+  ownershipStatus: OwnershipStatus!
+  "Where it sends data: the gravest category seen."
+  egressCategory: EgressCategory!
+  "Every category seen, the gravest first. Empty where nothing was seen."
+  egressCategories: [EgressCategory!]!
+  "Who makes it run; null where no source says."
+  executionMode: ExecutionMode
+  "When it was last known to be judged: by its last change, its last complete sync or the last judgement of everything."
+  lastEvaluatedAt: DateTime!
+  "The risk clusters that a path of it is a member of, acknowledged exposures counting; in the order of ` + "`" + `Organization.riskClusters` + "`" + `."
+  riskClusters: [RiskCluster!]!
+
+  "The paths that start here."
+  authorityPaths(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: AuthorityPathFilter
+    orderBy: AuthorityPathOrder = { field: SENSITIVITY, direction: DESC }
+    includeRemoved: Boolean = false
+  ): AuthorityPathConnection!
+  """
+  What is wrong with its paths, ACTIVE or ACKNOWLEDGED, the gravest first. For any
+  other selection see ` + "`" + `Organization.exposures` + "`" + ` with ` + "`" + `filter.workload` + "`" + `.
+  """
+  exposures(first: Int, after: String, last: Int, before: String): ExposureConnection!
+
+  "Who answers for it."
+  ownershipBreakdown: WorkloadOwnership!
+  "Where the workload comes from."
+  workloadMetadata: WorkloadMetadata!
+  "What it runs as, directly or by authenticating elsewhere."
+  identityBindings: [IdentityBinding!]!
+  "What is recorded of its executions."
+  executionEvidenceSummary: ExecutionEvidenceSummary!
+  "What its paths come to."
+  pathSummary: PathSummary!
+  """
+  How completely each kind of evidence about it is known. Of ` + "`" + `ROLES` + "`" + ` it is the
+  least complete of its identities, and left out where it has none.
+  """
+  evidenceCompleteness: [EvidenceCompleteness!]!
+}
+
+"Whether any identity of a workload is known."
+enum IdentityBindingState {
+  "At least one is."
+  BOUND
+  "None is."
+  UNKNOWN
+}
+
+"Who answers for a workload."
+type WorkloadOwnership {
+  "Who is tied to the workload, active or not: owners first, then creators, each by name."
+  owners: [WorkloadOwner!]!
+  "What this comes to. Creators do not answer for a workload."
+  effectiveStatus: OwnershipStatus!
+}
+
+"An owner or creator of a workload."
+type WorkloadOwner {
+  "The id of ` + "`" + `owner` + "`" + `."
+  id: ID!
+  "The owner itself."
+  owner: Owner!
+  "Its name for people."
+  name: String!
+  "A person or a group; null where no source says, and then counted as a person."
+  type: OwnerType
+  "Whether the owner is active."
+  status: EntityStatus!
+  "Their role towards what they own; null where no source says."
+  role: String
+  "How the owner is tied to the workload."
+  relationshipType: OwnershipRelation!
+}
+
+"How an owner is tied to a workload."
+enum OwnershipRelation {
+  "Answers for it."
+  OWNED_BY
+  "Made it, and need not answer for it."
+  CREATED_BY
+}
+
+"Where a workload comes from."
+type WorkloadMetadata {
+  "The system it lives in."
+  sourceSystem: String!
+  "Its name there."
+  sourceId: String!
+  "What is deployed: image references, a function's code hash. Null where no source says."
+  artifactIdentifier: String
+  "When it was created in its own system; null where no source says."
+  createdAt: DateTime
+  "When the sources that assert it last completed a sync; null where none did."
+  lastSyncedAt: DateTime
+}
+
+"""
+What is recorded of the executions of a workload. A record is what one source
+counted on one day of one action of whom it names.
+"""
+type ExecutionEvidenceSummary {
+  "How many records, of any age, name the workload."
+  totalDirectRecords: Int!
+  "How many more tell of it: those that a source marks as related, and those that name nobody but an identity of it."
+  totalRelatedRecords: Int!
+  "The same as ` + "`" + `lastExecutionAt` + "`" + ` of the row."
+  lastExecutionAt: DateTime
+  "The same as ` + "`" + `executionCount30d` + "`" + ` of the row."
+  executionCount30d: Int64
+}
+
+"What the authority paths of a workload come to."
+type PathSummary {
+  "How many there are."
+  totalPaths: Int!
+  "How many reach confidential or restricted data."
+  sensitivePaths: Int!
+  "How many lead through an identity that has stopped acting."
+  dormantPaths: Int!
+  "How many were used within the window of 30 days."
+  executedPaths: Int!
+  "Of how many nobody can tell whether they were."
+  unwatchedPaths: Int!
+  "Executions within the window, each counted once; null where that is unknown."
+  totalExecution30d: Int64
+}
+
+"""
+Narrows a list of workload exposures. Fields join with AND, the values of one
+field with OR; a field left out, or an empty list, narrows nothing. ` + "`" + `and` + "`" + `, ` + "`" + `or` + "`" + `
+and ` + "`" + `not` + "`" + ` nest filters, at most 4 levels deep and 40 filters in all.
+"""
+input WorkloadExposureFilter {
+  "Of ` + "`" + `maxSeverity` + "`" + `."
+  severity: [Severity!]
+  "Keys of risk clusters, such as ` + "`" + `orphaned-sensitive` + "`" + `; underscores are taken, too."
+  cluster: [String!]
+  "Of ` + "`" + `egressCategory` + "`" + `, the gravest alone."
+  egressCategory: [EgressCategory!]
+  "That have one of these among their ` + "`" + `egressCategories` + "`" + `. NONE and UNKNOWN are never among them."
+  egressCategories: [EgressCategory!]
+  ownershipStatus: [OwnershipStatus!]
+  executionMode: [ExecutionMode!]
+  """
+  True: some source says who makes the workload run. False: none does. What
+  ` + "`" + `Posture.workloadCounts` + "`" + ` calls unclassified is ` + "`" + `or: [{executionMode: [TRIGGERED]},
+  {executionModeKnown: false}]` + "`" + `.
+  """
+  executionModeKnown: Boolean
+  "Canonical domains, one of which is among ` + "`" + `dataDomains` + "`" + `."
+  dataDomain: [String!]
+  identityBinding: [IdentityBindingState!]
+  "One of which is among ` + "`" + `findingTypes` + "`" + `."
+  findingType: [FindingType!]
+  "That pass all of these, too."
+  and: [WorkloadExposureFilter!]
+  "That pass one of these, too."
+  or: [WorkloadExposureFilter!]
+  "That do not pass this."
+  not: WorkloadExposureFilter
+}
+
+"How a list of workload exposures is sorted. The workload's id breaks ties. What is null counts as less than any value."
+input WorkloadExposureOrder {
+  field: WorkloadExposureOrderField!
+  direction: OrderDirection!
+}
+
+"What a list of workload exposures can be sorted by."
+enum WorkloadExposureOrderField {
+  "By ` + "`" + `maxSeverity` + "`" + `, then by ` + "`" + `findingCount` + "`" + `."
+  SEVERITY
+  FINDING_COUNT
+  PATH_COUNT
+  EXECUTION_COUNT
+  LAST_EXECUTION
+}
+
+# ---------------------------------------------------------------- posture
+
+"What an organization comes to: paths, identities and workloads. It counts what stands, whether or not an exposure is on it."
+type Posture {
+  "The organization's clock: its last sync or judgement."
+  at: DateTime!
+  "How many authority paths stand."
+  activePaths: Int!
+  "How many of them lead through an identity that has stopped acting."
+  dormantPaths: Int!
+  "How many reach confidential or restricted data."
+  sensitivePaths: Int!
+  "How many were used within the window of 30 days."
+  executedPaths: Int!
+  "Of how many nobody can tell whether they were."
+  unwatchedPaths: Int!
+  "Executions of all of them within the window, each counted once."
+  totalExecutions30d: Int64!
+  "How many paths start at a workload whose ownership is ORPHANED or DEGRADED."
+  ownershipInvalidCount: Int!
+  "How many of these were used within the window."
+  executedInvalidOwnershipCount: Int!
+  "The identities that paths lead through."
+  identityCounts: IdentityCounts!
+  "The living workloads, by who makes them run."
+  workloadCounts: WorkloadCounts!
+  "The rows of ` + "`" + `Organization.workloadExposures` + "`" + `, by severity."
+  workloadExposureCounts: WorkloadExposureCounts!
+  "What has changed since a snapshot; null where there is none so old."
+  delta: PostureDelta
+  "The newest complete delivery of any source; null where there was none."
+  lastRefresh: DateTime
+  "The same of each source, by name and system."
+  refreshes: [SourceRefresh!]!
+}
+
+"Identities that authority paths lead through. One can be in more than one of these numbers."
+type IdentityCounts {
+  "How many have a path that starts at an autonomous workload and was used within the window of 30 days."
+  activeAutonomous: Int!
+  "How many have stopped acting: every effective path through them is dormant."
+  dormantAuthority: Int!
+  "How many have a path that was used within the window, whoever makes its workload run."
+  active: Int!
+  "How many there are."
+  total: Int!
+}
+
+"Living workloads by who makes them run. The four add up to ` + "`" + `total` + "`" + `."
+type WorkloadCounts {
+  "Nobody: they run by themselves or by schedule."
+  autonomous: Int!
+  "An operator supervises them."
+  operatorAssisted: Int!
+  "A person starts them."
+  humanTriggered: Int!
+  "An event starts them, or no source says who does."
+  unclassified: Int!
+  "How many there are."
+  total: Int!
+}
+
+"Workload exposures by ` + "`" + `maxSeverity` + "`" + `. The severities and ` + "`" + `none` + "`" + ` add up to ` + "`" + `total` + "`" + `."
+type WorkloadExposureCounts {
+  critical: Int!
+  high: Int!
+  medium: Int!
+  low: Int!
+  "Without any."
+  none: Int!
+  "How many there are."
+  total: Int!
+}
+
+"What has changed since a snapshot. A number is null where the snapshot does not have what it is counted from."
+type PostureDelta {
+  "The snapshot that it is counted from."
+  snapshot: PostureSnapshot!
+  "How often a path began to stand since, again or for the first time."
+  newPaths: Int
+  "How often a path ceased to stand since."
+  removedPaths: Int
+  "How often a path came to have nobody to answer for it since."
+  newOrphaned: Int
+  "How often a path came to have an ownership that is ORPHANED or DEGRADED since."
+  ownershipInvalidations: Int
+  "How often an identity came to be counted in ` + "`" + `identityCounts.activeAutonomous` + "`" + ` since."
+  newAutonomousIdentities: Int
+}
+
+"When a source last refreshed what is known."
+type SourceRefresh {
+  source: Source!
+  "Its last complete delivery, on the organization's clock; null where it never delivered completely."
+  lastRefresh: DateTime
+  "Its last delivery of any kind that was applied or found unchanged."
+  lastAppliedAt: DateTime
+}
+
+"""
+What an organization came to when a sync or an evaluation had ended. It is kept as
+it was; a field that was not measured then is null.
+"""
+type PostureSnapshot {
+  "When, on the organization's clock."
+  at: DateTime!
+  "The sync that it follows; null for an evaluation."
+  sync: Sync
+  "How many authority paths stood."
+  activePaths: Int!
+  "How many of them were dormant."
+  dormantPaths: Int!
+  "How many reached confidential or restricted data."
+  sensitivePaths: Int
+  "Executions within the window of 30 days, each counted once."
+  totalExecutions30d: Int64!
+  "How many paths started at a workload whose ownership was ORPHANED or DEGRADED."
+  ownershipInvalidCount: Int!
+  "How many of these were used within the window."
+  executedInvalidOwnershipCount: Int!
+  "The identities that paths led through."
+  identityCounts: IdentityCounts
+  "The living workloads, by who made them run."
+  workloadCounts: WorkloadCounts
+  "The risk clusters with members, acknowledged exposures counting, by key."
+  clusters: [ClusterSnapshot!]!
+}
+
+"What a risk cluster came to."
+type ClusterSnapshot {
+  "The cluster's key then."
+  key: String!
+  "How many paths were members."
+  pathCount: Int!
+  "Executions of the members within the window of 30 days, each counted once."
+  totalExecution30d: Int64!
+}
+
+"Narrows a list of snapshots."
+input PostureSnapshotFilter {
+  "At this instant or later."
+  from: DateTime
+  "Before this instant."
+  to: DateTime
+}
+
+"How a list of snapshots is sorted."
+input PostureSnapshotOrder {
+  field: PostureSnapshotOrderField!
+  direction: OrderDirection!
+}
+
+"What a list of snapshots can be sorted by."
+enum PostureSnapshotOrderField {
+  AT
+}
+
 # ---------------------------------------------------------------- settings
 
 "The thresholds by which an organization is judged."
@@ -4475,6 +6214,97 @@ type Evaluation {
   exposuresResolved: Int!
 }
 
+# ---------------------------------------------------------------- what analysts put on record
+
+"An instant whose scope an identity is compared with: what it holds beyond that is drift."
+type ScopeBaseline {
+  "On the organization's clock."
+  at: DateTime!
+  "How it came to be one."
+  basis: BaselineBasis!
+  "Who attested it; null where it was observed."
+  actor: String
+  "What they said; null where they said nothing."
+  note: String
+}
+
+"How an instant came to be a baseline."
+enum BaselineBasis {
+  "It was the first that was seen of the identity."
+  OBSERVED
+  "A person vouched for it."
+  ATTESTED
+}
+
+"Why a path keeps actions that nobody uses, in its interval: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
+type PrivilegeJustification {
+  "When it was recorded, on the organization's clock."
+  effectiveFrom: DateTime!
+  "When it was withdrawn or replaced; null while it is in force."
+  effectiveTo: DateTime
+  "Who recorded it."
+  actor: String!
+  "What they said."
+  justification: String!
+  "The actions that it covers, sorted."
+  actions: [String!]!
+  "Who withdrew or replaced it; null while it is in force."
+  withdrawnBy: String
+}
+
+"Which identity to vouch for."
+input AttestBaselineInput {
+  "The id of the identity."
+  identity: ID!
+  "Why: at most 2,000 characters."
+  note: String
+}
+
+"What vouching for an identity did."
+type AttestBaselinePayload {
+  "The baseline that counts now; null if there was an error."
+  baseline: ScopeBaseline
+  "What the judgement by it did."
+  evaluation: Evaluation
+  userErrors: [UserError!]!
+}
+
+"Why a path keeps actions that nobody uses."
+input RecordJustificationInput {
+  "The id of the authority path."
+  path: ID!
+  "Why: 1 to 2,000 characters."
+  justification: String!
+  "The actions that it covers, which the path must allow. Without them, those that change something and were not used; if all were used, all that change something."
+  actions: [String!]
+}
+
+"What recording a justification did."
+type RecordJustificationPayload {
+  "What is in force now; null if there was an error."
+  justification: PrivilegeJustification
+  "What it took the place of; null if there was nothing."
+  replaced: PrivilegeJustification
+  "What the judgement by it did."
+  evaluation: Evaluation
+  userErrors: [UserError!]!
+}
+
+"Which justification to end."
+input WithdrawJustificationInput {
+  "The id of the authority path."
+  path: ID!
+}
+
+"What ending a justification did."
+type WithdrawJustificationPayload {
+  "The one that was ended; null if there was an error."
+  justification: PrivilegeJustification
+  "What the judgement without it did."
+  evaluation: Evaluation
+  userErrors: [UserError!]!
+}
+
 # ---------------------------------------------------------------- entities
 
 "Something that sources name: a workload, an identity, a resource, a role or an owner."
@@ -4536,6 +6366,8 @@ type Workload implements Node & Entity {
   identityBindings: [IdentityBinding!]!
   "The identity rotations of this workload, the newest first."
   rotations: [IdentityRotation!]!
+  "What its authority comes to. Null until it was judged."
+  workloadExposure: WorkloadExposure
   "The paths that start here."
   authorityPaths(
     first: Int
@@ -4567,6 +6399,8 @@ type Identity implements Node & Entity {
   roleBindings: [RoleBinding!]!
   "The workloads that run as it or authenticate as it."
   workloads: [Workload!]!
+  "The instants whose scope it is compared with, the newest first. The newest counts."
+  baselines: [ScopeBaseline!]!
   "The paths that lead through it."
   authorityPaths(
     first: Int
@@ -4646,6 +6480,8 @@ type Owner implements Node & Entity {
 type IdentityBinding {
   "How the workload comes to the identity."
   type: IdentityBindingType!
+  "The same as ` + "`" + `type` + "`" + `."
+  relationshipType: IdentityBindingType!
   identity: Identity!
   "How it authenticates, such as ` + "`" + `oauth2` + "`" + `; null where it runs as the identity."
   protocol: String
@@ -4931,6 +6767,40 @@ type RiskClusterEdge {
   node: RiskCluster!
 }
 
+"A page of workload exposures."
+type WorkloadExposureConnection {
+  edges: [WorkloadExposureEdge!]!
+  nodes: [WorkloadExposure!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+  "Whether anything was left out of the counts. Always false: rows are kept up to date as paths change, not added up from a capped list of them."
+  truncated: Boolean!
+}
+
+"One row of a page and its cursor."
+type WorkloadExposureEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: WorkloadExposure!
+}
+
+"A page of snapshots."
+type PostureSnapshotConnection {
+  edges: [PostureSnapshotEdge!]!
+  nodes: [PostureSnapshot!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type PostureSnapshotEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: PostureSnapshot!
+}
+
 "A page of workloads."
 type WorkloadConnection {
   edges: [WorkloadEdge!]!
@@ -5042,6 +6912,18 @@ func (ec *executionContext) childFields_AccessRole(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type AccessRole", field.Name)
 }
 
+func (ec *executionContext) childFields_AttestBaselinePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "baseline":
+		return ec.fieldContext_AttestBaselinePayload_baseline(ctx, field)
+	case "evaluation":
+		return ec.fieldContext_AttestBaselinePayload_evaluation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_AttestBaselinePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AttestBaselinePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Attribute(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -5114,6 +6996,8 @@ func (ec *executionContext) childFields_AuthorityPath(ctx context.Context, field
 		return ec.fieldContext_AuthorityPath_exposures(ctx, field)
 	case "riskClusters":
 		return ec.fieldContext_AuthorityPath_riskClusters(ctx, field)
+	case "justifications":
+		return ec.fieldContext_AuthorityPath_justifications(ctx, field)
 	case "primaryCluster":
 		return ec.fieldContext_AuthorityPath_primaryCluster(ctx, field)
 	}
@@ -5216,6 +7100,18 @@ func (ec *executionContext) childFields_ChangeEvaluationSettingsPayload(ctx cont
 	return nil, fmt.Errorf("no field named %q was found under type ChangeEvaluationSettingsPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ClusterSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_ClusterSnapshot_key(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_ClusterSnapshot_pathCount(ctx, field)
+	case "totalExecution30d":
+		return ec.fieldContext_ClusterSnapshot_totalExecution30d(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClusterSnapshot", field.Name)
+}
+
 func (ec *executionContext) childFields_EvaluateOrganizationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "evaluation":
@@ -5264,6 +7160,34 @@ func (ec *executionContext) childFields_EvidenceCompleteness(ctx context.Context
 		return ec.fieldContext_EvidenceCompleteness_coverage(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EvidenceCompleteness", field.Name)
+}
+
+func (ec *executionContext) childFields_EvidencePack(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "digest":
+		return ec.fieldContext_EvidencePack_digest(ctx, field)
+	case "stateDigest":
+		return ec.fieldContext_EvidencePack_stateDigest(ctx, field)
+	case "mediaType":
+		return ec.fieldContext_EvidencePack_mediaType(ctx, field)
+	case "document":
+		return ec.fieldContext_EvidencePack_document(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EvidencePack", field.Name)
+}
+
+func (ec *executionContext) childFields_ExecutionEvidenceSummary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "totalDirectRecords":
+		return ec.fieldContext_ExecutionEvidenceSummary_totalDirectRecords(ctx, field)
+	case "totalRelatedRecords":
+		return ec.fieldContext_ExecutionEvidenceSummary_totalRelatedRecords(ctx, field)
+	case "lastExecutionAt":
+		return ec.fieldContext_ExecutionEvidenceSummary_lastExecutionAt(ctx, field)
+	case "executionCount30d":
+		return ec.fieldContext_ExecutionEvidenceSummary_executionCount30d(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExecutionEvidenceSummary", field.Name)
 }
 
 func (ec *executionContext) childFields_Exposure(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5482,6 +7406,8 @@ func (ec *executionContext) childFields_Identity(ctx context.Context, field grap
 		return ec.fieldContext_Identity_roleBindings(ctx, field)
 	case "workloads":
 		return ec.fieldContext_Identity_workloads(ctx, field)
+	case "baselines":
+		return ec.fieldContext_Identity_baselines(ctx, field)
 	case "authorityPaths":
 		return ec.fieldContext_Identity_authorityPaths(ctx, field)
 	}
@@ -5492,6 +7418,8 @@ func (ec *executionContext) childFields_IdentityBinding(ctx context.Context, fie
 	switch field.Name {
 	case "type":
 		return ec.fieldContext_IdentityBinding_type(ctx, field)
+	case "relationshipType":
+		return ec.fieldContext_IdentityBinding_relationshipType(ctx, field)
 	case "identity":
 		return ec.fieldContext_IdentityBinding_identity(ctx, field)
 	case "protocol":
@@ -5514,6 +7442,20 @@ func (ec *executionContext) childFields_IdentityConnection(ctx context.Context, 
 		return ec.fieldContext_IdentityConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IdentityConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_IdentityCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "activeAutonomous":
+		return ec.fieldContext_IdentityCounts_activeAutonomous(ctx, field)
+	case "dormantAuthority":
+		return ec.fieldContext_IdentityCounts_dormantAuthority(ctx, field)
+	case "active":
+		return ec.fieldContext_IdentityCounts_active(ctx, field)
+	case "total":
+		return ec.fieldContext_IdentityCounts_total(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IdentityCounts", field.Name)
 }
 
 func (ec *executionContext) childFields_IdentityEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5578,6 +7520,16 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_riskClusters(ctx, field)
 	case "riskCluster":
 		return ec.fieldContext_Organization_riskCluster(ctx, field)
+	case "posture":
+		return ec.fieldContext_Organization_posture(ctx, field)
+	case "postureSnapshots":
+		return ec.fieldContext_Organization_postureSnapshots(ctx, field)
+	case "workloadExposures":
+		return ec.fieldContext_Organization_workloadExposures(ctx, field)
+	case "workloadExposure":
+		return ec.fieldContext_Organization_workloadExposure(ctx, field)
+	case "evidencePack":
+		return ec.fieldContext_Organization_evidencePack(ctx, field)
 	case "workloads":
 		return ec.fieldContext_Organization_workloads(ctx, field)
 	case "workload":
@@ -5740,6 +7692,162 @@ func (ec *executionContext) childFields_PathState(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type PathState", field.Name)
 }
 
+func (ec *executionContext) childFields_PathSummary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "totalPaths":
+		return ec.fieldContext_PathSummary_totalPaths(ctx, field)
+	case "sensitivePaths":
+		return ec.fieldContext_PathSummary_sensitivePaths(ctx, field)
+	case "dormantPaths":
+		return ec.fieldContext_PathSummary_dormantPaths(ctx, field)
+	case "executedPaths":
+		return ec.fieldContext_PathSummary_executedPaths(ctx, field)
+	case "unwatchedPaths":
+		return ec.fieldContext_PathSummary_unwatchedPaths(ctx, field)
+	case "totalExecution30d":
+		return ec.fieldContext_PathSummary_totalExecution30d(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PathSummary", field.Name)
+}
+
+func (ec *executionContext) childFields_Posture(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_Posture_at(ctx, field)
+	case "activePaths":
+		return ec.fieldContext_Posture_activePaths(ctx, field)
+	case "dormantPaths":
+		return ec.fieldContext_Posture_dormantPaths(ctx, field)
+	case "sensitivePaths":
+		return ec.fieldContext_Posture_sensitivePaths(ctx, field)
+	case "executedPaths":
+		return ec.fieldContext_Posture_executedPaths(ctx, field)
+	case "unwatchedPaths":
+		return ec.fieldContext_Posture_unwatchedPaths(ctx, field)
+	case "totalExecutions30d":
+		return ec.fieldContext_Posture_totalExecutions30d(ctx, field)
+	case "ownershipInvalidCount":
+		return ec.fieldContext_Posture_ownershipInvalidCount(ctx, field)
+	case "executedInvalidOwnershipCount":
+		return ec.fieldContext_Posture_executedInvalidOwnershipCount(ctx, field)
+	case "identityCounts":
+		return ec.fieldContext_Posture_identityCounts(ctx, field)
+	case "workloadCounts":
+		return ec.fieldContext_Posture_workloadCounts(ctx, field)
+	case "workloadExposureCounts":
+		return ec.fieldContext_Posture_workloadExposureCounts(ctx, field)
+	case "delta":
+		return ec.fieldContext_Posture_delta(ctx, field)
+	case "lastRefresh":
+		return ec.fieldContext_Posture_lastRefresh(ctx, field)
+	case "refreshes":
+		return ec.fieldContext_Posture_refreshes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Posture", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureDelta(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "snapshot":
+		return ec.fieldContext_PostureDelta_snapshot(ctx, field)
+	case "newPaths":
+		return ec.fieldContext_PostureDelta_newPaths(ctx, field)
+	case "removedPaths":
+		return ec.fieldContext_PostureDelta_removedPaths(ctx, field)
+	case "newOrphaned":
+		return ec.fieldContext_PostureDelta_newOrphaned(ctx, field)
+	case "ownershipInvalidations":
+		return ec.fieldContext_PostureDelta_ownershipInvalidations(ctx, field)
+	case "newAutonomousIdentities":
+		return ec.fieldContext_PostureDelta_newAutonomousIdentities(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureDelta", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_PostureSnapshot_at(ctx, field)
+	case "sync":
+		return ec.fieldContext_PostureSnapshot_sync(ctx, field)
+	case "activePaths":
+		return ec.fieldContext_PostureSnapshot_activePaths(ctx, field)
+	case "dormantPaths":
+		return ec.fieldContext_PostureSnapshot_dormantPaths(ctx, field)
+	case "sensitivePaths":
+		return ec.fieldContext_PostureSnapshot_sensitivePaths(ctx, field)
+	case "totalExecutions30d":
+		return ec.fieldContext_PostureSnapshot_totalExecutions30d(ctx, field)
+	case "ownershipInvalidCount":
+		return ec.fieldContext_PostureSnapshot_ownershipInvalidCount(ctx, field)
+	case "executedInvalidOwnershipCount":
+		return ec.fieldContext_PostureSnapshot_executedInvalidOwnershipCount(ctx, field)
+	case "identityCounts":
+		return ec.fieldContext_PostureSnapshot_identityCounts(ctx, field)
+	case "workloadCounts":
+		return ec.fieldContext_PostureSnapshot_workloadCounts(ctx, field)
+	case "clusters":
+		return ec.fieldContext_PostureSnapshot_clusters(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureSnapshot", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureSnapshotConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_PostureSnapshotConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_PostureSnapshotConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_PostureSnapshotConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_PostureSnapshotConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureSnapshotConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureSnapshotEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_PostureSnapshotEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_PostureSnapshotEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureSnapshotEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_PrivilegeJustification(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "effectiveFrom":
+		return ec.fieldContext_PrivilegeJustification_effectiveFrom(ctx, field)
+	case "effectiveTo":
+		return ec.fieldContext_PrivilegeJustification_effectiveTo(ctx, field)
+	case "actor":
+		return ec.fieldContext_PrivilegeJustification_actor(ctx, field)
+	case "justification":
+		return ec.fieldContext_PrivilegeJustification_justification(ctx, field)
+	case "actions":
+		return ec.fieldContext_PrivilegeJustification_actions(ctx, field)
+	case "withdrawnBy":
+		return ec.fieldContext_PrivilegeJustification_withdrawnBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PrivilegeJustification", field.Name)
+}
+
+func (ec *executionContext) childFields_RecordJustificationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "justification":
+		return ec.fieldContext_RecordJustificationPayload_justification(ctx, field)
+	case "replaced":
+		return ec.fieldContext_RecordJustificationPayload_replaced(ctx, field)
+	case "evaluation":
+		return ec.fieldContext_RecordJustificationPayload_evaluation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RecordJustificationPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RecordJustificationPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Resource(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -5890,6 +7998,20 @@ func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type RoleBinding", field.Name)
 }
 
+func (ec *executionContext) childFields_ScopeBaseline(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_ScopeBaseline_at(ctx, field)
+	case "basis":
+		return ec.fieldContext_ScopeBaseline_basis(ctx, field)
+	case "actor":
+		return ec.fieldContext_ScopeBaseline_actor(ctx, field)
+	case "note":
+		return ec.fieldContext_ScopeBaseline_note(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ScopeBaseline", field.Name)
+}
+
 func (ec *executionContext) childFields_SensitivityBreakdown(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "unknown":
@@ -5926,6 +8048,18 @@ func (ec *executionContext) childFields_Source(ctx context.Context, field graphq
 		return ec.fieldContext_Source_lastCompleteAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Source", field.Name)
+}
+
+func (ec *executionContext) childFields_SourceRefresh(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "source":
+		return ec.fieldContext_SourceRefresh_source(ctx, field)
+	case "lastRefresh":
+		return ec.fieldContext_SourceRefresh_lastRefresh(ctx, field)
+	case "lastAppliedAt":
+		return ec.fieldContext_SourceRefresh_lastAppliedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourceRefresh", field.Name)
 }
 
 func (ec *executionContext) childFields_Sync(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6048,6 +8182,18 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }
 
+func (ec *executionContext) childFields_WithdrawJustificationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "justification":
+		return ec.fieldContext_WithdrawJustificationPayload_justification(ctx, field)
+	case "evaluation":
+		return ec.fieldContext_WithdrawJustificationPayload_evaluation(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WithdrawJustificationPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WithdrawJustificationPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Workload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -6094,6 +8240,8 @@ func (ec *executionContext) childFields_Workload(ctx context.Context, field grap
 		return ec.fieldContext_Workload_identityBindings(ctx, field)
 	case "rotations":
 		return ec.fieldContext_Workload_rotations(ctx, field)
+	case "workloadExposure":
+		return ec.fieldContext_Workload_workloadExposure(ctx, field)
 	case "authorityPaths":
 		return ec.fieldContext_Workload_authorityPaths(ctx, field)
 	}
@@ -6114,6 +8262,22 @@ func (ec *executionContext) childFields_WorkloadConnection(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type WorkloadConnection", field.Name)
 }
 
+func (ec *executionContext) childFields_WorkloadCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "autonomous":
+		return ec.fieldContext_WorkloadCounts_autonomous(ctx, field)
+	case "operatorAssisted":
+		return ec.fieldContext_WorkloadCounts_operatorAssisted(ctx, field)
+	case "humanTriggered":
+		return ec.fieldContext_WorkloadCounts_humanTriggered(ctx, field)
+	case "unclassified":
+		return ec.fieldContext_WorkloadCounts_unclassified(ctx, field)
+	case "total":
+		return ec.fieldContext_WorkloadCounts_total(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadCounts", field.Name)
+}
+
 func (ec *executionContext) childFields_WorkloadEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
@@ -6122,6 +8286,160 @@ func (ec *executionContext) childFields_WorkloadEdge(ctx context.Context, field 
 		return ec.fieldContext_WorkloadEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WorkloadEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadExposure(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WorkloadExposure_id(ctx, field)
+	case "workload":
+		return ec.fieldContext_WorkloadExposure_workload(ctx, field)
+	case "sourceSystem":
+		return ec.fieldContext_WorkloadExposure_sourceSystem(ctx, field)
+	case "live":
+		return ec.fieldContext_WorkloadExposure_live(ctx, field)
+	case "identities":
+		return ec.fieldContext_WorkloadExposure_identities(ctx, field)
+	case "identityBinding":
+		return ec.fieldContext_WorkloadExposure_identityBinding(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_WorkloadExposure_pathCount(ctx, field)
+	case "findingCount":
+		return ec.fieldContext_WorkloadExposure_findingCount(ctx, field)
+	case "findingTypes":
+		return ec.fieldContext_WorkloadExposure_findingTypes(ctx, field)
+	case "maxSeverity":
+		return ec.fieldContext_WorkloadExposure_maxSeverity(ctx, field)
+	case "sensitiveDomainCount":
+		return ec.fieldContext_WorkloadExposure_sensitiveDomainCount(ctx, field)
+	case "sensitiveDomains":
+		return ec.fieldContext_WorkloadExposure_sensitiveDomains(ctx, field)
+	case "dataDomains":
+		return ec.fieldContext_WorkloadExposure_dataDomains(ctx, field)
+	case "executionCount30d":
+		return ec.fieldContext_WorkloadExposure_executionCount30d(ctx, field)
+	case "lastExecutionAt":
+		return ec.fieldContext_WorkloadExposure_lastExecutionAt(ctx, field)
+	case "ownershipStatus":
+		return ec.fieldContext_WorkloadExposure_ownershipStatus(ctx, field)
+	case "egressCategory":
+		return ec.fieldContext_WorkloadExposure_egressCategory(ctx, field)
+	case "egressCategories":
+		return ec.fieldContext_WorkloadExposure_egressCategories(ctx, field)
+	case "executionMode":
+		return ec.fieldContext_WorkloadExposure_executionMode(ctx, field)
+	case "lastEvaluatedAt":
+		return ec.fieldContext_WorkloadExposure_lastEvaluatedAt(ctx, field)
+	case "riskClusters":
+		return ec.fieldContext_WorkloadExposure_riskClusters(ctx, field)
+	case "authorityPaths":
+		return ec.fieldContext_WorkloadExposure_authorityPaths(ctx, field)
+	case "exposures":
+		return ec.fieldContext_WorkloadExposure_exposures(ctx, field)
+	case "ownershipBreakdown":
+		return ec.fieldContext_WorkloadExposure_ownershipBreakdown(ctx, field)
+	case "workloadMetadata":
+		return ec.fieldContext_WorkloadExposure_workloadMetadata(ctx, field)
+	case "identityBindings":
+		return ec.fieldContext_WorkloadExposure_identityBindings(ctx, field)
+	case "executionEvidenceSummary":
+		return ec.fieldContext_WorkloadExposure_executionEvidenceSummary(ctx, field)
+	case "pathSummary":
+		return ec.fieldContext_WorkloadExposure_pathSummary(ctx, field)
+	case "evidenceCompleteness":
+		return ec.fieldContext_WorkloadExposure_evidenceCompleteness(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadExposure", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadExposureConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WorkloadExposureConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_WorkloadExposureConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WorkloadExposureConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WorkloadExposureConnection_totalCount(ctx, field)
+	case "truncated":
+		return ec.fieldContext_WorkloadExposureConnection_truncated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadExposureConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadExposureCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "critical":
+		return ec.fieldContext_WorkloadExposureCounts_critical(ctx, field)
+	case "high":
+		return ec.fieldContext_WorkloadExposureCounts_high(ctx, field)
+	case "medium":
+		return ec.fieldContext_WorkloadExposureCounts_medium(ctx, field)
+	case "low":
+		return ec.fieldContext_WorkloadExposureCounts_low(ctx, field)
+	case "none":
+		return ec.fieldContext_WorkloadExposureCounts_none(ctx, field)
+	case "total":
+		return ec.fieldContext_WorkloadExposureCounts_total(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadExposureCounts", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadExposureEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_WorkloadExposureEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_WorkloadExposureEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadExposureEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "sourceSystem":
+		return ec.fieldContext_WorkloadMetadata_sourceSystem(ctx, field)
+	case "sourceId":
+		return ec.fieldContext_WorkloadMetadata_sourceId(ctx, field)
+	case "artifactIdentifier":
+		return ec.fieldContext_WorkloadMetadata_artifactIdentifier(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WorkloadMetadata_createdAt(ctx, field)
+	case "lastSyncedAt":
+		return ec.fieldContext_WorkloadMetadata_lastSyncedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadMetadata", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadOwner(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WorkloadOwner_id(ctx, field)
+	case "owner":
+		return ec.fieldContext_WorkloadOwner_owner(ctx, field)
+	case "name":
+		return ec.fieldContext_WorkloadOwner_name(ctx, field)
+	case "type":
+		return ec.fieldContext_WorkloadOwner_type(ctx, field)
+	case "status":
+		return ec.fieldContext_WorkloadOwner_status(ctx, field)
+	case "role":
+		return ec.fieldContext_WorkloadOwner_role(ctx, field)
+	case "relationshipType":
+		return ec.fieldContext_WorkloadOwner_relationshipType(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadOwner", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadOwnership(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "owners":
+		return ec.fieldContext_WorkloadOwnership_owners(ctx, field)
+	case "effectiveStatus":
+		return ec.fieldContext_WorkloadOwnership_effectiveStatus(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadOwnership", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6408,6 +8726,20 @@ func (ec *executionContext) field_Identity_authorityPaths_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_attestBaseline_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (AttestBaselineInput, error) {
+			return ec.unmarshalNAttestBaselineInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAttestBaselineInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_changeEvaluationSettings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6428,6 +8760,34 @@ func (ec *executionContext) field_Mutation_evaluateOrganization_args(ctx context
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (EvaluateOrganizationInput, error) {
 			return ec.unmarshalNEvaluateOrganizationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluateOrganizationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_recordJustification_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (RecordJustificationInput, error) {
+			return ec.unmarshalNRecordJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_withdrawJustification_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (WithdrawJustificationInput, error) {
+			return ec.unmarshalNWithdrawJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWithdrawJustificationInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -6509,6 +8869,36 @@ func (ec *executionContext) field_Organization_authorityPaths_args(ctx context.C
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_evidencePack_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "exposure",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["exposure"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "path",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["path"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "workload",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["workload"] = arg2
 	return args, nil
 }
 
@@ -6669,6 +9059,74 @@ func (ec *executionContext) field_Organization_owners_args(ctx context.Context, 
 		return nil, err
 	}
 	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_postureSnapshots_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*PostureSnapshotFilter, error) {
+			return ec.unmarshalOPostureSnapshotFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*PostureSnapshotOrder, error) {
+			return ec.unmarshalOPostureSnapshotOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_posture_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "since",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["since"] = arg0
 	return args, nil
 }
 
@@ -6837,6 +9295,74 @@ func (ec *executionContext) field_Organization_syncs_args(ctx context.Context, r
 		return nil, err
 	}
 	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_workloadExposure_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_workloadExposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*WorkloadExposureFilter, error) {
+			return ec.unmarshalOWorkloadExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*WorkloadExposureOrder, error) {
+			return ec.unmarshalOWorkloadExposureOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -7159,6 +9685,106 @@ func (ec *executionContext) field_RiskCluster_workloads_args(ctx context.Context
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_WorkloadExposure_authorityPaths_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AuthorityPathFilter, error) {
+			return ec.unmarshalOAuthorityPathFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAuthorityPathFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*AuthorityPathOrder, error) {
+			return ec.unmarshalOAuthorityPathOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAuthorityPathOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "includeRemoved",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["includeRemoved"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_WorkloadExposure_exposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
 	return args, nil
 }
 
@@ -7495,6 +10121,102 @@ func (ec *executionContext) fieldContext_AccessRole_attributes(_ context.Context
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Attribute(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AttestBaselinePayload_baseline(ctx context.Context, field graphql.CollectedField, obj *AttestBaselinePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AttestBaselinePayload_baseline(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Baseline, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ScopeBaseline) graphql.Marshaler {
+			return ec.marshalOScopeBaseline2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaseline(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AttestBaselinePayload_baseline(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AttestBaselinePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ScopeBaseline(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AttestBaselinePayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *AttestBaselinePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AttestBaselinePayload_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+			return ec.marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AttestBaselinePayload_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AttestBaselinePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Evaluation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AttestBaselinePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *AttestBaselinePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AttestBaselinePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AttestBaselinePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AttestBaselinePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
 		},
 	}
 	return fc, nil
@@ -8368,6 +11090,38 @@ func (ec *executionContext) fieldContext_AuthorityPath_riskClusters(_ context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _AuthorityPath_justifications(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_justifications(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuthorityPath().Justifications(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*PrivilegeJustification) graphql.Marshaler {
+			return ec.marshalNPrivilegeJustification2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustificationᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_justifications(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PrivilegeJustification(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AuthorityPath_primaryCluster(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9189,6 +11943,75 @@ func (ec *executionContext) fieldContext_ChangeEvaluationSettingsPayload_userErr
 	return fc, nil
 }
 
+func (ec *executionContext) _ClusterSnapshot_key(ctx context.Context, field graphql.CollectedField, obj *model.ClusterSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterSnapshot_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterSnapshot_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterSnapshot", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterSnapshot_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.ClusterSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterSnapshot_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterSnapshot_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterSnapshot", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterSnapshot_totalExecution30d(ctx context.Context, field graphql.CollectedField, obj *model.ClusterSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterSnapshot_totalExecution30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecution30d, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterSnapshot_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterSnapshot", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _EvaluateOrganizationPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *EvaluateOrganizationPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9504,6 +12327,190 @@ func (ec *executionContext) _EvidenceCompleteness_coverage(ctx context.Context, 
 }
 func (ec *executionContext) fieldContext_EvidenceCompleteness_coverage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EvidenceCompleteness", field, false, false, errors.New("field of type CoverageState does not have child fields"))
+}
+
+func (ec *executionContext) _EvidencePack_digest(ctx context.Context, field graphql.CollectedField, obj *EvidencePack) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidencePack_digest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Digest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidencePack_digest(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidencePack", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _EvidencePack_stateDigest(ctx context.Context, field graphql.CollectedField, obj *EvidencePack) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidencePack_stateDigest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StateDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidencePack_stateDigest(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidencePack", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _EvidencePack_mediaType(ctx context.Context, field graphql.CollectedField, obj *EvidencePack) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidencePack_mediaType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MediaType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidencePack_mediaType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidencePack", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _EvidencePack_document(ctx context.Context, field graphql.CollectedField, obj *EvidencePack) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EvidencePack_document(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Document, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EvidencePack_document(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EvidencePack", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvidenceSummary_totalDirectRecords(ctx context.Context, field graphql.CollectedField, obj *model.ExecutionEvidenceSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvidenceSummary_totalDirectRecords(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalDirectRecords, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvidenceSummary_totalDirectRecords(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvidenceSummary", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvidenceSummary_totalRelatedRecords(ctx context.Context, field graphql.CollectedField, obj *model.ExecutionEvidenceSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvidenceSummary_totalRelatedRecords(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalRelatedRecords, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvidenceSummary_totalRelatedRecords(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvidenceSummary", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvidenceSummary_lastExecutionAt(ctx context.Context, field graphql.CollectedField, obj *model.ExecutionEvidenceSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvidenceSummary_lastExecutionAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastExecutionAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvidenceSummary_lastExecutionAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvidenceSummary", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvidenceSummary_executionCount30d(ctx context.Context, field graphql.CollectedField, obj *model.ExecutionEvidenceSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvidenceSummary_executionCount30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionCount30d, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvidenceSummary_executionCount30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvidenceSummary", field, false, false, errors.New("field of type Int64 does not have child fields"))
 }
 
 func (ec *executionContext) _Exposure_id(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
@@ -11607,6 +14614,38 @@ func (ec *executionContext) fieldContext_Identity_workloads(_ context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Identity_baselines(ctx context.Context, field graphql.CollectedField, obj *model.Identity) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Identity_baselines(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Identity().Baselines(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ScopeBaseline) graphql.Marshaler {
+			return ec.marshalNScopeBaseline2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaselineᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Identity_baselines(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Identity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ScopeBaseline(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Identity_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.Identity) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11672,6 +14711,29 @@ func (ec *executionContext) _IdentityBinding_type(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_IdentityBinding_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdentityBinding", field, false, false, errors.New("field of type IdentityBindingType does not have child fields"))
+}
+
+func (ec *executionContext) _IdentityBinding_relationshipType(ctx context.Context, field graphql.CollectedField, obj *model.IdentityBinding) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdentityBinding_relationshipType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RelationshipType(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.EdgeKind) graphql.Marshaler {
+			return ec.marshalNIdentityBindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IdentityBinding_relationshipType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdentityBinding", field, true, false, errors.New("field of type IdentityBindingType does not have child fields"))
 }
 
 func (ec *executionContext) _IdentityBinding_identity(ctx context.Context, field graphql.CollectedField, obj *model.IdentityBinding) (ret graphql.Marshaler) {
@@ -11869,6 +14931,98 @@ func (ec *executionContext) _IdentityConnection_totalCount(ctx context.Context, 
 }
 func (ec *executionContext) fieldContext_IdentityConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdentityConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _IdentityCounts_activeAutonomous(ctx context.Context, field graphql.CollectedField, obj *model.IdentityCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdentityCounts_activeAutonomous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ActiveAutonomous, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IdentityCounts_activeAutonomous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdentityCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _IdentityCounts_dormantAuthority(ctx context.Context, field graphql.CollectedField, obj *model.IdentityCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdentityCounts_dormantAuthority(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DormantAuthority, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IdentityCounts_dormantAuthority(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdentityCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _IdentityCounts_active(ctx context.Context, field graphql.CollectedField, obj *model.IdentityCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdentityCounts_active(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Active, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IdentityCounts_active(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdentityCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _IdentityCounts_total(ctx context.Context, field graphql.CollectedField, obj *model.IdentityCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdentityCounts_total(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Total, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IdentityCounts_total(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdentityCounts", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _IdentityEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Identity]) (ret graphql.Marshaler) {
@@ -12275,6 +15429,138 @@ func (ec *executionContext) fieldContext_Mutation_evaluateOrganization(ctx conte
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_attestBaseline(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_attestBaseline(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AttestBaseline(ctx, fc.Args["input"].(AttestBaselineInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *AttestBaselinePayload) graphql.Marshaler {
+			return ec.marshalNAttestBaselinePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAttestBaselinePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_attestBaseline(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AttestBaselinePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_attestBaseline_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_recordJustification(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_recordJustification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RecordJustification(ctx, fc.Args["input"].(RecordJustificationInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *RecordJustificationPayload) graphql.Marshaler {
+			return ec.marshalNRecordJustificationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_recordJustification(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RecordJustificationPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_recordJustification_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_withdrawJustification(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_withdrawJustification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().WithdrawJustification(ctx, fc.Args["input"].(WithdrawJustificationInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *WithdrawJustificationPayload) graphql.Marshaler {
+			return ec.marshalNWithdrawJustificationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWithdrawJustificationPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_withdrawJustification(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WithdrawJustificationPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_withdrawJustification_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Organization_id(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12625,6 +15911,226 @@ func (ec *executionContext) fieldContext_Organization_riskCluster(ctx context.Co
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Organization_riskCluster_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_posture(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_posture(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Posture(ctx, obj, fc.Args["since"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Posture) graphql.Marshaler {
+			return ec.marshalOPosture2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPosture(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_posture(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Posture(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_posture_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_postureSnapshots(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_postureSnapshots(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().PostureSnapshots(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PostureSnapshotFilter), fc.Args["orderBy"].(*PostureSnapshotOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.PostureSnapshot]) graphql.Marshaler {
+			return ec.marshalNPostureSnapshotConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_postureSnapshots(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshotConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_postureSnapshots_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_workloadExposures(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_workloadExposures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().WorkloadExposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*WorkloadExposureFilter), fc.Args["orderBy"].(*WorkloadExposureOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.WorkloadExposure]) graphql.Marshaler {
+			return ec.marshalNWorkloadExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_workloadExposures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposureConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_workloadExposures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_workloadExposure(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_workloadExposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().WorkloadExposure(ctx, obj, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
+			return ec.marshalOWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_workloadExposure(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposure(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_workloadExposure_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_evidencePack(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_evidencePack(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().EvidencePack(ctx, obj, fc.Args["exposure"].(*string), fc.Args["path"].(*string), fc.Args["workload"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *EvidencePack) graphql.Marshaler {
+			return ec.marshalOEvidencePack2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvidencePack(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_evidencePack(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvidencePack(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_evidencePack_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -14061,6 +17567,1282 @@ func (ec *executionContext) fieldContext_PathState_maxExposureSeverity(_ context
 	return graphql.NewScalarFieldContext("PathState", field, true, false, errors.New("field of type Severity does not have child fields"))
 }
 
+func (ec *executionContext) _PathSummary_totalPaths(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_totalPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_totalPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathSummary_sensitivePaths(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_sensitivePaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitivePaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_sensitivePaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathSummary_dormantPaths(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_dormantPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DormantPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_dormantPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathSummary_executedPaths(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_executedPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutedPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_executedPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathSummary_unwatchedPaths(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_unwatchedPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UnwatchedPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_unwatchedPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PathSummary_totalExecution30d(ctx context.Context, field graphql.CollectedField, obj *model.PathSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PathSummary_totalExecution30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecution30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PathSummary_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PathSummary", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_at(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_activePaths(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_activePaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ActivePaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_activePaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_dormantPaths(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_dormantPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DormantPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_dormantPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_sensitivePaths(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_sensitivePaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitivePaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_sensitivePaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_executedPaths(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_executedPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutedPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_executedPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_unwatchedPaths(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_unwatchedPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UnwatchedPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_unwatchedPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_totalExecutions30d(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_totalExecutions30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecutions30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_totalExecutions30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_ownershipInvalidCount(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_ownershipInvalidCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipInvalidCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_ownershipInvalidCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_executedInvalidOwnershipCount(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_executedInvalidOwnershipCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutedInvalidOwnershipCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_executedInvalidOwnershipCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_identityCounts(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_identityCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityCounts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.IdentityCounts) graphql.Marshaler {
+			return ec.marshalNIdentityCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityCounts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_identityCounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IdentityCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Posture_workloadCounts(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_workloadCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadCounts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadCounts) graphql.Marshaler {
+			return ec.marshalNWorkloadCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadCounts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_workloadCounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Posture_workloadExposureCounts(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_workloadExposureCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadExposureCounts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.WorkloadExposureCounts) graphql.Marshaler {
+			return ec.marshalNWorkloadExposureCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposureCounts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_workloadExposureCounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposureCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Posture_delta(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_delta(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Delta(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureDelta) graphql.Marshaler {
+			return ec.marshalOPostureDelta2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureDelta(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_delta(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureDelta(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Posture_lastRefresh(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_lastRefresh(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastRefresh(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_lastRefresh(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Posture", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Posture_refreshes(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_refreshes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refreshes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.SourceRefresh) graphql.Marshaler {
+			return ec.marshalNSourceRefresh2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceRefreshᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_refreshes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SourceRefresh(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureDelta_snapshot(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_snapshot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Snapshot, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
+			return ec.marshalNPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureDelta",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshot(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureDelta_newPaths(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_newPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewPaths, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_newPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDelta_removedPaths(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_removedPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RemovedPaths, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_removedPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDelta_newOrphaned(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_newOrphaned(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewOrphaned, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_newOrphaned(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDelta_ownershipInvalidations(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_ownershipInvalidations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipInvalidations, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_ownershipInvalidations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDelta_newAutonomousIdentities(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDelta_newAutonomousIdentities(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewAutonomousIdentities, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDelta_newAutonomousIdentities(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_at(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_sync(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_sync(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PostureSnapshot().Sync(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Sync) graphql.Marshaler {
+			return ec.marshalOSync2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSync(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_sync(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshot",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sync(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshot_activePaths(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_activePaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ActivePaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_activePaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_dormantPaths(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_dormantPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DormantPaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_dormantPaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_sensitivePaths(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_sensitivePaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitivePaths(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_sensitivePaths(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_totalExecutions30d(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_totalExecutions30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecutions30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_totalExecutions30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_ownershipInvalidCount(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_ownershipInvalidCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipInvalidCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_ownershipInvalidCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_executedInvalidOwnershipCount(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_executedInvalidOwnershipCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutedInvalidOwnershipCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_executedInvalidOwnershipCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshot", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshot_identityCounts(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_identityCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityCounts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.IdentityCounts) graphql.Marshaler {
+			return ec.marshalOIdentityCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityCounts(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_identityCounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshot",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IdentityCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshot_workloadCounts(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_workloadCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadCounts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadCounts) graphql.Marshaler {
+			return ec.marshalOWorkloadCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadCounts(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_workloadCounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshot",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshot_clusters(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshot_clusters(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clusters(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.ClusterSnapshot) graphql.Marshaler {
+			return ec.marshalNClusterSnapshot2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshotᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshot_clusters(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshot",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClusterSnapshot(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshotConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.PostureSnapshot]) graphql.Marshaler {
+			return ec.marshalNPostureSnapshotEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshotConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshotEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshotConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PostureSnapshot) graphql.Marshaler {
+			return ec.marshalNPostureSnapshot2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshotᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshotConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshot(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshotConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshotConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureSnapshotConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshotConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshotEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureSnapshotEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PostureSnapshotEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.PostureSnapshot]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureSnapshotEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
+			return ec.marshalNPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureSnapshotEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureSnapshotEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshot(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PrivilegeJustification_effectiveFrom(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_effectiveFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_effectiveFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PrivilegeJustification_effectiveTo(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_effectiveTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_effectiveTo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PrivilegeJustification_actor(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_actor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PrivilegeJustification_justification(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_justification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Justification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_justification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PrivilegeJustification_actions(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_actions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_actions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PrivilegeJustification_withdrawnBy(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrivilegeJustification_withdrawnBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WithdrawnBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PrivilegeJustification_withdrawnBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrivilegeJustification", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14340,6 +19122,134 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields___Schema(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RecordJustificationPayload_justification(ctx context.Context, field graphql.CollectedField, obj *RecordJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordJustificationPayload_justification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Justification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PrivilegeJustification) graphql.Marshaler {
+			return ec.marshalOPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RecordJustificationPayload_justification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RecordJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PrivilegeJustification(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RecordJustificationPayload_replaced(ctx context.Context, field graphql.CollectedField, obj *RecordJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordJustificationPayload_replaced(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replaced, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PrivilegeJustification) graphql.Marshaler {
+			return ec.marshalOPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RecordJustificationPayload_replaced(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RecordJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PrivilegeJustification(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RecordJustificationPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *RecordJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordJustificationPayload_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+			return ec.marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RecordJustificationPayload_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RecordJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Evaluation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RecordJustificationPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *RecordJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RecordJustificationPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RecordJustificationPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RecordJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
 		},
 	}
 	return fc, nil
@@ -15779,6 +20689,98 @@ func (ec *executionContext) fieldContext_RoleBinding_scope(_ context.Context, fi
 	return graphql.NewScalarFieldContext("RoleBinding", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _ScopeBaseline_at(ctx context.Context, field graphql.CollectedField, obj *ScopeBaseline) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ScopeBaseline_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ScopeBaseline_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ScopeBaseline", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ScopeBaseline_basis(ctx context.Context, field graphql.CollectedField, obj *ScopeBaseline) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ScopeBaseline_basis(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Basis, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v BaselineBasis) graphql.Marshaler {
+			return ec.marshalNBaselineBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐBaselineBasis(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ScopeBaseline_basis(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ScopeBaseline", field, false, false, errors.New("field of type BaselineBasis does not have child fields"))
+}
+
+func (ec *executionContext) _ScopeBaseline_actor(ctx context.Context, field graphql.CollectedField, obj *ScopeBaseline) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ScopeBaseline_actor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ScopeBaseline_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ScopeBaseline", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ScopeBaseline_note(ctx context.Context, field graphql.CollectedField, obj *ScopeBaseline) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ScopeBaseline_note(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Note, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ScopeBaseline_note(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ScopeBaseline", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _SensitivityBreakdown_unknown(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16076,6 +21078,84 @@ func (ec *executionContext) _Source_lastCompleteAt(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_Source_lastCompleteAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Source", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SourceRefresh_source(ctx context.Context, field graphql.CollectedField, obj *model.SourceRefresh) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourceRefresh_source(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Source, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Source) graphql.Marshaler {
+			return ec.marshalNSource2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSource(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SourceRefresh_source(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SourceRefresh",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Source(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SourceRefresh_lastRefresh(ctx context.Context, field graphql.CollectedField, obj *model.SourceRefresh) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourceRefresh_lastRefresh(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastRefresh, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SourceRefresh_lastRefresh(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SourceRefresh", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SourceRefresh_lastAppliedAt(ctx context.Context, field graphql.CollectedField, obj *model.SourceRefresh) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourceRefresh_lastAppliedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastAppliedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SourceRefresh_lastAppliedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SourceRefresh", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_id(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -17038,6 +22118,102 @@ func (ec *executionContext) fieldContext_Viewer_expiresAt(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _WithdrawJustificationPayload_justification(ctx context.Context, field graphql.CollectedField, obj *WithdrawJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WithdrawJustificationPayload_justification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Justification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PrivilegeJustification) graphql.Marshaler {
+			return ec.marshalOPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WithdrawJustificationPayload_justification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WithdrawJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PrivilegeJustification(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WithdrawJustificationPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *WithdrawJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WithdrawJustificationPayload_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Evaluation) graphql.Marshaler {
+			return ec.marshalOEvaluation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvaluation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WithdrawJustificationPayload_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WithdrawJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Evaluation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WithdrawJustificationPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *WithdrawJustificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WithdrawJustificationPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WithdrawJustificationPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WithdrawJustificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Workload_id(ctx context.Context, field graphql.CollectedField, obj *model.Workload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17580,6 +22756,38 @@ func (ec *executionContext) fieldContext_Workload_rotations(_ context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Workload_workloadExposure(ctx context.Context, field graphql.CollectedField, obj *model.Workload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Workload_workloadExposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Workload().WorkloadExposure(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
+			return ec.marshalOWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Workload_workloadExposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Workload",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Workload_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.Workload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17743,6 +22951,121 @@ func (ec *executionContext) fieldContext_WorkloadConnection_totalCount(_ context
 	return graphql.NewScalarFieldContext("WorkloadConnection", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _WorkloadCounts_autonomous(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadCounts_autonomous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Autonomous, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadCounts_autonomous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadCounts_operatorAssisted(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadCounts_operatorAssisted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OperatorAssisted, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadCounts_operatorAssisted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadCounts_humanTriggered(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadCounts_humanTriggered(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HumanTriggered, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadCounts_humanTriggered(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadCounts_unclassified(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadCounts_unclassified(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unclassified, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadCounts_unclassified(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadCounts_total(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadCounts_total(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Total, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadCounts_total(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _WorkloadEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Workload]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17796,6 +23119,1471 @@ func (ec *executionContext) fieldContext_WorkloadEdge_node(_ context.Context, fi
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_id(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_workload(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_workload(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().Workload(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
+			return ec.marshalNWorkload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_workload(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Workload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_sourceSystem(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_sourceSystem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().SourceSystem(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_sourceSystem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_live(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_live(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Live, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_live(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_identities(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_identities(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().Identities(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Identity) graphql.Marshaler {
+			return ec.marshalNIdentity2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_identities(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Identity(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_identityBinding(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_identityBinding(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityBinding(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Binding) graphql.Marshaler {
+			return ec.marshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_identityBinding(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type IdentityBindingState does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_findingCount(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_findingCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FindingCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_findingCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_findingTypes(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_findingTypes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FindingTypes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_findingTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_maxSeverity(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_maxSeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MaxSeverity(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_maxSeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_sensitiveDomainCount(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_sensitiveDomainCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitiveDomainCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_sensitiveDomainCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_sensitiveDomains(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_sensitiveDomains(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SensitiveDomains, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_sensitiveDomains(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_dataDomains(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_dataDomains(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DataDomains, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_dataDomains(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_executionCount30d(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_executionCount30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionCount30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_executionCount30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_lastExecutionAt(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_lastExecutionAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastExecutionAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_lastExecutionAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_ownershipStatus(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_ownershipStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipStatus, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v authority.OwnershipStatus) graphql.Marshaler {
+			return ec.marshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_ownershipStatus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type OwnershipStatus does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_egressCategory(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_egressCategory(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EgressCategory, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v authority.EgressCategory) graphql.Marshaler {
+			return ec.marshalNEgressCategory2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategory(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_egressCategory(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type EgressCategory does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_egressCategories(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_egressCategories(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EgressCategories(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []authority.EgressCategory) graphql.Marshaler {
+			return ec.marshalNEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_egressCategories(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, false, errors.New("field of type EgressCategory does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_executionMode(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_executionMode(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionMode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.ExecutionMode) graphql.Marshaler {
+			return ec.marshalOExecutionMode2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_executionMode(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, false, false, errors.New("field of type ExecutionMode does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_lastEvaluatedAt(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_lastEvaluatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().LastEvaluatedAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_lastEvaluatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposure", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposure_riskClusters(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_riskClusters(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().RiskClusters(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_riskClusters(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_authorityPaths(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.WorkloadExposure().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder), fc.Args["includeRemoved"].(*bool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.AuthorityPath]) graphql.Marshaler {
+			return ec.marshalNAuthorityPathConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_authorityPaths(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuthorityPathConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_WorkloadExposure_authorityPaths_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_exposures(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_exposures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.WorkloadExposure().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
+			return ec.marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_exposures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_WorkloadExposure_exposures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_ownershipBreakdown(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_ownershipBreakdown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().OwnershipBreakdown(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadOwnership) graphql.Marshaler {
+			return ec.marshalNWorkloadOwnership2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwnership(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_ownershipBreakdown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadOwnership(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_workloadMetadata(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_workloadMetadata(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().WorkloadMetadata(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadMetadata) graphql.Marshaler {
+			return ec.marshalNWorkloadMetadata2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadMetadata(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_workloadMetadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadMetadata(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_identityBindings(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_identityBindings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().IdentityBindings(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.IdentityBinding) graphql.Marshaler {
+			return ec.marshalNIdentityBinding2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityBindingᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_identityBindings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IdentityBinding(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_executionEvidenceSummary(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_executionEvidenceSummary(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().ExecutionEvidenceSummary(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExecutionEvidenceSummary) graphql.Marshaler {
+			return ec.marshalNExecutionEvidenceSummary2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExecutionEvidenceSummary(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_executionEvidenceSummary(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExecutionEvidenceSummary(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_pathSummary(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_pathSummary(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathSummary(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PathSummary) graphql.Marshaler {
+			return ec.marshalNPathSummary2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPathSummary(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_pathSummary(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PathSummary(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposure_evidenceCompleteness(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposure_evidenceCompleteness(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WorkloadExposure().EvidenceCompleteness(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.EvidenceCompleteness) graphql.Marshaler {
+			return ec.marshalNEvidenceCompleteness2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompletenessᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposure_evidenceCompleteness(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvidenceCompleteness(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposureConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.WorkloadExposure]) graphql.Marshaler {
+			return ec.marshalNWorkloadExposureEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposureConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposureEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposureConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.WorkloadExposure) graphql.Marshaler {
+			return ec.marshalNWorkloadExposure2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposureᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposureConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposureConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposureConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadExposureConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureConnection_truncated(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureConnection_truncated(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Truncated(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureConnection_truncated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureConnection", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_critical(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_critical(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Critical, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_critical(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_high(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_high(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.High, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_high(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_medium(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_medium(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Medium, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_medium(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_low(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_low(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Low, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_low(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_none(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_none(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.None, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_none(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureCounts_total(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadExposureCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureCounts_total(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Total, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureCounts_total(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadExposureEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadExposureEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.WorkloadExposure]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadExposureEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
+			return ec.marshalNWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadExposureEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadExposureEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadExposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadMetadata_sourceSystem(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadMetadata) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadMetadata_sourceSystem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SourceSystem(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadMetadata_sourceSystem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadMetadata", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadMetadata_sourceId(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadMetadata) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadMetadata_sourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SourceID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadMetadata_sourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadMetadata", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadMetadata_artifactIdentifier(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadMetadata) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadMetadata_artifactIdentifier(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ArtifactIdentifier(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadMetadata_artifactIdentifier(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadMetadata", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadMetadata_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadMetadata) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadMetadata_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadMetadata_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadMetadata", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadMetadata_lastSyncedAt(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadMetadata) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadMetadata_lastSyncedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastSyncedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadMetadata_lastSyncedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadMetadata", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_id(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_owner(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_owner(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Owner, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Owner) graphql.Marshaler {
+			return ec.marshalNOwner2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐOwner(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_owner(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadOwner",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Owner(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadOwner_name(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_type(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.OwnerType) graphql.Marshaler {
+			return ec.marshalOOwnerType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐOwnerType(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, true, false, errors.New("field of type OwnerType does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_status(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Status) graphql.Marshaler {
+			return ec.marshalNEntityStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, true, false, errors.New("field of type EntityStatus does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_role(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_role(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Role(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwner_relationshipType(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwner_relationshipType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RelationshipType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.EdgeKind) graphql.Marshaler {
+			return ec.marshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwner_relationshipType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwner", field, false, false, errors.New("field of type OwnershipRelation does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadOwnership_owners(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwnership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwnership_owners(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Owners, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.WorkloadOwner) graphql.Marshaler {
+			return ec.marshalNWorkloadOwner2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwnerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwnership_owners(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadOwnership",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadOwner(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadOwnership_effectiveStatus(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadOwnership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadOwnership_effectiveStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveStatus, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v authority.OwnershipStatus) graphql.Marshaler {
+			return ec.marshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadOwnership_effectiveStatus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadOwnership", field, false, false, errors.New("field of type OwnershipStatus does not have child fields"))
 }
 
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
@@ -18857,6 +25645,43 @@ func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputAttestBaselineInput(ctx context.Context, obj any) (AttestBaselineInput, error) {
+	var it AttestBaselineInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"identity", "note"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "identity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("identity"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Identity = data
+		case "note":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("note"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Note = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputAuthorityPathFilter(ctx context.Context, obj any) (AuthorityPathFilter, error) {
 	var it AuthorityPathFilter
 	if obj == nil {
@@ -19340,6 +26165,124 @@ func (ec *executionContext) unmarshalInputExposureOrder(ctx context.Context, obj
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputPostureSnapshotFilter(ctx context.Context, obj any) (PostureSnapshotFilter, error) {
+	var it PostureSnapshotFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"from", "to"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "from":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("from"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.From = data
+		case "to":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.To = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPostureSnapshotOrder(ctx context.Context, obj any) (PostureSnapshotOrder, error) {
+	var it PostureSnapshotOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPostureSnapshotOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputRecordJustificationInput(ctx context.Context, obj any) (RecordJustificationInput, error) {
+	var it RecordJustificationInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"path", "justification", "actions"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "path":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("path"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Path = data
+		case "justification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("justification"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Justification = data
+		case "actions":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actions"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Actions = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputRiskClusterFilter(ctx context.Context, obj any) (RiskClusterFilter, error) {
 	var it RiskClusterFilter
 	if obj == nil {
@@ -19423,6 +26366,187 @@ func (ec *executionContext) unmarshalInputSyncFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it.Outcome = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputWithdrawJustificationInput(ctx context.Context, obj any) (WithdrawJustificationInput, error) {
+	var it WithdrawJustificationInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"path"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "path":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("path"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Path = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputWorkloadExposureFilter(ctx context.Context, obj any) (WorkloadExposureFilter, error) {
+	var it WorkloadExposureFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"severity", "cluster", "egressCategory", "egressCategories", "ownershipStatus", "executionMode", "executionModeKnown", "dataDomain", "identityBinding", "findingType", "and", "or", "not"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "severity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("severity"))
+			data, err := ec.unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Severity = data
+		case "cluster":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cluster"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cluster = data
+		case "egressCategory":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("egressCategory"))
+			data, err := ec.unmarshalOEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.EgressCategory = data
+		case "egressCategories":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("egressCategories"))
+			data, err := ec.unmarshalOEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.EgressCategories = data
+		case "ownershipStatus":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ownershipStatus"))
+			data, err := ec.unmarshalOOwnershipStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OwnershipStatus = data
+		case "executionMode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("executionMode"))
+			data, err := ec.unmarshalOExecutionMode2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionModeᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExecutionMode = data
+		case "executionModeKnown":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("executionModeKnown"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExecutionModeKnown = data
+		case "dataDomain":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dataDomain"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DataDomain = data
+		case "identityBinding":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("identityBinding"))
+			data, err := ec.unmarshalOIdentityBindingState2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBindingᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdentityBinding = data
+		case "findingType":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("findingType"))
+			data, err := ec.unmarshalOFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FindingType = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := ec.unmarshalOWorkloadExposureFilter2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilterᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := ec.unmarshalOWorkloadExposureFilter2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilterᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := ec.unmarshalOWorkloadExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilter(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputWorkloadExposureOrder(ctx context.Context, obj any) (WorkloadExposureOrder, error) {
+	var it WorkloadExposureOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
 		}
 	}
 	return it, nil
@@ -19637,6 +26761,54 @@ func (ec *executionContext) _AccessRole(ctx context.Context, sel ast.SelectionSe
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var attestBaselinePayloadImplementors = []string{"AttestBaselinePayload"}
+
+func (ec *executionContext) _AttestBaselinePayload(ctx context.Context, sel ast.SelectionSet, obj *AttestBaselinePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, attestBaselinePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AttestBaselinePayload")
+		case "baseline":
+			out.Values[i] = ec._AttestBaselinePayload_baseline(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "evaluation":
+			out.Values[i] = ec._AttestBaselinePayload_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._AttestBaselinePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -20292,6 +27464,44 @@ func (ec *executionContext) _AuthorityPath(ctx context.Context, sel ast.Selectio
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "justifications":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_justifications(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "primaryCluster":
 			field := field
 
@@ -20798,6 +28008,54 @@ func (ec *executionContext) _ChangeEvaluationSettingsPayload(ctx context.Context
 	return out
 }
 
+var clusterSnapshotImplementors = []string{"ClusterSnapshot"}
+
+func (ec *executionContext) _ClusterSnapshot(ctx context.Context, sel ast.SelectionSet, obj *model.ClusterSnapshot) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clusterSnapshotImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClusterSnapshot")
+		case "key":
+			out.Values[i] = ec._ClusterSnapshot_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pathCount":
+			out.Values[i] = ec._ClusterSnapshot_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalExecution30d":
+			out.Values[i] = ec._ClusterSnapshot_totalExecution30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var evaluateOrganizationPayloadImplementors = []string{"EvaluateOrganizationPayload"}
 
 func (ec *executionContext) _EvaluateOrganizationPayload(ctx context.Context, sel ast.SelectionSet, obj *EvaluateOrganizationPayload) graphql.Marshaler {
@@ -20972,6 +28230,112 @@ func (ec *executionContext) _EvidenceCompleteness(ctx context.Context, sel ast.S
 		case "coverage":
 			out.Values[i] = ec._EvidenceCompleteness_coverage(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var evidencePackImplementors = []string{"EvidencePack"}
+
+func (ec *executionContext) _EvidencePack(ctx context.Context, sel ast.SelectionSet, obj *EvidencePack) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, evidencePackImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EvidencePack")
+		case "digest":
+			out.Values[i] = ec._EvidencePack_digest(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "stateDigest":
+			out.Values[i] = ec._EvidencePack_stateDigest(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "mediaType":
+			out.Values[i] = ec._EvidencePack_mediaType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "document":
+			out.Values[i] = ec._EvidencePack_document(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var executionEvidenceSummaryImplementors = []string{"ExecutionEvidenceSummary"}
+
+func (ec *executionContext) _ExecutionEvidenceSummary(ctx context.Context, sel ast.SelectionSet, obj *model.ExecutionEvidenceSummary) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, executionEvidenceSummaryImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExecutionEvidenceSummary")
+		case "totalDirectRecords":
+			out.Values[i] = ec._ExecutionEvidenceSummary_totalDirectRecords(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalRelatedRecords":
+			out.Values[i] = ec._ExecutionEvidenceSummary_totalRelatedRecords(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastExecutionAt":
+			out.Values[i] = ec._ExecutionEvidenceSummary_lastExecutionAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "executionCount30d":
+			out.Values[i] = ec._ExecutionEvidenceSummary_executionCount30d(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -22214,6 +29578,44 @@ func (ec *executionContext) _Identity(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "baselines":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Identity_baselines(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "authorityPaths":
 			field := field
 
@@ -22287,6 +29689,11 @@ func (ec *executionContext) _IdentityBinding(ctx context.Context, sel ast.Select
 			out.Values[i] = graphql.MarshalString("IdentityBinding")
 		case "type":
 			out.Values[i] = ec._IdentityBinding_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "relationshipType":
+			out.Values[i] = ec._IdentityBinding_relationshipType(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -22424,6 +29831,59 @@ func (ec *executionContext) _IdentityConnection(ctx context.Context, sel ast.Sel
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var identityCountsImplementors = []string{"IdentityCounts"}
+
+func (ec *executionContext) _IdentityCounts(ctx context.Context, sel ast.SelectionSet, obj *model.IdentityCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, identityCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IdentityCounts")
+		case "activeAutonomous":
+			out.Values[i] = ec._IdentityCounts_activeAutonomous(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dormantAuthority":
+			out.Values[i] = ec._IdentityCounts_dormantAuthority(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "active":
+			out.Values[i] = ec._IdentityCounts_active(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "total":
+			out.Values[i] = ec._IdentityCounts_total(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -22864,6 +30324,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "attestBaseline":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_attestBaseline(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "recordJustification":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_recordJustification(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "withdrawJustification":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_withdrawJustification(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -23117,6 +30598,196 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 					}
 				}()
 				res = ec._Organization_riskCluster(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "posture":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_posture(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "postureSnapshots":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_postureSnapshots(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloadExposures":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_workloadExposures(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloadExposure":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_workloadExposure(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "evidencePack":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_evidencePack(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -24119,6 +31790,553 @@ func (ec *executionContext) _PathState(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var pathSummaryImplementors = []string{"PathSummary"}
+
+func (ec *executionContext) _PathSummary(ctx context.Context, sel ast.SelectionSet, obj *model.PathSummary) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pathSummaryImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PathSummary")
+		case "totalPaths":
+			out.Values[i] = ec._PathSummary_totalPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sensitivePaths":
+			out.Values[i] = ec._PathSummary_sensitivePaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dormantPaths":
+			out.Values[i] = ec._PathSummary_dormantPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "executedPaths":
+			out.Values[i] = ec._PathSummary_executedPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unwatchedPaths":
+			out.Values[i] = ec._PathSummary_unwatchedPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalExecution30d":
+			out.Values[i] = ec._PathSummary_totalExecution30d(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureImplementors = []string{"Posture"}
+
+func (ec *executionContext) _Posture(ctx context.Context, sel ast.SelectionSet, obj *model.Posture) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Posture")
+		case "at":
+			out.Values[i] = ec._Posture_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "activePaths":
+			out.Values[i] = ec._Posture_activePaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dormantPaths":
+			out.Values[i] = ec._Posture_dormantPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sensitivePaths":
+			out.Values[i] = ec._Posture_sensitivePaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "executedPaths":
+			out.Values[i] = ec._Posture_executedPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unwatchedPaths":
+			out.Values[i] = ec._Posture_unwatchedPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalExecutions30d":
+			out.Values[i] = ec._Posture_totalExecutions30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "ownershipInvalidCount":
+			out.Values[i] = ec._Posture_ownershipInvalidCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "executedInvalidOwnershipCount":
+			out.Values[i] = ec._Posture_executedInvalidOwnershipCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "identityCounts":
+			out.Values[i] = ec._Posture_identityCounts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "workloadCounts":
+			out.Values[i] = ec._Posture_workloadCounts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "workloadExposureCounts":
+			out.Values[i] = ec._Posture_workloadExposureCounts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "delta":
+			out.Values[i] = ec._Posture_delta(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lastRefresh":
+			out.Values[i] = ec._Posture_lastRefresh(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refreshes":
+			out.Values[i] = ec._Posture_refreshes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureDeltaImplementors = []string{"PostureDelta"}
+
+func (ec *executionContext) _PostureDelta(ctx context.Context, sel ast.SelectionSet, obj *model.PostureDelta) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureDeltaImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureDelta")
+		case "snapshot":
+			out.Values[i] = ec._PostureDelta_snapshot(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "newPaths":
+			out.Values[i] = ec._PostureDelta_newPaths(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "removedPaths":
+			out.Values[i] = ec._PostureDelta_removedPaths(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "newOrphaned":
+			out.Values[i] = ec._PostureDelta_newOrphaned(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "ownershipInvalidations":
+			out.Values[i] = ec._PostureDelta_ownershipInvalidations(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "newAutonomousIdentities":
+			out.Values[i] = ec._PostureDelta_newAutonomousIdentities(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureSnapshotImplementors = []string{"PostureSnapshot"}
+
+func (ec *executionContext) _PostureSnapshot(ctx context.Context, sel ast.SelectionSet, obj *model.PostureSnapshot) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureSnapshotImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureSnapshot")
+		case "at":
+			out.Values[i] = ec._PostureSnapshot_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sync":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureSnapshot_sync(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "activePaths":
+			out.Values[i] = ec._PostureSnapshot_activePaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "dormantPaths":
+			out.Values[i] = ec._PostureSnapshot_dormantPaths(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitivePaths":
+			out.Values[i] = ec._PostureSnapshot_sensitivePaths(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalExecutions30d":
+			out.Values[i] = ec._PostureSnapshot_totalExecutions30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ownershipInvalidCount":
+			out.Values[i] = ec._PostureSnapshot_ownershipInvalidCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "executedInvalidOwnershipCount":
+			out.Values[i] = ec._PostureSnapshot_executedInvalidOwnershipCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "identityCounts":
+			out.Values[i] = ec._PostureSnapshot_identityCounts(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "workloadCounts":
+			out.Values[i] = ec._PostureSnapshot_workloadCounts(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "clusters":
+			out.Values[i] = ec._PostureSnapshot_clusters(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureSnapshotConnectionImplementors = []string{"PostureSnapshotConnection"}
+
+func (ec *executionContext) _PostureSnapshotConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.PostureSnapshot]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureSnapshotConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureSnapshotConnection")
+		case "edges":
+			out.Values[i] = ec._PostureSnapshotConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._PostureSnapshotConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._PostureSnapshotConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureSnapshotConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureSnapshotEdgeImplementors = []string{"PostureSnapshotEdge"}
+
+func (ec *executionContext) _PostureSnapshotEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.PostureSnapshot]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureSnapshotEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureSnapshotEdge")
+		case "cursor":
+			out.Values[i] = ec._PostureSnapshotEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._PostureSnapshotEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var privilegeJustificationImplementors = []string{"PrivilegeJustification"}
+
+func (ec *executionContext) _PrivilegeJustification(ctx context.Context, sel ast.SelectionSet, obj *PrivilegeJustification) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, privilegeJustificationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PrivilegeJustification")
+		case "effectiveFrom":
+			out.Values[i] = ec._PrivilegeJustification_effectiveFrom(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "effectiveTo":
+			out.Values[i] = ec._PrivilegeJustification_effectiveTo(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "actor":
+			out.Values[i] = ec._PrivilegeJustification_actor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "justification":
+			out.Values[i] = ec._PrivilegeJustification_justification(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "actions":
+			out.Values[i] = ec._PrivilegeJustification_actions(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "withdrawnBy":
+			out.Values[i] = ec._PrivilegeJustification_withdrawnBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -24262,6 +32480,59 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var recordJustificationPayloadImplementors = []string{"RecordJustificationPayload"}
+
+func (ec *executionContext) _RecordJustificationPayload(ctx context.Context, sel ast.SelectionSet, obj *RecordJustificationPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, recordJustificationPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RecordJustificationPayload")
+		case "justification":
+			out.Values[i] = ec._RecordJustificationPayload_justification(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replaced":
+			out.Values[i] = ec._RecordJustificationPayload_replaced(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "evaluation":
+			out.Values[i] = ec._RecordJustificationPayload_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._RecordJustificationPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -25049,6 +33320,59 @@ func (ec *executionContext) _RoleBinding(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var scopeBaselineImplementors = []string{"ScopeBaseline"}
+
+func (ec *executionContext) _ScopeBaseline(ctx context.Context, sel ast.SelectionSet, obj *ScopeBaseline) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, scopeBaselineImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ScopeBaseline")
+		case "at":
+			out.Values[i] = ec._ScopeBaseline_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "basis":
+			out.Values[i] = ec._ScopeBaseline_basis(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "actor":
+			out.Values[i] = ec._ScopeBaseline_actor(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "note":
+			out.Values[i] = ec._ScopeBaseline_note(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var sensitivityBreakdownImplementors = []string{"SensitivityBreakdown"}
 
 func (ec *executionContext) _SensitivityBreakdown(ctx context.Context, sel ast.SelectionSet, obj *model.SensitivityBreakdown) graphql.Marshaler {
@@ -25156,6 +33480,54 @@ func (ec *executionContext) _Source(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "lastCompleteAt":
 			out.Values[i] = ec._Source_lastCompleteAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var sourceRefreshImplementors = []string{"SourceRefresh"}
+
+func (ec *executionContext) _SourceRefresh(ctx context.Context, sel ast.SelectionSet, obj *model.SourceRefresh) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sourceRefreshImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SourceRefresh")
+		case "source":
+			out.Values[i] = ec._SourceRefresh_source(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastRefresh":
+			out.Values[i] = ec._SourceRefresh_lastRefresh(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lastAppliedAt":
+			out.Values[i] = ec._SourceRefresh_lastAppliedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -25672,6 +34044,54 @@ func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
+var withdrawJustificationPayloadImplementors = []string{"WithdrawJustificationPayload"}
+
+func (ec *executionContext) _WithdrawJustificationPayload(ctx context.Context, sel ast.SelectionSet, obj *WithdrawJustificationPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, withdrawJustificationPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WithdrawJustificationPayload")
+		case "justification":
+			out.Values[i] = ec._WithdrawJustificationPayload_justification(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "evaluation":
+			out.Values[i] = ec._WithdrawJustificationPayload_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._WithdrawJustificationPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var workloadImplementors = []string{"Workload", "Node", "Entity"}
 
 func (ec *executionContext) _Workload(ctx context.Context, sel ast.SelectionSet, obj *model.Workload) graphql.Marshaler {
@@ -25959,6 +34379,44 @@ func (ec *executionContext) _Workload(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloadExposure":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Workload_workloadExposure(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "authorityPaths":
 			field := field
 
@@ -26104,6 +34562,64 @@ func (ec *executionContext) _WorkloadConnection(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var workloadCountsImplementors = []string{"WorkloadCounts"}
+
+func (ec *executionContext) _WorkloadCounts(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadCounts")
+		case "autonomous":
+			out.Values[i] = ec._WorkloadCounts_autonomous(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "operatorAssisted":
+			out.Values[i] = ec._WorkloadCounts_operatorAssisted(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "humanTriggered":
+			out.Values[i] = ec._WorkloadCounts_humanTriggered(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unclassified":
+			out.Values[i] = ec._WorkloadCounts_unclassified(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "total":
+			out.Values[i] = ec._WorkloadCounts_total(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var workloadEdgeImplementors = []string{"WorkloadEdge"}
 
 func (ec *executionContext) _WorkloadEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.Workload]) graphql.Marshaler {
@@ -26123,6 +34639,946 @@ func (ec *executionContext) _WorkloadEdge(ctx context.Context, sel ast.Selection
 			}
 		case "node":
 			out.Values[i] = ec._WorkloadEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadExposureImplementors = []string{"WorkloadExposure"}
+
+func (ec *executionContext) _WorkloadExposure(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadExposure) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadExposureImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadExposure")
+		case "id":
+			out.Values[i] = ec._WorkloadExposure_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "workload":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_workload(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "sourceSystem":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_sourceSystem(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "live":
+			out.Values[i] = ec._WorkloadExposure_live(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "identities":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_identities(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "identityBinding":
+			out.Values[i] = ec._WorkloadExposure_identityBinding(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pathCount":
+			out.Values[i] = ec._WorkloadExposure_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "findingCount":
+			out.Values[i] = ec._WorkloadExposure_findingCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "findingTypes":
+			out.Values[i] = ec._WorkloadExposure_findingTypes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "maxSeverity":
+			out.Values[i] = ec._WorkloadExposure_maxSeverity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitiveDomainCount":
+			out.Values[i] = ec._WorkloadExposure_sensitiveDomainCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sensitiveDomains":
+			out.Values[i] = ec._WorkloadExposure_sensitiveDomains(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "dataDomains":
+			out.Values[i] = ec._WorkloadExposure_dataDomains(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "executionCount30d":
+			out.Values[i] = ec._WorkloadExposure_executionCount30d(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastExecutionAt":
+			out.Values[i] = ec._WorkloadExposure_lastExecutionAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ownershipStatus":
+			out.Values[i] = ec._WorkloadExposure_ownershipStatus(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "egressCategory":
+			out.Values[i] = ec._WorkloadExposure_egressCategory(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "egressCategories":
+			out.Values[i] = ec._WorkloadExposure_egressCategories(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "executionMode":
+			out.Values[i] = ec._WorkloadExposure_executionMode(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastEvaluatedAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_lastEvaluatedAt(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "riskClusters":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_riskClusters(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "authorityPaths":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_authorityPaths(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposures":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_exposures(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "ownershipBreakdown":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_ownershipBreakdown(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloadMetadata":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_workloadMetadata(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "identityBindings":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_identityBindings(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "executionEvidenceSummary":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_executionEvidenceSummary(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "pathSummary":
+			out.Values[i] = ec._WorkloadExposure_pathSummary(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "evidenceCompleteness":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposure_evidenceCompleteness(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadExposureConnectionImplementors = []string{"WorkloadExposureConnection"}
+
+func (ec *executionContext) _WorkloadExposureConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.WorkloadExposure]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadExposureConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadExposureConnection")
+		case "edges":
+			out.Values[i] = ec._WorkloadExposureConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._WorkloadExposureConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._WorkloadExposureConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadExposureConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "truncated":
+			out.Values[i] = ec._WorkloadExposureConnection_truncated(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadExposureCountsImplementors = []string{"WorkloadExposureCounts"}
+
+func (ec *executionContext) _WorkloadExposureCounts(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadExposureCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadExposureCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadExposureCounts")
+		case "critical":
+			out.Values[i] = ec._WorkloadExposureCounts_critical(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "high":
+			out.Values[i] = ec._WorkloadExposureCounts_high(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "medium":
+			out.Values[i] = ec._WorkloadExposureCounts_medium(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "low":
+			out.Values[i] = ec._WorkloadExposureCounts_low(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "none":
+			out.Values[i] = ec._WorkloadExposureCounts_none(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "total":
+			out.Values[i] = ec._WorkloadExposureCounts_total(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadExposureEdgeImplementors = []string{"WorkloadExposureEdge"}
+
+func (ec *executionContext) _WorkloadExposureEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.WorkloadExposure]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadExposureEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadExposureEdge")
+		case "cursor":
+			out.Values[i] = ec._WorkloadExposureEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._WorkloadExposureEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadMetadataImplementors = []string{"WorkloadMetadata"}
+
+func (ec *executionContext) _WorkloadMetadata(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadMetadata) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadMetadataImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadMetadata")
+		case "sourceSystem":
+			out.Values[i] = ec._WorkloadMetadata_sourceSystem(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sourceId":
+			out.Values[i] = ec._WorkloadMetadata_sourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "artifactIdentifier":
+			out.Values[i] = ec._WorkloadMetadata_artifactIdentifier(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "createdAt":
+			out.Values[i] = ec._WorkloadMetadata_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lastSyncedAt":
+			out.Values[i] = ec._WorkloadMetadata_lastSyncedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadOwnerImplementors = []string{"WorkloadOwner"}
+
+func (ec *executionContext) _WorkloadOwner(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadOwner) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadOwnerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadOwner")
+		case "id":
+			out.Values[i] = ec._WorkloadOwner_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "owner":
+			out.Values[i] = ec._WorkloadOwner_owner(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = ec._WorkloadOwner_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = ec._WorkloadOwner_type(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._WorkloadOwner_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "role":
+			out.Values[i] = ec._WorkloadOwner_role(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "relationshipType":
+			out.Values[i] = ec._WorkloadOwner_relationshipType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadOwnershipImplementors = []string{"WorkloadOwnership"}
+
+func (ec *executionContext) _WorkloadOwnership(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadOwnership) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadOwnershipImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadOwnership")
+		case "owners":
+			out.Values[i] = ec._WorkloadOwnership_owners(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "effectiveStatus":
+			out.Values[i] = ec._WorkloadOwnership_effectiveStatus(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -26597,6 +36053,21 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNAttestBaselineInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAttestBaselineInput(ctx context.Context, v any) (AttestBaselineInput, error) {
+	res, err := ec.unmarshalInputAttestBaselineInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAttestBaselinePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAttestBaselinePayload(ctx context.Context, sel ast.SelectionSet, v *AttestBaselinePayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AttestBaselinePayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNAttribute2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAttributeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Attribute) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -26763,6 +36234,16 @@ func (ec *executionContext) marshalNAuthorityPathVersionEdge2ᚕgithubᚗcomᚋe
 	return ret
 }
 
+func (ec *executionContext) unmarshalNBaselineBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐBaselineBasis(ctx context.Context, v any) (BaselineBasis, error) {
+	var res BaselineBasis
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNBaselineBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐBaselineBasis(ctx context.Context, sel ast.SelectionSet, v BaselineBasis) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) unmarshalNBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -26821,6 +36302,26 @@ var (
 		posture.OfWorkload: "WORKLOAD",
 	}
 )
+
+func (ec *executionContext) marshalNClusterSnapshot2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshot(ctx context.Context, sel ast.SelectionSet, v model.ClusterSnapshot) graphql.Marshaler {
+	return ec._ClusterSnapshot(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNClusterSnapshot2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshotᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ClusterSnapshot) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNClusterSnapshot2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshot(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) unmarshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage(ctx context.Context, v any) (rule.Coverage, error) {
 	tmp, err := graphql.UnmarshalString(v)
@@ -26988,6 +36489,36 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx context.Context, v any) ([]authority.EgressCategory, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]authority.EgressCategory, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNEgressCategory2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategory(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx context.Context, sel ast.SelectionSet, v []authority.EgressCategory) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNEgressCategory2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategory(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNEntityStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐStatus(ctx context.Context, v any) (record.Status, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNEntityStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐStatus[tmp]
@@ -27063,6 +36594,32 @@ func (ec *executionContext) marshalNEvidenceCompleteness2ᚕgithubᚗcomᚋexpos
 	return ret
 }
 
+func (ec *executionContext) marshalNEvidenceCompleteness2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompletenessᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.EvidenceCompleteness) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNEvidenceCompleteness2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompleteness(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNEvidenceCompleteness2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEvidenceCompleteness(ctx context.Context, sel ast.SelectionSet, v *model.EvidenceCompleteness) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._EvidenceCompleteness(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind(ctx context.Context, v any) (record.EvidenceKind, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind[tmp]
@@ -27094,6 +36651,48 @@ var (
 		record.EgressObs: "EGRESS",
 		record.Binding:   "BINDING",
 		record.Roles:     "ROLES",
+	}
+)
+
+func (ec *executionContext) marshalNExecutionEvidenceSummary2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExecutionEvidenceSummary(ctx context.Context, sel ast.SelectionSet, v *model.ExecutionEvidenceSummary) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExecutionEvidenceSummary(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx context.Context, v any) (record.ExecutionMode, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx context.Context, sel ast.SelectionSet, v record.ExecutionMode) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode = map[string]record.ExecutionMode{
+		"AUTONOMOUS":        record.Autonomous,
+		"OPERATOR_ASSISTED": record.OperatorAssisted,
+		"HUMAN_TRIGGERED":   record.HumanTriggered,
+		"TRIGGERED":         record.Triggered,
+	}
+	marshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode = map[record.ExecutionMode]string{
+		record.Autonomous:       "AUTONOMOUS",
+		record.OperatorAssisted: "OPERATOR_ASSISTED",
+		record.HumanTriggered:   "HUMAN_TRIGGERED",
+		record.Triggered:        "TRIGGERED",
 	}
 )
 
@@ -27578,6 +37177,34 @@ func (ec *executionContext) marshalNIdentityBinding2ᚖgithubᚗcomᚋexposuregr
 	return ec._IdentityBinding(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding(ctx context.Context, v any) (posture.Binding, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding(ctx context.Context, sel ast.SelectionSet, v posture.Binding) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding = map[string]posture.Binding{
+		"BOUND":   posture.Bound,
+		"UNKNOWN": posture.Unbound,
+	}
+	marshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding = map[posture.Binding]string{
+		posture.Bound:   "BOUND",
+		posture.Unbound: "UNKNOWN",
+	}
+)
+
 func (ec *executionContext) unmarshalNIdentityBindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind(ctx context.Context, v any) (record.EdgeKind, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNIdentityBindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind[tmp]
@@ -27614,6 +37241,16 @@ func (ec *executionContext) marshalNIdentityConnection2ᚖgithubᚗcomᚋexposur
 		return graphql.Null
 	}
 	return ec._IdentityConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNIdentityCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityCounts(ctx context.Context, sel ast.SelectionSet, v *model.IdentityCounts) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._IdentityCounts(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNIdentityEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.Identity]) graphql.Marshaler {
@@ -27904,6 +37541,34 @@ func (ec *executionContext) marshalNOwnershipBreakdown2githubᚗcomᚋexposuregr
 	return ec._OwnershipBreakdown(ctx, sel, &v)
 }
 
+func (ec *executionContext) unmarshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind(ctx context.Context, v any) (record.EdgeKind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind(ctx context.Context, sel ast.SelectionSet, v record.EdgeKind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind = map[string]record.EdgeKind{
+		"OWNED_BY":   record.OwnedBy,
+		"CREATED_BY": record.CreatedBy,
+	}
+	marshalNOwnershipRelation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEdgeKind = map[record.EdgeKind]string{
+		record.OwnedBy:   "OWNED_BY",
+		record.CreatedBy: "CREATED_BY",
+	}
+)
+
 func (ec *executionContext) unmarshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus(ctx context.Context, v any) (authority.OwnershipStatus, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNOwnershipStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatus[tmp]
@@ -27974,6 +37639,76 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNPathSummary2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPathSummary(ctx context.Context, sel ast.SelectionSet, v model.PathSummary) graphql.Marshaler {
+	return ec._PathSummary(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPostureSnapshot2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshotᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PostureSnapshot) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx context.Context, sel ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureSnapshot(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPostureSnapshotConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.PostureSnapshot]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureSnapshotConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPostureSnapshotEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.PostureSnapshot]) graphql.Marshaler {
+	return ec._PostureSnapshotEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPostureSnapshotEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.PostureSnapshot]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureSnapshotEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNPostureSnapshotOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotOrderField(ctx context.Context, v any) (PostureSnapshotOrderField, error) {
+	var res PostureSnapshotOrderField
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPostureSnapshotOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotOrderField(ctx context.Context, sel ast.SelectionSet, v PostureSnapshotOrderField) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, v any) (posture.Priority, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[tmp]
@@ -28003,6 +37738,47 @@ var (
 		posture.P2: "P2",
 	}
 )
+
+func (ec *executionContext) marshalNPrivilegeJustification2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustificationᚄ(ctx context.Context, sel ast.SelectionSet, v []*PrivilegeJustification) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx context.Context, sel ast.SelectionSet, v *PrivilegeJustification) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PrivilegeJustification(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRecordJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationInput(ctx context.Context, v any) (RecordJustificationInput, error) {
+	res, err := ec.unmarshalInputRecordJustificationInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRecordJustificationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationPayload(ctx context.Context, sel ast.SelectionSet, v *RecordJustificationPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RecordJustificationPayload(ctx, sel, v)
+}
 
 func (ec *executionContext) marshalNResource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐResourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Resource) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
@@ -28168,6 +37944,32 @@ func (ec *executionContext) marshalNRoleBinding2ᚖgithubᚗcomᚋexposuregraph�
 		return graphql.Null
 	}
 	return ec._RoleBinding(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNScopeBaseline2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaselineᚄ(ctx context.Context, sel ast.SelectionSet, v []*ScopeBaseline) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNScopeBaseline2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaseline(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNScopeBaseline2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaseline(ctx context.Context, sel ast.SelectionSet, v *ScopeBaseline) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ScopeBaseline(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSensitivity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivity(ctx context.Context, v any) (authority.Sensitivity, error) {
@@ -28336,6 +38138,26 @@ func (ec *executionContext) marshalNSource2ᚖgithubᚗcomᚋexposuregraphᚋexp
 		return graphql.Null
 	}
 	return ec._Source(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNSourceRefresh2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceRefresh(ctx context.Context, sel ast.SelectionSet, v model.SourceRefresh) graphql.Marshaler {
+	return ec._SourceRefresh(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNSourceRefresh2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceRefreshᚄ(ctx context.Context, sel ast.SelectionSet, v []model.SourceRefresh) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSourceRefresh2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceRefresh(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
@@ -28545,6 +38367,21 @@ func (ec *executionContext) marshalNViewer2ᚖgithubᚗcomᚋexposuregraphᚋexp
 	return ec._Viewer(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNWithdrawJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWithdrawJustificationInput(ctx context.Context, v any) (WithdrawJustificationInput, error) {
+	res, err := ec.unmarshalInputWithdrawJustificationInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNWithdrawJustificationPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWithdrawJustificationPayload(ctx context.Context, sel ast.SelectionSet, v *WithdrawJustificationPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WithdrawJustificationPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNWorkload2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Workload) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -28581,6 +38418,16 @@ func (ec *executionContext) marshalNWorkloadConnection2ᚖgithubᚗcomᚋexposur
 	return ec._WorkloadConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNWorkloadCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadCounts(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadCounts) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadCounts(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNWorkloadEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.Workload]) graphql.Marshaler {
 	return ec._WorkloadEdge(ctx, sel, &v)
 }
@@ -28599,6 +38446,151 @@ func (ec *executionContext) marshalNWorkloadEdge2ᚕgithubᚗcomᚋexposuregraph
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNWorkloadExposure2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposureᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.WorkloadExposure) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadExposure(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.WorkloadExposure]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadExposureConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadExposureCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposureCounts(ctx context.Context, sel ast.SelectionSet, v model.WorkloadExposureCounts) graphql.Marshaler {
+	return ec._WorkloadExposureCounts(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNWorkloadExposureEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.WorkloadExposure]) graphql.Marshaler {
+	return ec._WorkloadExposureEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNWorkloadExposureEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.WorkloadExposure]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNWorkloadExposureEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNWorkloadExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilter(ctx context.Context, v any) (*WorkloadExposureFilter, error) {
+	res, err := ec.unmarshalInputWorkloadExposureFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField(ctx context.Context, v any) (posture.WorkloadOrderField, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField(ctx context.Context, sel ast.SelectionSet, v posture.WorkloadOrderField) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField = map[string]posture.WorkloadOrderField{
+		"SEVERITY":        posture.BySeverity,
+		"FINDING_COUNT":   posture.ByFindings,
+		"PATH_COUNT":      posture.ByPaths,
+		"EXECUTION_COUNT": posture.ByExecutions,
+		"LAST_EXECUTION":  posture.ByLastExecution,
+	}
+	marshalNWorkloadExposureOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐWorkloadOrderField = map[posture.WorkloadOrderField]string{
+		posture.BySeverity:      "SEVERITY",
+		posture.ByFindings:      "FINDING_COUNT",
+		posture.ByPaths:         "PATH_COUNT",
+		posture.ByExecutions:    "EXECUTION_COUNT",
+		posture.ByLastExecution: "LAST_EXECUTION",
+	}
+)
+
+func (ec *executionContext) marshalNWorkloadMetadata2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadMetadata(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadMetadata) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadMetadata(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadOwner2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwnerᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.WorkloadOwner) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNWorkloadOwner2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwner(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNWorkloadOwner2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwner(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadOwner) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadOwner(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadOwnership2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadOwnership(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadOwnership) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadOwnership(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
@@ -28906,6 +38898,13 @@ func (ec *executionContext) marshalOEvaluationSettings2ᚖgithubᚗcomᚋexposur
 	return ec._EvaluationSettings(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOEvidencePack2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvidencePack(ctx context.Context, sel ast.SelectionSet, v *EvidencePack) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._EvidencePack(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOExecutionBasis2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐExecutionBasis(ctx context.Context, v any) (*authority.ExecutionBasis, error) {
 	if v == nil {
 		return nil, nil
@@ -28937,6 +38936,42 @@ var (
 		authority.BasisIdentity: "IDENTITY",
 	}
 )
+
+func (ec *executionContext) unmarshalOExecutionMode2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionModeᚄ(ctx context.Context, v any) ([]record.ExecutionMode, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]record.ExecutionMode, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOExecutionMode2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionModeᚄ(ctx context.Context, sel ast.SelectionSet, v []record.ExecutionMode) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExecutionMode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) unmarshalOExecutionMode2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐExecutionMode(ctx context.Context, v any) (*record.ExecutionMode, error) {
 	if v == nil {
@@ -29170,11 +39205,72 @@ func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast
 	return ret
 }
 
+func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := graphql.UnmarshalID(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOID2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalID(*v)
+	return res
+}
+
 func (ec *executionContext) marshalOIdentity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentity(ctx context.Context, sel ast.SelectionSet, v *model.Identity) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Identity(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOIdentityBindingState2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBindingᚄ(ctx context.Context, v any) ([]posture.Binding, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]posture.Binding, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOIdentityBindingState2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBindingᚄ(ctx context.Context, sel ast.SelectionSet, v []posture.Binding) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNIdentityBindingState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBinding(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOIdentityCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐIdentityCounts(ctx context.Context, sel ast.SelectionSet, v *model.IdentityCounts) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._IdentityCounts(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
@@ -29372,6 +39468,36 @@ func (ec *executionContext) marshalOPathStatus2ᚕgithubᚗcomᚋexposuregraph�
 	return ret
 }
 
+func (ec *executionContext) marshalOPosture2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPosture(ctx context.Context, sel ast.SelectionSet, v *model.Posture) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Posture(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPostureDelta2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureDelta(ctx context.Context, sel ast.SelectionSet, v *model.PostureDelta) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PostureDelta(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOPostureSnapshotFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotFilter(ctx context.Context, v any) (*PostureSnapshotFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPostureSnapshotFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPostureSnapshotOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotOrder(ctx context.Context, v any) (*PostureSnapshotOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPostureSnapshotOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOPriority2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriorityᚄ(ctx context.Context, v any) ([]posture.Priority, error) {
 	if v == nil {
 		return nil, nil
@@ -29439,6 +39565,13 @@ var (
 		posture.P2: "P2",
 	}
 )
+
+func (ec *executionContext) marshalOPrivilegeJustification2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustification(ctx context.Context, sel ast.SelectionSet, v *PrivilegeJustification) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PrivilegeJustification(ctx, sel, v)
+}
 
 func (ec *executionContext) unmarshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx context.Context, v any) (*rule.Reason, error) {
 	if v == nil {
@@ -29535,6 +39668,13 @@ func (ec *executionContext) unmarshalORiskClusterFilter2ᚖgithubᚗcomᚋexposu
 	}
 	res, err := ec.unmarshalInputRiskClusterFilter(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOScopeBaseline2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaseline(ctx context.Context, sel ast.SelectionSet, v *ScopeBaseline) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ScopeBaseline(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOSensitivity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivityᚄ(ctx context.Context, v any) ([]authority.Sensitivity, error) {
@@ -29696,6 +39836,13 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
+func (ec *executionContext) marshalOSync2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSync(ctx context.Context, sel ast.SelectionSet, v *model.Sync) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Sync(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOSyncFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSyncFilter(ctx context.Context, v any) (*SyncFilter, error) {
 	if v == nil {
 		return nil, nil
@@ -29781,6 +39928,53 @@ func (ec *executionContext) marshalOWorkload2ᚖgithubᚗcomᚋexposuregraphᚋe
 		return graphql.Null
 	}
 	return ec._Workload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOWorkloadCounts2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadCounts(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadCounts) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._WorkloadCounts(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOWorkloadExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadExposure(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._WorkloadExposure(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOWorkloadExposureFilter2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilterᚄ(ctx context.Context, v any) ([]*WorkloadExposureFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*WorkloadExposureFilter, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNWorkloadExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilter(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) unmarshalOWorkloadExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureFilter(ctx context.Context, v any) (*WorkloadExposureFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputWorkloadExposureFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOWorkloadExposureOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐWorkloadExposureOrder(ctx context.Context, v any) (*WorkloadExposureOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputWorkloadExposureOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

@@ -16,6 +16,23 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
+// Which identity to vouch for.
+type AttestBaselineInput struct {
+	// The id of the identity.
+	Identity string `json:"identity"`
+	// Why: at most 2,000 characters.
+	Note *string `json:"note,omitempty"`
+}
+
+// What vouching for an identity did.
+type AttestBaselinePayload struct {
+	// The baseline that counts now; null if there was an error.
+	Baseline *ScopeBaseline `json:"baseline,omitempty"`
+	// What the judgement by it did.
+	Evaluation *Evaluation  `json:"evaluation,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Narrows a list of paths. Fields join with AND, the values of one field with OR;
 // a field left out narrows nothing.
 type AuthorityPathFilter struct {
@@ -132,6 +149,20 @@ type EvaluationSettings struct {
 	DisabledRules []rule.Rule `json:"disabledRules"`
 }
 
+// What exposures rest on: rules and their versions, predicates, evidence, coverage,
+// versions and timeline, in one document that needs nothing else to be read. The same
+// state of the organization gives the same bytes.
+type EvidencePack struct {
+	// SHA-256 of `document`: `sha256:` and 64 hexadecimal digits.
+	Digest string `json:"digest"`
+	// The same of the document without its `asOf`: equal as long as nothing in it has changed, however often somebody looked.
+	StateDigest string `json:"stateDigest"`
+	// Always `application/json`.
+	MediaType string `json:"mediaType"`
+	// The document: JSON in the canonical form of RFC 8785. The digest is of its bytes in UTF-8.
+	Document string `json:"document"`
+}
+
 // Narrows a list of exposures. Fields join with AND, the values of one field with
 // OR; a field left out narrows nothing.
 type ExposureFilter struct {
@@ -173,10 +204,61 @@ type ExposureOrder struct {
 type Mutation struct {
 }
 
+// Narrows a list of snapshots.
+type PostureSnapshotFilter struct {
+	// At this instant or later.
+	From *time.Time `json:"from,omitempty"`
+	// Before this instant.
+	To *time.Time `json:"to,omitempty"`
+}
+
+// How a list of snapshots is sorted.
+type PostureSnapshotOrder struct {
+	Field     PostureSnapshotOrderField `json:"field"`
+	Direction OrderDirection            `json:"direction"`
+}
+
+// Why a path keeps actions that nobody uses, in its interval: from `effectiveFrom` up to, and without, `effectiveTo`.
+type PrivilegeJustification struct {
+	// When it was recorded, on the organization's clock.
+	EffectiveFrom time.Time `json:"effectiveFrom"`
+	// When it was withdrawn or replaced; null while it is in force.
+	EffectiveTo *time.Time `json:"effectiveTo,omitempty"`
+	// Who recorded it.
+	Actor string `json:"actor"`
+	// What they said.
+	Justification string `json:"justification"`
+	// The actions that it covers, sorted.
+	Actions []string `json:"actions"`
+	// Who withdrew or replaced it; null while it is in force.
+	WithdrawnBy *string `json:"withdrawnBy,omitempty"`
+}
+
 // What can be read. Every list is a connection with pages of 1 to 100 rows, 20
 // where neither `first` nor `last` is given. All of one response is read from one
 // snapshot of the database: its counts and its lists agree.
 type Query struct {
+}
+
+// Why a path keeps actions that nobody uses.
+type RecordJustificationInput struct {
+	// The id of the authority path.
+	Path string `json:"path"`
+	// Why: 1 to 2,000 characters.
+	Justification string `json:"justification"`
+	// The actions that it covers, which the path must allow. Without them, those that change something and were not used; if all were used, all that change something.
+	Actions []string `json:"actions,omitempty"`
+}
+
+// What recording a justification did.
+type RecordJustificationPayload struct {
+	// What is in force now; null if there was an error.
+	Justification *PrivilegeJustification `json:"justification,omitempty"`
+	// What it took the place of; null if there was nothing.
+	Replaced *PrivilegeJustification `json:"replaced,omitempty"`
+	// What the judgement by it did.
+	Evaluation *Evaluation  `json:"evaluation,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Narrows a list of risk clusters. Fields join with AND, the values of one field with OR.
@@ -187,6 +269,18 @@ type RiskClusterFilter struct {
 	Key []string `json:"key,omitempty"`
 	// True: only those with members.
 	NonEmpty *bool `json:"nonEmpty,omitempty"`
+}
+
+// An instant whose scope an identity is compared with: what it holds beyond that is drift.
+type ScopeBaseline struct {
+	// On the organization's clock.
+	At time.Time `json:"at"`
+	// How it came to be one.
+	Basis BaselineBasis `json:"basis"`
+	// Who attested it; null where it was observed.
+	Actor *string `json:"actor,omitempty"`
+	// What they said; null where they said nothing.
+	Note *string `json:"note,omitempty"`
 }
 
 // Narrows a list of deliveries.
@@ -204,6 +298,116 @@ type UserError struct {
 	Field *string `json:"field,omitempty"`
 	// What was wrong, and what to do.
 	Message string `json:"message"`
+}
+
+// Which justification to end.
+type WithdrawJustificationInput struct {
+	// The id of the authority path.
+	Path string `json:"path"`
+}
+
+// What ending a justification did.
+type WithdrawJustificationPayload struct {
+	// The one that was ended; null if there was an error.
+	Justification *PrivilegeJustification `json:"justification,omitempty"`
+	// What the judgement without it did.
+	Evaluation *Evaluation  `json:"evaluation,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Narrows a list of workload exposures. Fields join with AND, the values of one
+// field with OR; a field left out, or an empty list, narrows nothing. `and`, `or`
+// and `not` nest filters, at most 4 levels deep and 40 filters in all.
+type WorkloadExposureFilter struct {
+	// Of `maxSeverity`.
+	Severity []rule.Severity `json:"severity,omitempty"`
+	// Keys of risk clusters, such as `orphaned-sensitive`; underscores are taken, too.
+	Cluster []string `json:"cluster,omitempty"`
+	// Of `egressCategory`, the gravest alone.
+	EgressCategory []authority.EgressCategory `json:"egressCategory,omitempty"`
+	// That have one of these among their `egressCategories`. NONE and UNKNOWN are never among them.
+	EgressCategories []authority.EgressCategory  `json:"egressCategories,omitempty"`
+	OwnershipStatus  []authority.OwnershipStatus `json:"ownershipStatus,omitempty"`
+	ExecutionMode    []record.ExecutionMode      `json:"executionMode,omitempty"`
+	// True: some source says who makes the workload run. False: none does. What
+	// `Posture.workloadCounts` calls unclassified is `or: [{executionMode: [TRIGGERED]},
+	// {executionModeKnown: false}]`.
+	ExecutionModeKnown *bool `json:"executionModeKnown,omitempty"`
+	// Canonical domains, one of which is among `dataDomains`.
+	DataDomain      []string          `json:"dataDomain,omitempty"`
+	IdentityBinding []posture.Binding `json:"identityBinding,omitempty"`
+	// One of which is among `findingTypes`.
+	FindingType []rule.Rule `json:"findingType,omitempty"`
+	// That pass all of these, too.
+	And []*WorkloadExposureFilter `json:"and,omitempty"`
+	// That pass one of these, too.
+	Or []*WorkloadExposureFilter `json:"or,omitempty"`
+	// That do not pass this.
+	Not *WorkloadExposureFilter `json:"not,omitempty"`
+}
+
+// How a list of workload exposures is sorted. The workload's id breaks ties. What is null counts as less than any value.
+type WorkloadExposureOrder struct {
+	Field     posture.WorkloadOrderField `json:"field"`
+	Direction OrderDirection             `json:"direction"`
+}
+
+// How an instant came to be a baseline.
+type BaselineBasis string
+
+const (
+	// It was the first that was seen of the identity.
+	BaselineBasisObserved BaselineBasis = "OBSERVED"
+	// A person vouched for it.
+	BaselineBasisAttested BaselineBasis = "ATTESTED"
+)
+
+var AllBaselineBasis = []BaselineBasis{
+	BaselineBasisObserved,
+	BaselineBasisAttested,
+}
+
+func (e BaselineBasis) IsValid() bool {
+	switch e {
+	case BaselineBasisObserved, BaselineBasisAttested:
+		return true
+	}
+	return false
+}
+
+func (e BaselineBasis) String() string {
+	return string(e)
+}
+
+func (e *BaselineBasis) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = BaselineBasis(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid BaselineBasis", str)
+	}
+	return nil
+}
+
+func (e BaselineBasis) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *BaselineBasis) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e BaselineBasis) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
 
 // Which end of an order comes first.
@@ -257,6 +461,60 @@ func (e *OrderDirection) UnmarshalJSON(b []byte) error {
 }
 
 func (e OrderDirection) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a list of snapshots can be sorted by.
+type PostureSnapshotOrderField string
+
+const (
+	PostureSnapshotOrderFieldAt PostureSnapshotOrderField = "AT"
+)
+
+var AllPostureSnapshotOrderField = []PostureSnapshotOrderField{
+	PostureSnapshotOrderFieldAt,
+}
+
+func (e PostureSnapshotOrderField) IsValid() bool {
+	switch e {
+	case PostureSnapshotOrderFieldAt:
+		return true
+	}
+	return false
+}
+
+func (e PostureSnapshotOrderField) String() string {
+	return string(e)
+}
+
+func (e *PostureSnapshotOrderField) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PostureSnapshotOrderField(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PostureSnapshotOrderField", str)
+	}
+	return nil
+}
+
+func (e PostureSnapshotOrderField) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *PostureSnapshotOrderField) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e PostureSnapshotOrderField) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

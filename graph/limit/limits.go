@@ -58,7 +58,8 @@ type Limits struct {
 	PageSize int64 // items of a connection without first and last; 20
 	ListSize int64 // items of a list that takes no size; 5
 
-	// Weights are the costs of single fields, as "Type.field"; others cost 1.
+	// Weights are the costs of single fields, as "Type.field"; others cost 1. Without
+	// any, those that read much for one object: an evidence pack costs 25,000.
 	Weights map[string]int64
 }
 
@@ -79,6 +80,9 @@ func (l Limits) orDefault() Limits {
 	l.Cost = cmp.Or(l.Cost, 150_000)
 	l.PageSize = cmp.Or(l.PageSize, 20)
 	l.ListSize = cmp.Or(l.ListSize, 5)
+	if l.Weights == nil {
+		l.Weights = map[string]int64{"Organization.evidencePack": 25_000}
+	}
 	return l
 }
 

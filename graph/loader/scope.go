@@ -45,12 +45,20 @@ type Scope struct {
 	ExposureLists      Loader[ExposureListKey, exposure.Page]
 	ExposureCounts     Loader[ExposureListKey, int]
 	Clocks             Loader[struct{}, *exposure.Clock]
+	Baselines          Loader[id.ID, []exposure.Baseline]
+	Justifications     Loader[id.ID, []exposure.Justified]
 
 	Overviews     Loader[posture.Level, []*posture.Cluster]
 	Memberships   Loader[id.ID, []int16]
 	ClusterLists  Loader[ClusterListKey, authority.PathPage]
 	ClusterCounts Loader[ClusterListKey, int]
 	ClusterParts  Loader[ClusterPartKey, posture.PartPage]
+
+	Postures       Loader[Since, *posture.Posture]
+	WorkloadRows   Loader[id.ID, *posture.WorkloadExposure]
+	Dossiers       Loader[id.ID, *posture.Dossier]
+	WorkloadLists  Loader[WorkloadListKey, exposure.Page]
+	WorkloadCounts Loader[id.ID, int]
 
 	mu    sync.Mutex
 	lists map[listKey]any
@@ -122,6 +130,19 @@ type ClusterPartKey struct {
 	List    *posture.PartList
 }
 
+// Since is when a posture's delta begins: an instant in microseconds, if one was
+// asked.
+type Since struct {
+	Asked bool
+	Micro int64
+}
+
+// WorkloadListKey is a page of the exposures of one workload.
+type WorkloadListKey struct {
+	Workload id.ID
+	List     *posture.ExposureList
+}
+
 // Stores are what a scope reads from.
 type Stores struct {
 	Paths     *authority.Service
@@ -135,6 +156,7 @@ func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
 	s.authority(stores.Paths, wait)
 	s.exposure(stores.Exposures, wait)
 	s.posture(stores.Clusters, stores.Paths, wait)
+	s.workloads(stores.Clusters, wait)
 	return s
 }
 
@@ -247,6 +269,12 @@ func (s *Scope) exposure(exposures *exposure.Reader, wait time.Duration) {
 		func(ctx context.Context, organization id.ID, list *exposure.List, paths []id.ID) (map[id.ID]int, error) {
 			return exposures.CountExposuresUnder(ctx, snapshot, organization, list, paths)
 		}))
+	s.Baselines = newLoader(wait, func(ctx context.Context, organization id.ID, identities []id.ID) (map[id.ID][]exposure.Baseline, error) {
+		return exposures.Baselines(ctx, snapshot, organization, identities)
+	})
+	s.Justifications = newLoader(wait, func(ctx context.Context, organization id.ID, paths []id.ID) (map[id.ID][]exposure.Justified, error) {
+		return exposures.Justifications(ctx, snapshot, organization, paths)
+	})
 	s.Clocks = newLoader(wait, func(ctx context.Context, organization id.ID, _ []struct{}) (map[struct{}]*exposure.Clock, error) {
 		clock, err := exposures.Clock(ctx, snapshot, organization)
 		return map[struct{}]*exposure.Clock{{}: clock}, err
@@ -282,6 +310,40 @@ func (s *Scope) posture(clusters *posture.Reader, paths *authority.Service, wait
 		func(ctx context.Context, organization id.ID, list *posture.PartList, numbers []int16) (map[int16]posture.PartPage, error) {
 			return clusters.PartsOf(ctx, snapshot, organization, list, numbers)
 		}))
+}
+
+func (s *Scope) workloads(rows *posture.Reader, wait time.Duration) {
+	snapshot := s.Snapshot
+
+	s.Postures = newLoader(wait, func(ctx context.Context, organization id.ID, keys []Since) (map[Since]*posture.Posture, error) {
+		all := make(map[Since]*posture.Posture, len(keys))
+		for _, k := range keys {
+			var since *time.Time
+			if k.Asked {
+				at := time.UnixMicro(k.Micro).UTC()
+				since = &at
+			}
+			found, err := rows.Posture(ctx, snapshot, organization, since)
+			if err != nil {
+				return nil, err
+			}
+			all[k] = found
+		}
+		return all, nil
+	})
+	s.WorkloadRows = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*posture.WorkloadExposure, error) {
+		return index(func(w *posture.WorkloadExposure) id.ID { return w.WorkloadID })(rows.WorkloadExposuresByWorkloads(ctx, snapshot, organization, ids))
+	})
+	s.Dossiers = newLoader(wait, func(ctx context.Context, organization id.ID, ids []id.ID) (map[id.ID]*posture.Dossier, error) {
+		return index(func(d *posture.Dossier) id.ID { return d.WorkloadID })(rows.Dossiers(ctx, snapshot, organization, ids))
+	})
+	s.WorkloadLists = newLoader(wait, shared(func(k WorkloadListKey) (*posture.ExposureList, id.ID) { return k.List, k.Workload },
+		func(ctx context.Context, organization id.ID, list *posture.ExposureList, workloads []id.ID) (map[id.ID]exposure.Page, error) {
+			return rows.ExposuresOf(ctx, snapshot, organization, list, workloads)
+		}))
+	s.WorkloadCounts = newLoader(wait, func(ctx context.Context, organization id.ID, workloads []id.ID) (map[id.ID]int, error) {
+		return rows.CountExposuresOf(ctx, snapshot, organization, workloads)
+	})
 }
 
 func index[K comparable, V any](keyOf func(V) K) func([]V, error) (map[K]V, error) {

@@ -39,6 +39,15 @@ func (c *Connection[T]) Nodes() []T {
 // TotalCount counts the rows of all pages.
 func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.count(ctx) }
 
+// CountedAs says how many rows all pages have, where that is known without a
+// count.
+func (c *Connection[T]) CountedAs(n int) {
+	c.count = func(context.Context) (int, error) { return n, nil }
+}
+
+// Truncated says whether the list was cut before it was counted: none is.
+func (c *Connection[T]) Truncated() bool { return false }
+
 // Connect makes a connection of a slice: show turns a row into a node, cursor
 // into its cursor.
 func Connect[R, T any](slice page.Slice[R], show func(R) T, cursor func(R) string, count func(context.Context) (int, error)) *Connection[T] {
@@ -72,6 +81,10 @@ type (
 	ExposureVersionEdge            = Edge[*ExposureVersion]
 	RiskClusterConnection          = Connection[*RiskCluster]
 	RiskClusterEdge                = Edge[*RiskCluster]
+	WorkloadExposureConnection     = Connection[*WorkloadExposure]
+	WorkloadExposureEdge           = Edge[*WorkloadExposure]
+	PostureSnapshotConnection      = Connection[*PostureSnapshot]
+	PostureSnapshotEdge            = Edge[*PostureSnapshot]
 	WorkloadConnection             = Connection[*Workload]
 	WorkloadEdge                   = Edge[*Workload]
 	IdentityConnection             = Connection[*Identity]

@@ -109,6 +109,9 @@ type IdentityBinding struct {
 	TargetSystem   *string
 }
 
+// RelationshipType is how the workload comes to the identity.
+func (b *IdentityBinding) RelationshipType() record.EdgeKind { return b.Type }
+
 // RoleBinding is a role that an identity holds.
 type RoleBinding struct {
 	OrganizationID id.ID

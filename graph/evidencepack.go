@@ -1,0 +1,67 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/exposuregraph/exposuregraph/graph/generated"
+	"github.com/exposuregraph/exposuregraph/graph/loader"
+	"github.com/exposuregraph/exposuregraph/graph/model"
+	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
+)
+
+func (r organizationResolver) EvidencePack(ctx context.Context, o *model.Organization, exposure, path, workload *string) (*generated.EvidencePack, error) {
+	named := 0
+	for _, subject := range []*string{exposure, path, workload} {
+		if subject != nil {
+			named++
+		}
+	}
+	if named != 1 {
+		return nil, problem.New(problem.Invalid, "ONE_SUBJECT", "%d subjects are named; name an exposure, a path or a workload", named)
+	}
+	found, err := r.pack(ctx, o.Organization.ID, exposure, path, workload)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return &generated.EvidencePack{
+		Digest: found.Digest, StateDigest: found.StateDigest, MediaType: "application/json", Document: string(found.Document)}, nil
+}
+
+// pack is the pack of the one subject that is named; nil if there is none of this
+// id in the organization.
+func (r organizationResolver) pack(ctx context.Context, organization id.ID, exposure, path, workload *string) (*evidencepack.Pack, error) {
+	snapshot := loader.From(ctx).Snapshot
+	opened := func(text string) (model.ID, bool) {
+		i, ok := model.ParseID(text)
+		return i, ok && i.Organization == organization
+	}
+	switch {
+	case exposure != nil:
+		i, ok := opened(*exposure)
+		key, named := i.ExposureKey()
+		if !ok || !named {
+			return nil, nil
+		}
+		return r.packs.Exposure(ctx, snapshot, organization, key.PathID, key.Type, key.Ordinal)
+	case path != nil:
+		i, ok := opened(*path)
+		if !ok || i.Type != model.TypeAuthorityPath {
+			return nil, nil
+		}
+		return r.packs.Path(ctx, snapshot, organization, i.Parts[0])
+	}
+	code, entity, ok := rowKey(organization, *workload)
+	if !ok {
+		return nil, nil
+	}
+	if code != "" {
+		row, err := r.posture.WorkloadExposure(ctx, snapshot, organization, code, id.Nil)
+		if err != nil || row == nil {
+			return nil, err
+		}
+		entity = row.WorkloadID
+	}
+	return r.packs.Workload(ctx, snapshot, organization, entity)
+}
