@@ -276,7 +276,7 @@ FROM staged_evidence s
 LEFT JOIN evidence e ON e.organization_id = @organization AND e.source_id = @source
      AND e.workload_id = s.workload_id AND e.identity_id = s.identity_id AND e.resource_id = s.resource_id
      AND e.action = s.action AND e.day = s.day AND e.related = s.related
-WHERE e.day IS NULL OR e.count <> s.count OR e.last_at IS DISTINCT FROM s.last_at;
+WHERE e.day IS NULL OR s.count > e.count OR s.last_at > coalesce(e.last_at, '-infinity');
 
 -- name: count_loss
 SELECT (SELECT count(DISTINCT d.entity_id) FROM entity_diff d WHERE d.op = 'gone') AS gone,
@@ -346,14 +346,15 @@ SELECT @organization, @source, s.kind, s.entity_id, s.system, s.complete, s.from
 FROM staged_coverage s JOIN coverage_diff d ON d.kind = s.kind AND d.entity_id = s.entity_id;
 
 -- name: assert_evidence
--- Counts of a day may grow while the day lasts; nothing observed is taken back.
+-- The count of a day may grow while the day lasts. Nothing observed is taken
+-- back, not even by a delivery that saw less of the day.
 INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at)
 SELECT @organization, s.workload_id, s.identity_id, s.resource_id, s.action, s.day, s.related, @source, s.basis, s.count, s.last_at, @at
 FROM staged_evidence s
 ORDER BY s.workload_id, s.identity_id, s.resource_id, s.action, s.day
 ON CONFLICT (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id)
-DO UPDATE SET count = excluded.count, last_at = excluded.last_at, recorded_at = excluded.recorded_at
-WHERE evidence.count <> excluded.count OR evidence.last_at IS DISTINCT FROM excluded.last_at;
+DO UPDATE SET count = greatest(evidence.count, excluded.count), last_at = greatest(evidence.last_at, excluded.last_at), recorded_at = excluded.recorded_at
+WHERE excluded.count > evidence.count OR excluded.last_at > coalesce(evidence.last_at, '-infinity');
 
 -- name: derive_entities
 -- What all voices together say. One voice is copied; several are merged

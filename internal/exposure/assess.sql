@@ -131,6 +131,7 @@ WITH target AS (
     UNION ALL
     SELECT d.workload_id, e.day FROM dedicated d
     JOIN evidence e ON e.organization_id = @organization AND e.workload_id = @nil AND e.identity_id = d.identity_id AND e.day >= d.since
+                   AND NOT e.related -- somebody who acted in its name is not the workload
   ) x
   GROUP BY x.id
 ), host AS (

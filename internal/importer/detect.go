@@ -7,7 +7,9 @@ import (
 	"io"
 	"iter"
 	"regexp"
+	"strings"
 
+	"github.com/exposuregraph/exposuregraph/internal/importer/awsiam"
 	"github.com/exposuregraph/exposuregraph/internal/importer/snapshot"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
@@ -23,14 +25,36 @@ var (
 	kind         = regexp.MustCompile(`(?m)^[\s{,-]*(?:kind|"kind"|'kind')\s*:|[{,]\s*"kind"\s*:`)
 )
 
+// awsMark is the list that an answer of the AWS command line begins with, or one
+// that only a dump of an account has.
+var awsMark = regexp.MustCompile(`^\s*\{\s*"(?:` + strings.Join(awsiam.Keys(), "|") + `)"\s*:\s*\[|[{,]\s*"(?:User|Group|Role)DetailList"\s*:\s*\[`)
+
+// The marks of logs: what every event has, and hardly anything else. The objects
+// inside an event may be manifests, so these are looked for first, and only in
+// what begins as JSON does.
+var (
+	jsonMark   = regexp.MustCompile(`^\s*[\[{]`)
+	auditMark  = regexp.MustCompile(`[{,]\s*"auditID"\s*:\s*"|"kind"\s*:\s*"EventList"\s*,\s*"apiVersion"\s*:\s*"audit\.k8s\.io/`)
+	trailMark  = regexp.MustCompile(`^\s*\{\s*"Records"\s*:\s*\[|[{,]\s*"eventSource"\s*:\s*"[a-z0-9.-]+\.amazonaws\.com`)
+	ownersMark = regexp.MustCompile(`(?m)^(?:owners|workloads)\s*:|^\s*\{\s*"(?:owners|workloads)"\s*:`)
+)
+
 // Detect tells the format of a file from its first bytes.
 func Detect(head []byte) (string, error) {
 	head = bytes.TrimPrefix(head, []byte("\ufeff")) // some editors begin UTF-8 with it
 	switch {
 	case snapshotMark.Match(head):
 		return "snapshot", nil
+	case jsonMark.Match(head) && auditMark.Match(head):
+		return "kubernetes-audit", nil
+	case jsonMark.Match(head) && trailMark.Match(head):
+		return "cloudtrail", nil
 	case apiVersion.Match(head) && kind.Match(head):
 		return "kubernetes", nil
+	case awsMark.Match(head):
+		return "aws-iam", nil
+	case ownersMark.Match(head):
+		return "owners", nil
 	}
 	return "", problem.New(problem.Invalid, "FORMAT_UNDETECTED",
 		"the format of the first file cannot be told from its beginning; name it instead of auto").On("format")

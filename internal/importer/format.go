@@ -20,8 +20,12 @@ type format struct {
 }
 
 var formats = map[string]format{
-	"kubernetes": {options: map[string]bool{"namespace": true, "owners": true, "policy": true}, run: runKubernetes},
-	"snapshot":   {run: runSnapshot},
+	"aws-iam":          {options: map[string]bool{"owners": true, "policy": true}, run: runAWSIAM},
+	"cloudtrail":       {run: runCloudTrail},
+	"kubernetes":       {options: map[string]bool{"namespace": true, "owners": true, "policy": true}, run: runKubernetes},
+	"kubernetes-audit": {run: runKubeAudit},
+	"owners":           {run: runOwners},
+	"snapshot":         {run: runSnapshot},
 }
 
 // Formats are the names of the formats that this version reads, sorted.

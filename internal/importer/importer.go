@@ -26,8 +26,8 @@ type Request struct {
 
 	Files     iter.Seq2[File, error]
 	Namespace string // kubernetes: of objects that name none
-	Owners    *File  // kubernetes: who answers for which workload
-	Policy    *File  // kubernetes: domain and sensitivity of resources
+	Owners    *File  // kubernetes, aws-iam: who answers for which workload
+	Policy    *File  // kubernetes, aws-iam: domain and sensitivity of resources
 }
 
 // Syncer applies the records of a source. The records come from the function,

@@ -230,7 +230,7 @@ func TestRunRefuses(t *testing.T) {
 		_, err := run(t, importer.Request{Files: files("x"), SyncRequest: authority.SyncRequest{Format: "x"}})
 		return err
 	}(),
-		"kubernetes, snapshot", "the message lists the formats")
+		"owners, snapshot", "the message lists the formats")
 }
 
 // TestAccessComesFirst gives files that must not be touched.
@@ -275,5 +275,5 @@ func TestDetect(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"kubernetes", "snapshot"}, importer.Formats())
+	require.Equal(t, []string{"aws-iam", "cloudtrail", "kubernetes", "kubernetes-audit", "owners", "snapshot"}, importer.Formats())
 }

@@ -4,7 +4,8 @@
 // The file is YAML or JSON; docs/formats/owners.md describes it. It is read in
 // two steps, since a pattern means something only once the workloads are known:
 // [Read] takes the file by itself and refuses it as a whole if anything in it
-// is wrong, and [File.Emit] applies it to the workloads of an import.
+// is wrong, and [File.Emit] applies it to the workloads of an import. A file that comes
+// without them is a source of its own: [File.EmitAlone].
 //
 // An entry that names a workload beats the entries whose patterns match it, and
 // of those the first in the file holds alone; entries do not add up. An entry

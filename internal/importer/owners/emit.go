@@ -10,12 +10,8 @@ import (
 // Emit applies the file to the workloads of an import, which are given by their
 // source ids: the owners, what they own, and what is known by that.
 func (f *File) Emit(workloads []string, out record.Emitter) error {
-	for _, o := range f.owners {
-		err := f.say(out, o.line, record.Entity{Ref: o.ref(), Basis: record.Mapping, Name: o.name, Status: o.status,
-			SourceType: string(o.kind), OwnerType: o.kind, Title: o.title, LastActiveAt: o.lastActiveAt})
-		if err != nil {
-			return err
-		}
+	if err := f.emitOwners(out); err != nil {
+		return err
 	}
 	matched := make([]bool, len(f.assignments))
 	find := f.finder()
@@ -38,15 +34,78 @@ func (f *File) Emit(workloads []string, out record.Emitter) error {
 			return err
 		}
 	}
-	if f.complete {
-		return f.say(out, f.line, record.Coverage{Kind: record.Ownership, MaxAge: f.maxAge})
+	return f.emitComplete(out)
+}
+
+// EmitAlone says the file without the workloads that it speaks about: others
+// assert them. What it says about a workload that nobody asserts is rejected by
+// the sync.
+//
+// A pattern has nothing to be held against here, and is a fault of the file. The
+// environment, team and tier of a workload are left out with a warning: to say
+// them is to assert the workload, which would then live on after whoever runs it
+// has dropped it.
+func (f *File) EmitAlone(out record.Emitter) error {
+	for _, a := range f.assignments {
+		if strings.Contains(a.workload, "*") {
+			return fault("OWNER_PATTERN", "The pattern %q has no workloads to match in a file that comes alone. Name them one by one, or send the file with the manifests (--owners).",
+				a.workload).At(f.name, a.line)
+		}
+	}
+	if err := f.emitOwners(out); err != nil {
+		return err
+	}
+	left, line := 0, 0
+	for i := range f.assignments {
+		a := f.assignments[i]
+		if a.attributed() {
+			if left++; left == 1 {
+				line = a.line
+			}
+			a.environment, a.ownerTeam, a.businessTier = "", "", ""
+		}
+		if err := f.emitAssignment(&a, a.workload, out); err != nil {
+			return err
+		}
+	}
+	if left > 0 {
+		err := out.Warn(record.Warning{Position: f.at(line), Code: "ATTRIBUTES_NOT_APPLIED",
+			Message: fmt.Sprintf("Environment, team and tier of %d entries are not applied from a file that comes alone; send it with the manifests (--owners).", left)})
+		if err != nil {
+			return err
+		}
+	}
+	return f.emitComplete(out)
+}
+
+func (f *File) emitOwners(out record.Emitter) error {
+	for _, o := range f.owners {
+		err := f.say(out, o.line, record.Entity{Ref: o.ref(), Basis: record.Mapping, Name: o.name, Status: o.status,
+			SourceType: string(o.kind), OwnerType: o.kind, Title: o.title, LastActiveAt: o.lastActiveAt})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// emitComplete claims that every workload of the system was looked at, where the
+// file says so.
+func (f *File) emitComplete(out record.Emitter) error {
+	if !f.complete {
+		return nil
+	}
+	return f.say(out, f.line, record.Coverage{Kind: record.Ownership, MaxAge: f.maxAge})
+}
+
+// attributed says whether the entry says more of a workload than who owns it.
+func (a *assignment) attributed() bool {
+	return a.environment != "" || a.ownerTeam != "" || a.businessTier != ""
+}
+
 func (f *File) emitAssignment(a *assignment, workload string, out record.Emitter) error {
 	ref := record.Ref{Kind: record.Workload, SourceID: workload}
-	if a.environment != "" || a.ownerTeam != "" || a.businessTier != "" {
+	if a.attributed() {
 		err := f.say(out, a.line, record.Entity{Ref: ref, Basis: record.Mapping,
 			Environment: a.environment, OwnerTeam: a.ownerTeam, BusinessTier: a.businessTier})
 		if err != nil {
