@@ -228,7 +228,8 @@ SELECT n.id, x.code, n.class, n.live, n.live AND (n.paths > 0 OR n.findings > 0)
        n.egress_categories, n.identity_ids, n.paths, n.sensitive_paths, n.dormant_paths, n.executed_paths, n.unwatched_paths, n.findings, n.finding_rules,
        n.max_severity, n.data_domains, n.sensitive_domains, n.clusters, n.executions, n.own_executions, n.last_execution_at
 FROM summary n
-LEFT JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = n.id;
+LEFT JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = n.id
+WHERE n.live OR x.workload_id IS NOT NULL; -- one that was gone when it was first heard of has no row
 
 -- name: sum_identities
 WITH path AS MATERIALIZED (
