@@ -22,7 +22,7 @@ func TestRun(t *testing.T) {
 	require.Positive(t, result.Changes.Changed)
 	require.Positive(t, result.Changes.Removed)
 	require.Positive(t, result.Changed.Rows)
-	require.Len(t, result.Operations, 15)
+	require.Len(t, result.Operations, 19)
 	statements := map[string][]string{}
 	for _, o := range result.Operations {
 		statements[o.Name] = o.Statements

@@ -108,6 +108,9 @@ WHERE p.organization_id = $1 AND p.status = 'active' /* where */
 ORDER BY p.sensitivity DESC, p.id DESC
 LIMIT 20
 
+-- name: gravest_workload
+SELECT code FROM workload_exposure WHERE organization_id = $1 AND listed ORDER BY max_severity DESC, findings DESC, workload_id DESC LIMIT 1;
+
 -- name: deep_cursor
 SELECT p.sensitivity, p.id FROM authority_path p
 WHERE p.organization_id = $1 AND p.status = 'active'

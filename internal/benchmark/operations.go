@@ -80,6 +80,28 @@ const clusterPathsDocument = `query ClusterPaths($first: Int!) { organization(sl
 const exposuresDocument = `query Exposures($first: Int!, $filter: ExposureFilter) { organization(slug: "` + organizationSlug + `") {
 	exposures(first: $first, filter: $filter) { nodes { id type severity status explanation effectiveFrom } pageInfo { hasNextPage endCursor } } } }`
 
+const overviewDocument = `query Overview { organization(slug: "` + organizationSlug + `") {
+	posture { activePaths dormantPaths totalExecutions30d ownershipInvalidCount executedInvalidOwnershipCount
+		identityCounts { activeAutonomous dormantAuthority } workloadCounts { autonomous operatorAssisted humanTriggered unclassified }
+		delta { newPaths removedPaths newOrphaned newAutonomousIdentities ownershipInvalidations } lastRefresh }
+	riskClusters { nodes { key label severity priority urgency verdict pathCount identityCount workloadCount totalExecution30d sensitiveDomains } }
+	workloadExposures(first: 50) { nodes { id workload { id name sourceSystem } identities { id name sourceSystem } identityBinding pathCount findingCount
+		findingTypes maxSeverity sensitiveDomainCount dataDomains executionCount30d lastExecutionAt ownershipStatus egressCategory executionMode lastEvaluatedAt
+	} pageInfo { hasNextPage endCursor } } } }`
+
+const rowsDocument = `query Rows($first: Int!, $filter: WorkloadExposureFilter) { organization(slug: "` + organizationSlug + `") {
+	workloadExposures(first: $first, filter: $filter) { nodes { id pathCount findingCount findingTypes maxSeverity executionCount30d } pageInfo { hasNextPage } } } }`
+
+const detailDocument = `query Detail($id: ID!) { organization(slug: "` + organizationSlug + `") { workloadExposure(id: $id) {
+	id workload { id name sourceSystem sourceType environment } identities { id name sourceSystem } identityBinding findingCount findingTypes maxSeverity
+	ownershipBreakdown { owners { id name type status role } effectiveStatus }
+	workloadMetadata { sourceSystem sourceId artifactIdentifier createdAt lastSyncedAt }
+	identityBindings { type protocol targetSystem identity { id name } }
+	executionEvidenceSummary { totalDirectRecords totalRelatedRecords lastExecutionAt executionCount30d }
+	pathSummary { totalPaths sensitivePaths dormantPaths totalExecution30d }
+	authorityPaths(first: 20) { nodes { id sensitivity destination { name } identity { name } currentState { execution30d activeExposureCount maxExposureSeverity } } }
+	exposures(first: 20) { nodes { type severity explanation effectiveFrom } } } } }`
+
 const nodeDocument = `query Node($id: ID!) { node(id: $id) { ... on AuthorityPath { id lineageId status actions sensitivity workload { sourceId name } } } }`
 
 const countDocument = `query Count { organization(slug: "` + organizationSlug + `") { authorityPaths(first: 1) { totalCount } } }`
@@ -104,6 +126,10 @@ func (c *client) queries(ctx context.Context, s *stand) ([]query, error) {
 		return nil, fmt.Errorf("deep cursor: %w", err)
 	}
 	one = last
+	var code string
+	if err := s.super.QueryRow(ctx, limits.Get("gravest_workload").SQL, s.organization).Scan(&code); err != nil {
+		return nil, fmt.Errorf("gravest workload: %w", err)
+	}
 	list := func(where string) string { return limits.Get("list").With("where", where).SQL }
 	filter := func(fields map[string]any) map[string]any { return map[string]any{"first": 20, "filter": fields} }
 	return []query{
@@ -124,6 +150,12 @@ func (c *client) queries(ctx context.Context, s *stand) ([]query, error) {
 		{"clusters × 100 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 100}, 12, "", nil},
 		{"exposures, 20 gravest", exposuresDocument, map[string]any{"first": 20}, 20, "", nil},
 		{"exposures, critical of one cluster", exposuresDocument, filter(map[string]any{"severity": []string{"CRITICAL"}, "cluster": []string{"orphaned-sensitive"}}), 20, "", nil},
+		{"overview: posture, clusters, 50 workloads", overviewDocument, nil, 12 + 50, "", nil},
+		{"workloads of one cluster without owner, 20 gravest", rowsDocument,
+			filter(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"ORPHANED"}}), 20, "", nil},
+		{"workloads, empty by cluster and ownership", rowsDocument,
+			filter(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"VALID"}}), 0, "", nil},
+		{"workload in all detail", detailDocument, map[string]any{"id": code}, -1, "", nil},
 		{"node by id", nodeDocument, map[string]any{"id": node}, -1, limits.Get("node").SQL, []any{one}},
 		{"totalCount", countDocument, nil, -1, limits.Get("count").SQL, nil},
 	}, nil
@@ -220,7 +252,7 @@ func (c *client) page(ctx context.Context, variables map[string]any) (page pathP
 	return page, err
 }
 
-// rowsOf counts the rows of the answer's list, or is -1.
+// rowsOf counts the rows of the answer's lists; without any it is -1.
 func rowsOf(answer []byte) (int, error) {
 	var decoded struct {
 		Data struct {
@@ -230,12 +262,16 @@ func rowsOf(answer []byte) (int, error) {
 	if err := json.Unmarshal(answer, &decoded); err != nil {
 		return 0, err
 	}
+	rows, lists := 0, 0
 	for _, list := range decoded.Data.Organization {
 		if list.Nodes != nil {
-			return len(list.Nodes), nil
+			rows, lists = rows+len(list.Nodes), lists+1
 		}
 	}
-	return -1, nil
+	if lists == 0 {
+		return -1, nil
+	}
+	return rows, nil
 }
 
 // measure runs an operation alone, then on all connections, then its limit.

@@ -88,6 +88,11 @@ func (w *world) checkClusters(ctx context.Context, definitions []posture.Definit
 	unions := w.unite()
 	for _, c := range clusters {
 		w.findMembers(c, unions)
+		for _, m := range c.members {
+			if m.level <= acknowledged {
+				w.clustersOf[w.paths[m.path].workload] |= 1 << (c.number - 1)
+			}
+		}
 		for _, step := range []func(context.Context, *cluster) error{w.checkMembers, w.checkCounts} {
 			if err := step(ctx, c); err != nil {
 				return err

@@ -230,6 +230,9 @@ func plain[V any](want, have V) (string, string) { return fmt.Sprint(want), fmt.
 
 func (w *world) checkCounts(ctx context.Context, c *cluster) error {
 	b := w.count(c)
+	if sum := b.counters[group{acknowledged, allClasses}]; sum.Paths > 0 {
+		w.acknowledged[c.name()] = pictured{sum.Paths, sum.Executions}
+	}
 	for _, step := range []func(context.Context, *cluster, book) error{w.checkReferences, w.checkCounters, w.checkTallies} {
 		if err := step(ctx, c, b); err != nil {
 			return err

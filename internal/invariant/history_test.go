@@ -62,7 +62,7 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
 	statements := db.Parse("test", dispose)
-	var sums [9]int64
+	var sums [14]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"
@@ -118,7 +118,10 @@ func drawFacts(random *rand.Rand, now time.Time) (facts []record.Fact) {
 			e := record.Entity{Ref: ref(kind, i)}
 			switch kind {
 			case record.Workload:
-				e.Environment = of("", "prod", "test")
+				e.Environment, e.ExecutionMode = of("", "prod", "test"), record.ExecutionMode(of("", "autonomous", "operator_assisted", "human_triggered"))
+				if random.IntN(6) == 0 {
+					e.Status = record.Removed
+				}
 			case record.Identity:
 				e.Status = record.Status(of("", "", "disabled"))
 			case record.Resource:
@@ -141,6 +144,7 @@ func drawFacts(random *rand.Rand, now time.Time) (facts []record.Fact) {
 		}
 	}
 	edge(record.RunsAs, record.Workload, record.Identity)
+	edge(record.Authenticates, record.Identity, record.Identity)
 	edge(record.HasRole, record.Identity, record.Role)
 	edge(record.Grants, record.Role, record.Resource)
 	edge(record.Declares, record.Workload, record.Resource)

@@ -23,6 +23,11 @@ const (
 	References = "references"
 	Counters   = "counters"
 	Tallies    = "tallies"
+	Workloads  = "workloads"
+	Codes      = "codes"
+	Identities = "identities"
+	Posture    = "posture"
+	Snapshots  = "snapshots"
 )
 
 // meanings are the checks in their order, each with what it proves.
@@ -36,6 +41,11 @@ var meanings = []struct{ check, meaning string }{
 	{References, "The identities, workloads and evidence of each cluster are referenced as often as its members do."},
 	{Counters, "Every counter, for each level and access class and for all of them, is what the members come to; former values cover the time before without gap."},
 	{Tallies, "The tallies by domain, day of first sight and day of exposure are those of the members."},
+	{Workloads, "Every workload that ever lived has one row, and its row says what its paths, conditions, identities, clusters and evidence come to."},
+	{Codes, "The code of each workload is the beginning of its digest, no longer than it has to be, and no other workload has it."},
+	{Identities, "Each identity has a row for every access class that a path through it has, and one for all, and they say what those paths come to."},
+	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
+	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
 }
 
 // Finding is a row that is not what it should be.
@@ -112,12 +122,15 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 	if err := reader.begin(ctx, snapshot); err != nil {
 		return report, err
 	}
-	w := newWorld(report, reader)
-	for _, step := range []func(context.Context) error{w.readEntities, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
+	w := newWorld(report, reader, organization.ID)
+	for _, step := range []func(context.Context) error{w.readEntities, w.readTies, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
 		if err := step(ctx); err != nil {
 			return report, err
 		}
 	}
 	w.checkMasks()
-	return report, w.checkClusters(ctx, definitions)
+	if err := w.checkClusters(ctx, definitions); err != nil {
+		return report, err
+	}
+	return report, w.checkPosture(ctx)
 }

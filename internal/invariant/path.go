@@ -33,12 +33,27 @@ type world struct {
 	runs  map[triple]int64
 	open  []exposure // by path
 	lasts map[conditionKey]bool
+
+	// What only workloads, identities and the posture need.
+	organization  id.ID
+	runsAs        map[int32][]int32
+	authenticates map[int32][]int32
+	categories    map[int32]int16
+	lived         map[int32]bool // of entities that are removed, at least
+	seen          seen
+	clustersOf    map[int32]int32 // bits, by workload
+	acknowledged  map[string]pictured
+	moves         map[move]change
+	workers       map[int32]worker
+	usages        map[account]usage
+	sums          map[int32]totals // by class
+	course        []value          // of the counter of all classes
 }
 
 type entity struct {
-	kind, status, domain, ownership, egress string
-	class                                   int32
-	sensitivity                             int16
+	kind, status, name, mode, domain, ownership, egress string
+	class                                               int32
+	sensitivity                                         int16
 }
 
 // path is a path with what is stored of it and what it comes to.
@@ -72,8 +87,11 @@ func (s standing) String() string {
 // triple is whom evidence names.
 type triple struct{ workload, identity, resource int32 }
 
-func newWorld(report Report, reader *reader) *world {
+func newWorld(report Report, reader *reader, organization id.ID) *world {
 	return &world{
+		organization: organization, runsAs: map[int32][]int32{}, authenticates: map[int32][]int32{}, categories: map[int32]int16{},
+		lived: map[int32]bool{}, seen: seen{map[int32]int64{}, map[int32]int64{}}, clustersOf: map[int32]int32{},
+		acknowledged: map[string]pictured{}, moves: map[move]change{},
 		report: report, reader: reader, index: map[id.ID]int32{}, texts: map[string]string{}, known: map[int32]bool{},
 		runs: map[triple]int64{}, lasts: map[conditionKey]bool{},
 	}
@@ -129,7 +147,9 @@ func (w *world) readEntities(ctx context.Context) error {
 		ID              id.ID
 		Kind            string
 		Status          string
+		Name            string
 		Class           int32
+		ExecutionMode   *string
 		DataDomain      *string
 		Sensitivity     int16
 		OwnershipStatus string
@@ -140,7 +160,11 @@ func (w *world) readEntities(ctx context.Context) error {
 		func(r *row) {
 			i := w.indexOf(r.ID)
 			w.known[i] = true
-			w.entities[i] = entity{w.text(r.Kind), w.text(r.Status), w.optional(r.DataDomain), w.text(r.OwnershipStatus), w.text(r.EgressCategory), r.Class, r.Sensitivity}
+			w.entities[i] = entity{w.text(r.Kind), w.text(r.Status), "", w.optional(r.ExecutionMode), w.optional(r.DataDomain),
+				w.text(r.OwnershipStatus), w.text(r.EgressCategory), r.Class, r.Sensitivity}
+			if r.Kind == "identity" { // of the others nobody asks
+				w.entities[i].name = r.Name
+			}
 		})
 }
 
@@ -151,12 +175,15 @@ func (w *world) readPaths(ctx context.Context) error {
 		Version int32
 		FromAt  time.Time
 		ToAt    time.Time
+		Status  string
+		Class   int32
 	}
-	spans := map[id.ID]span{}
+	spans, stood := map[id.ID]span{}, map[id.ID]stood{}
 	if err := walk(ctx, w.reader, "path_versions", nil,
 		func(v *version) pgx.StrictNamedArgs { return pgx.StrictNamedArgs{"id": v.ID, "version": v.Version} },
 		func(v *version) {
 			fold(result, spans, v.ID, func() string { return pathName(v.ID) }, v.Version, v.FromAt, v.ToAt)
+			stood[v.ID] = w.move(stood[v.ID], v.Status == "active", v.Class, v.FromAt)
 		}); err != nil {
 		return err
 	}
@@ -204,6 +231,8 @@ func (w *world) readPaths(ctx context.Context) error {
 			result.Compared++
 			subject := func() string { return pathName(r.ID) }
 			closeSpan(result, spans, r.ID, subject, r.Version, r.FirstSeenAt, r.FromAt)
+			w.move(stood[r.ID], p.active, w.entityOf(p.workload).class, r.FromAt)
+			delete(stood, r.ID)
 			if p.active == (r.RemovedAt != nil) {
 				result.found(subject(), "its status and removed_at contradict each other", "", r.Status)
 			}
@@ -266,15 +295,24 @@ func (w *world) readEvidence(ctx context.Context) error {
 		SourceID   id.ID
 		Basis      string
 		Count      int64
+		LastAt     *time.Time
 	}
 	after := ends[0].UTC().Add(-window).Truncate(24 * time.Hour)
-	err = walk(ctx, w.reader, "evidence", pgx.StrictNamedArgs{"after": after},
+	err = walk(ctx, w.reader, "evidence", nil,
 		func(r *row) pgx.StrictNamedArgs {
 			return pgx.StrictNamedArgs{"workload_id": r.WorkloadID, "identity_id": r.IdentityID, "resource_id": r.ResourceID,
 				"action": r.Action, "day": r.Day, "related": r.Related, "source_id": r.SourceID}
 		},
 		func(r *row) {
 			whom := triple{w.indexOf(r.WorkloadID), w.indexOf(r.IdentityID), w.indexOf(r.ResourceID)}
+			acted := r.Day
+			if r.LastAt != nil {
+				acted = *r.LastAt
+			}
+			w.seen.note(whom, acted.UnixMicro())
+			if !r.Day.After(after) {
+				return
+			}
 			w.runs[whom] += r.Count
 			result.Compared++
 			if basis := basisOf(whom); r.Basis != basis {
@@ -306,7 +344,7 @@ func (w *world) checkExecution(r *Result, p *path) {
 	case sum > 0:
 		p.executions = sum
 	case p.executions > 0:
-		p.executions = 0
+		p.executions = -1
 	}
 	p.basis = basis
 }

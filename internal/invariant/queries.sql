@@ -12,10 +12,31 @@ FROM (VALUES ('plan_cache_mode', 'force_custom_plan'), ('enable_sort', 'off'), (
 SELECT window_at FROM organization_window WHERE organization_id = @organization;
 
 -- name: entities
-SELECT id, kind, status, class, data_domain, sensitivity, ownership_status, egress_category
+SELECT id, kind, status, name, class, execution_mode, data_domain, sensitivity, ownership_status, egress_category
 FROM entity
 WHERE organization_id = @organization AND id > @id
 ORDER BY id
+LIMIT @rows;
+
+-- name: entity_versions
+SELECT id, version, status
+FROM entity_version
+WHERE organization_id = @organization AND (id, version) > (@id, @version)
+ORDER BY id, version
+LIMIT @rows;
+
+-- name: edges
+SELECT kind, from_id, scope, to_id, source_id
+FROM edge
+WHERE organization_id = @organization AND kind IN ('runs_as', 'authenticates') AND (kind, from_id, scope, to_id, source_id) > (@kind, @from_id, @scope, @to_id, @source_id)
+ORDER BY kind, from_id, scope, to_id, source_id
+LIMIT @rows;
+
+-- name: egress
+SELECT workload_id, host, source_id, category
+FROM egress
+WHERE organization_id = @organization AND (workload_id, host, source_id) > (@workload_id, @host, @source_id)
+ORDER BY workload_id, host, source_id
 LIMIT @rows;
 
 -- name: paths
@@ -28,19 +49,18 @@ ORDER BY id
 LIMIT @rows;
 
 -- name: path_versions
-SELECT id, version, from_at, to_at
+SELECT id, version, from_at, to_at, status, class
 FROM authority_path_version
 WHERE organization_id = @organization AND (id, version) > (@id, @version)
 ORDER BY id, version
 LIMIT @rows;
 
 -- name: evidence
-SELECT workload_id, identity_id, resource_id, action, day, related, source_id, basis, count
+SELECT workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at
 FROM evidence
 WHERE organization_id = @organization
   AND (workload_id, identity_id, resource_id, action, day, related, source_id)
     > (@workload_id, @identity_id, @resource_id, @action, @day, @related, @source_id)
-  AND day > @after
 ORDER BY workload_id, identity_id, resource_id, action, day, related, source_id
 LIMIT @rows;
 
@@ -142,4 +162,67 @@ FROM cluster_tally
 WHERE organization_id = @organization AND cluster = @cluster
   AND (level, class, dimension, value) > (@level, @class, @dimension, @value)
 ORDER BY level, class, dimension, value
+LIMIT @rows;
+
+-- name: summed
+SELECT EXISTS (SELECT FROM posture_snapshot WHERE organization_id = @organization) OR EXISTS (SELECT FROM posture_counter WHERE organization_id = @organization);
+
+-- name: workload_rows
+SELECT workload_id, code, class, live, listed, execution_mode, ownership_status, egress_category, egress_categories, identity_ids,
+       paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, findings, finding_rules, max_severity,
+       data_domains, sensitive_domains, clusters, executions, own_executions, last_execution_at
+FROM workload_exposure
+WHERE organization_id = @organization AND workload_id > @workload_id
+ORDER BY workload_id
+LIMIT @rows;
+
+-- name: identity_rows
+SELECT identity_id, class, paths, effective_paths, dormant_paths, executed_paths, autonomous, executions
+FROM identity_posture
+WHERE organization_id = @organization AND (identity_id, class) > (@identity_id, @class)
+ORDER BY identity_id, class
+LIMIT @rows;
+
+-- name: posture
+SELECT class, from_at, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, invalid_paths, executed_invalid_paths, executions,
+       workloads, autonomous, operator_assisted, human_triggered, unclassified, listed, critical, high, medium, low,
+       identities, active_identities, active_autonomous, dormant_identities,
+       paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained
+FROM posture_counter
+WHERE organization_id = @organization AND class > @class
+ORDER BY class
+LIMIT @rows;
+
+-- name: posture_versions
+SELECT class, from_at, to_at, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, invalid_paths, executed_invalid_paths, executions,
+       workloads, autonomous, operator_assisted, human_triggered, unclassified, listed, critical, high, medium, low,
+       identities, active_identities, active_autonomous, dormant_identities,
+       paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained
+FROM posture_counter_version
+WHERE organization_id = @organization AND (class, from_at) > (@class, @from_at)
+ORDER BY class, from_at
+LIMIT @rows;
+
+-- name: snapshots
+SELECT at, sync_id, paths, dormant_paths, executions, invalid_paths, executed_invalid_paths, sensitive_paths,
+       workloads, autonomous, operator_assisted, human_triggered, unclassified,
+       identities, active_identities, active_autonomous, dormant_identities,
+       paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained, clusters
+FROM posture_snapshot
+WHERE organization_id = @organization AND at > @at
+ORDER BY at
+LIMIT @rows;
+
+-- name: syncs
+SELECT id, at, outcome
+FROM sync
+WHERE organization_id = @organization AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: evaluations
+SELECT at
+FROM evaluation
+WHERE organization_id = @organization AND at > @at
+ORDER BY at
 LIMIT @rows;

@@ -7,26 +7,45 @@
 --   p4  w1 i2 r3  public, accepted       in nothing
 --   p5  w1 i2 r2  removed
 --   p6  w2 i2 r1  not effective
+-- w3 is removed, w4 runs as i2, which it is not seen to reach anything by, and w5
+-- never lived. i1 leads on to i2. The posture was counted from 2026-02-01 on, and
+-- p1 came back on 2026-02-10.
 
 INSERT INTO organization_window VALUES (current_organization(), '2026-03-01 12:00+00');
 
 INSERT INTO source (organization_id, id, name, system, format, created_at)
 VALUES (current_organization(), n('source'), 'ci', 'prod', 'snapshot', '2026-01-01 00:00+00');
 
-INSERT INTO entity (organization_id, id, kind, system, external_id, name, status, data_domain, sensitivity, class, ownership_status, egress_category,
+INSERT INTO entity (organization_id, id, kind, system, external_id, name, status, execution_mode, data_domain, sensitivity, class, ownership_status, egress_category,
   version, from_at, first_seen_at, removed_at)
-SELECT current_organization(), n(name), kind, 'prod', name, name, status, data_domain, sensitivity, class, ownership, egress, 1,
+SELECT current_organization(), n(name), kind, 'prod', name, name, status, mode, data_domain, sensitivity, class, ownership, egress, version,
   '2026-01-01 00:00+00', '2026-01-01 00:00+00', CASE WHEN status = 'removed' THEN '2026-02-01 00:00+00'::timestamptz END
 FROM (VALUES
-  ('w1', 'workload', 'active', NULL, 0, 1, 'orphaned', 'llm'),
-  ('w2', 'workload', 'active', NULL, 0, 2, 'unknown', 'unknown'),
-  ('w3', 'workload', 'removed', NULL, 0, 0, 'unknown', 'unknown'),
-  ('i1', 'identity', 'active', NULL, 0, 0, 'unknown', 'unknown'),
-  ('i2', 'identity', 'active', NULL, 0, 0, 'unknown', 'unknown'),
-  ('r1', 'resource', 'active', 'finance', 4, 0, 'unknown', 'unknown'),
-  ('r2', 'resource', 'active', 'health', 3, 0, 'unknown', 'unknown'),
-  ('r3', 'resource', 'active', NULL, 1, 0, 'unknown', 'unknown')
-) AS e(name, kind, status, data_domain, sensitivity, class, ownership, egress);
+  ('w1', 'workload', 'active', 'autonomous', NULL, 0, 1, 'orphaned', 'llm', 1),
+  ('w2', 'workload', 'active', NULL, NULL, 0, 2, 'unknown', 'unknown', 1),
+  ('w3', 'workload', 'removed', 'human_triggered', NULL, 0, 0, 'degraded', 'unknown', 2),
+  ('w4', 'workload', 'active', 'operator_assisted', NULL, 0, 2, 'unknown', 'unknown', 1),
+  ('w5', 'workload', 'removed', NULL, NULL, 0, 0, 'unknown', 'unknown', 1),
+  ('i1', 'identity', 'active', NULL, NULL, 0, 0, 'unknown', 'unknown', 1),
+  ('i2', 'identity', 'active', NULL, NULL, 0, 0, 'unknown', 'unknown', 1),
+  ('i3', 'identity', 'removed', NULL, NULL, 0, 0, 'unknown', 'unknown', 2),
+  ('r1', 'resource', 'active', NULL, 'finance', 4, 0, 'unknown', 'unknown', 1),
+  ('r2', 'resource', 'active', NULL, 'health', 3, 0, 'unknown', 'unknown', 1),
+  ('r3', 'resource', 'active', NULL, NULL, 1, 0, 'unknown', 'unknown', 1)
+) AS e(name, kind, status, mode, data_domain, sensitivity, class, ownership, egress, version);
+
+INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, status, sensitivity, class, ownership_status, egress_category)
+SELECT current_organization(), n(name), 1, '2026-01-01 00:00+00', '2026-02-01 00:00+00', name, 'active', 0, 0, 'unknown', 'unknown'
+FROM (VALUES ('w3'), ('i3')) AS v(name);
+
+INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system)
+SELECT current_organization(), kind, n(a), '', n(b), n('source'), '{}', true, '', ''
+FROM (VALUES ('runs_as', 'w1', 'i1'), ('runs_as', 'w2', 'i1'), ('runs_as', 'w3', 'i1'), ('runs_as', 'w4', 'i2'), ('runs_as', 'w4', 'i3'),
+  ('authenticates', 'i1', 'i2'), ('authenticates', 'i3', 'i1'), ('owned_by', 'w1', 'i2')) AS e(kind, a, b);
+
+INSERT INTO egress (organization_id, workload_id, host, source_id, category)
+SELECT current_organization(), n(workload), category, n('source'), category
+FROM (VALUES ('w1', 'llm'), ('w1', 'internal'), ('w3', 'external')) AS e(workload, category);
 
 INSERT INTO authority_path (organization_id, id, lineage_id, workload_id, identity_id, resource_id, status, effective, role_ids, actions, auth_chain_depth,
   composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis, version, from_at, sync_version,
@@ -48,7 +67,7 @@ JOIN entity r ON r.id = n(p.resource);
 
 INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
   composition_hash, class, sensitivity, ownership_status, egress_category)
-SELECT current_organization(), n(name), version, from_at::timestamptz, to_at::timestamptz, 1, status, true, '{}', '{}', 0, '\x00', 0, 0, 'unknown', 'unknown'
+SELECT current_organization(), n(name), version, from_at::timestamptz, to_at::timestamptz, 1, status, true, '{}', '{}', 0, '\x00', 1, 0, 'unknown', 'unknown'
 FROM (VALUES
   ('p1', 1, '2026-01-01 00:00+00', '2026-01-15 00:00+00', 'active'),
   ('p1', 2, '2026-01-15 00:00+00', '2026-02-10 00:00+00', 'removed'),
@@ -56,8 +75,9 @@ FROM (VALUES
 ) AS v(name, version, from_at, to_at, status);
 
 -- The window begins behind 2026-01-30; what is newer than its end counts at once.
-INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, recorded_at)
-SELECT current_organization(), coalesce(n(workload), n0()), coalesce(n(identity), n0()), coalesce(n(resource), n0()), action, day::date, false, n('source'), basis, count, '2026-03-01 12:00+00'
+INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at)
+SELECT current_organization(), coalesce(n(workload), n0()), coalesce(n(identity), n0()), coalesce(n(resource), n0()), action, day::date, false, n('source'), basis, count,
+  CASE WHEN action = 'get' THEN day::date + interval '8 hours' END, '2026-03-01 12:00+00'
 FROM (VALUES
   ('w1', 'i1', 'r1', 'get', '2026-02-01', 'path', 4),
   ('w1', 'i1', 'r1', 'list', '2026-02-01', 'path', 1),
@@ -65,7 +85,8 @@ FROM (VALUES
   ('w1', 'i1', 'r1', 'get', '2026-01-30', 'path', 1000),
   ('w1', 'i1', NULL, '', '2026-01-30', 'workload', 1000),
   (NULL, 'i1', NULL, '', '2026-02-20', 'identity', 100),
-  ('w2', NULL, NULL, '', '2026-02-20', 'workload', 3)
+  ('w2', NULL, NULL, '', '2026-02-20', 'workload', 3),
+  ('w4', 'i2', NULL, '', '2026-02-21', 'workload', 2)
 ) AS e(workload, identity, resource, action, day, basis, count);
 
 INSERT INTO condition (organization_id, subject_id, rule, ordinal, rule_version, class, explanation, evidence, evidence_digest, effective_from, effective_basis,
@@ -77,6 +98,7 @@ FROM (VALUES
   ('w1', 1, 2, 1, 3, '2026-02-05 00:00+00', '2026-01-20 00:00+00', NULL, NULL),
   ('w2', 4, 1, 2, 1, '2026-01-02 23:30+00', '2026-01-02 23:30+00', NULL, NULL),
   ('w2', 7, 1, 2, 1, '2026-01-03 00:00+00', '2026-01-03 00:00+00', NULL, NULL),
+  ('w4', 8, 1, 2, 1, '2026-01-03 00:00+00', '2026-01-03 00:00+00', NULL, NULL),
   ('w3', 8, 1, 0, 1, '2026-01-01 00:00+00', '2026-01-01 00:00+00', '2026-02-01 00:00+00', 'workload_removed'),
   ('i1', 9, 1, 0, 1, '2026-01-20 00:00+00', '2026-01-20 00:00+00', NULL, NULL)
 ) AS c(subject, rule, ordinal, class, version, version_from, from_at, to_at, reason);
@@ -175,3 +197,65 @@ FROM (VALUES
 ) AS t(cluster, lowest, of_class, dimension, value, members)
 CROSS JOIN generate_series(t.lowest, 3) AS level
 CROSS JOIN LATERAL (VALUES (t.of_class), (-1)) AS k(class);
+
+INSERT INTO workload_exposure (organization_id, workload_id, code, class, live, listed, execution_mode, ownership_status, egress_category, egress_categories,
+  identity_ids, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, findings, finding_rules, max_severity, data_domains, sensitive_domains,
+  clusters, executions, own_executions, last_execution_at)
+SELECT current_organization(), e.id,
+  'EXP-' || left(encode(sha256(digest_field(convert_to('workload-exposure/1', 'UTF8')) || digest_field(uuid_send(current_organization())) || digest_field(uuid_send(e.id))), 'hex'), 8),
+  e.class, e.status = 'active', e.status = 'active', e.execution_mode, e.ownership_status, e.egress_category, categories,
+  ARRAY(SELECT n(i) FROM unnest(identities) WITH ORDINALITY AS t(i, k) ORDER BY k), paths, sensitive, 0, executed, unwatched, findings, rules, severity, domains, domains,
+  clusters, executions, coalesce(executions, 0), last::timestamptz
+FROM (VALUES
+  ('w1', 5, '{i1,i2}'::text[], 2, 1, 1, 1, 3, 1 + 32 + 256, 4, '{finance}'::text[], 1, 7, '2026-03-02 08:00+00'),
+  ('w2', 0, '{i1,i2}', 3, 3, 3, 0, 4, 8 + 32 + 64 + 256, 3, '{finance,health}', 4 + 2048, 3, '2026-02-20 00:00+00'),
+  ('w3', 0, '{}', 0, 0, 0, 0, 0, 0, 0, '{}', 0, NULL, NULL),
+  ('w4', 0, '{i2}', 0, 0, 0, 0, 1, 128, 2, '{}', 0, 2, '2026-02-21 00:00+00')
+) AS x(name, categories, identities, paths, sensitive, executed, unwatched, findings, rules, severity, domains, clusters, executions, last)
+JOIN entity e ON e.id = n(x.name);
+
+INSERT INTO identity_posture (organization_id, identity_id, class, paths, effective_paths, dormant_paths, executed_paths, autonomous, executions)
+SELECT current_organization(), n(name), class, paths, effective, 0, executed, autonomous, 0
+FROM (VALUES ('i1', -1, 2, 2, 2, true), ('i1', 1, 1, 1, 1, true), ('i1', 2, 1, 1, 1, false),
+             ('i2', -1, 2, 1, 1, false), ('i2', 1, 1, 1, 0, false), ('i2', 2, 1, 0, 1, false)) AS x(name, class, paths, effective, executed, autonomous);
+
+INSERT INTO posture_counter_version (organization_id, class, from_at, to_at, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, invalid_paths,
+  executed_invalid_paths, executions, workloads, autonomous, operator_assisted, human_triggered, unclassified, listed, critical, high, medium, low,
+  identities, active_identities, active_autonomous, dormant_identities, paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained)
+VALUES
+  (current_organization(), -1, '2026-02-01 00:00+00', '2026-02-10 00:00+00', 4, 3, 0, 3, 1, 1, 0, 5, 3, 1, 1, 0, 1, 3, 0, 2, 1, 0, 2, 2, 0, 0, 0, 1, 1, 1, 0),
+  (current_organization(), 1, '2026-02-01 00:00+00', '2026-02-10 00:00+00', 1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1, 0);
+
+INSERT INTO posture_counter (organization_id, class, from_at, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, invalid_paths,
+  executed_invalid_paths, executions, workloads, autonomous, operator_assisted, human_triggered, unclassified, listed, critical, high, medium, low,
+  identities, active_identities, active_autonomous, dormant_identities, paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained)
+VALUES
+  (current_organization(), -1, '2026-02-10 00:00+00', 5, 4, 0, 4, 1, 2, 1, 12, 3, 1, 1, 0, 1, 3, 1, 1, 1, 0, 2, 2, 1, 0, 1, 1, 2, 2, 1),
+  (current_organization(), 1, '2026-02-10 00:00+00', 2, 1, 0, 1, 1, 2, 1, 7, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 2, 1, 1, 0, 1, 1, 2, 2, 1),
+  (current_organization(), 2, '2026-02-01 00:00+00', 3, 3, 0, 3, 0, 0, 0, 5, 2, 0, 1, 0, 1, 2, 0, 1, 1, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0);
+
+INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, outcome, complete, content_digest, records_read, records_rejected,
+  paths_added, paths_kept, paths_changed, paths_removed, rejections, warnings)
+SELECT current_organization(), n('sync ' || version), n('source'), version, at::timestamptz, at::timestamptz, at::timestamptz, '', outcome, true, n(''), 0, 0, 0, 0, 0, 0, '[]', '[]'
+FROM (VALUES (1, '2026-01-01 00:00+00', 'applied'), (2, '2026-02-01 00:00+00', 'applied'), (3, '2026-02-20 00:00+00', 'unchanged'), (4, '2026-02-25 00:00+00', 'late')) AS x(version, at, outcome);
+
+INSERT INTO evaluation (organization_id, at, recorded_at, cause, actor, paths_changed, exposures_opened, exposures_resolved)
+VALUES (current_organization(), '2026-02-10 00:00+00', '2026-02-10 00:00+00', 'time', '', 0, 0, 0);
+
+INSERT INTO posture_snapshot (organization_id, at, sync_id, paths, dormant_paths, executions, invalid_paths, executed_invalid_paths, sensitive_paths, workloads,
+  autonomous, operator_assisted, human_triggered, unclassified, identities, active_identities, active_autonomous, dormant_identities,
+  paths_added, paths_removed, paths_orphaned, paths_invalidated, autonomous_gained, clusters)
+SELECT current_organization(), s.at::timestamptz, n(s.sync), v.paths, v.dormant_paths, v.executions, v.invalid_paths, v.executed_invalid_paths, v.sensitive_paths, v.workloads,
+  v.autonomous, v.operator_assisted, v.human_triggered, v.unclassified, v.identities, v.active_identities, v.active_autonomous, v.dormant_identities,
+  v.paths_added, v.paths_removed, v.paths_orphaned, v.paths_invalidated, v.autonomous_gained, s.clusters::jsonb
+FROM (VALUES
+  ('2026-02-01 00:00+00', 'sync 2', '{}'),
+  ('2026-02-10 00:00+00', NULL, '{"orphaned-sensitive": {"paths": 1, "executions": 7}}'),
+  ('2026-02-20 00:00+00', 'sync 3', '{"orphaned-sensitive": {"paths": 1, "executions": 7}, "unbound-sensitive": {"paths": 2, "executions": 3},
+    "unaccountable-sensitive": {"paths": 1, "executions": 3}}')
+) AS s(at, sync, clusters)
+CROSS JOIN LATERAL (
+  SELECT c.* FROM posture_counter c WHERE c.class = -1 AND c.from_at <= s.at::timestamptz
+  UNION ALL
+  SELECT (jsonb_populate_record(NULL::posture_counter, to_jsonb(v))).* FROM posture_counter_version v WHERE v.class = -1 AND s.at::timestamptz >= v.from_at AND s.at::timestamptz < v.to_at
+) AS v;
