@@ -84,6 +84,7 @@ func expected(number int) []string {
 		"exposure changed", "member gone", "member of a class", "counter changed", "counted executions", "exposure path_removed",
 		"type 1 opened", "type 4 opened", "type 6 opened", "type 11 opened", "type 12 opened", "type 13 opened",
 		"cluster 1", "cluster 4", "cluster 9", "cluster 12"}
+	list = append(list, expectedOfPosture(number)...)
 	if number < 1000 {
 		return list
 	}
@@ -117,7 +118,7 @@ func expected(number int) []string {
 	for _, reason := range []rule.Reason{rule.OwnerRecordCleaned, rule.IdentityDisabled} {
 		list = append(list, "condition "+string(reason))
 	}
-	for _, reason := range []rule.Reason{rule.SensitivityReclassified, rule.PrivilegeReduced, rule.PrivilegeExercised, rule.ExecutionCeased} {
+	for _, reason := range []rule.Reason{rule.JustificationRecorded, rule.SensitivityReclassified, rule.PrivilegeReduced, rule.PrivilegeExercised, rule.ExecutionCeased} {
 		list = append(list, "exposure "+string(reason))
 	}
 	return list
@@ -180,7 +181,7 @@ func revised() []rule.Definition {
 	list := slices.Clone(rule.Definitions)
 	for i := range list {
 		if list[i].Rule%3 != 0 || list[i].Rule == rule.SensitiveDomain {
-			list[i].Version = 2
+			list[i].Version++
 		}
 	}
 	return list
@@ -192,7 +193,7 @@ func redefined() []posture.Definition {
 	for i := range list {
 		switch list[i].Cluster {
 		case 1: // the same members by another version
-			list[i].Version = 2
+			list[i].Version++
 		case 3:
 			list[i].Version, list[i].Grain = 2, posture.OfPath
 		case 8:
@@ -217,7 +218,11 @@ func (h *theatre) cast(which int) {
 var organizations atomic.Int64
 
 func newTheatre(b *bench, conn *pgx.Conn) *theatre {
-	slug := fmt.Sprintf("history-%d", organizations.Add(1))
+	return staged(b, conn, fmt.Sprintf("history-%d", organizations.Add(1)))
+}
+
+// staged is a theatre whose organization has a name of one's own.
+func staged(b *bench, conn *pgx.Conn, slug string) *theatre {
 	organization := id.Organization(slug)
 	h := &theatre{bench: b, conn: conn, slug: slug, organization: organization, now: epoch, world: newWorld(organization,
 		&voice{name: "scan", system: "s1"}, &voice{name: "inventory", system: "s1"}, &voice{name: "cloud", system: "s2"})}
@@ -250,13 +255,17 @@ func (h *theatre) deliver(t checker, d told) outcome {
 	expected.checkCounts(t, report)
 	if before != nil {
 		after := h.fingerprint(t)
-		if !expected.Silent { // its own row, and that the source spoke
-			delete(before, "sync")
-			delete(after, "sync")
-			if expected.Outcome == authority.Unchanged {
-				delete(before, "source")
-				delete(after, "source")
-			}
+		var own []string // its own row, and that the source spoke
+		switch {
+		case expected.Silent:
+		case expected.Outcome == authority.Unchanged:
+			own = []string{"sync", "source", "posture_snapshot"}
+		default:
+			own = []string{"sync"}
+		}
+		for _, table := range own {
+			delete(before, table)
+			delete(after, table)
 		}
 		require.Equal(t, before, after, "a delivery without news writes nothing")
 	}
@@ -325,10 +334,7 @@ func (h *theatre) reevaluate(t checker, cause authority.Cause, settings *rule.Se
 		evaluation, err = h.services[h.which].Reevaluate(h.ctx, h.organization, cause, nil)
 	}
 	require.NoError(t, err)
-	require.Equal(t, expected.At, evaluation.At.UTC())
-	h.compare(t)
-	require.Equal(t, expected.Paths, evaluation.Paths, "counts of paths")
-	require.Equal(t, expected.Exposures, evaluation.Exposures, "counts of exposures")
+	h.checkJudged(t, expected, evaluation)
 	return expected
 }
 
@@ -358,23 +364,77 @@ func (h *theatre) dispose(t checker, which, disposition int) {
 // vouch attests the scope that an identity has now.
 func (h *theatre) vouch(t checker, which int) {
 	t.Helper()
-	var known []record.Ref
-	for r := range h.world.baselines {
-		known = append(known, r)
-	}
+	known := h.world.living(record.Identity)
 	if len(known) == 0 {
 		return
 	}
 	slices.SortFunc(known, func(a, b record.Ref) int { return cmp.Compare(short(a), short(b)) })
-	r, at := known[which%len(known)], h.world.clock.Add(time.Microsecond)
-	if latest(h.world.baselines[r]).At.Equal(at) {
+	r := known[which%len(known)]
+	h.clock = h.now
+	t.Logf("the scope of %s is attested", short(r))
+	expected := h.world.rejudge(h.now, func(at time.Time) {
+		h.world.baselines[r] = append(h.world.baselines[r], baseline{at, true, "test", "seen"})
+	})
+	attested, err := exposure.NewRecorder(h.services[h.which]).AttestBaseline(h.ctx, h.organization, h.world.id(r), "seen")
+	require.NoError(t, err)
+	h.checkJudged(t, expected, attested.Evaluation)
+}
+
+// justify justifies a privilege of a path, or withdraws that.
+func (h *theatre) justify(t checker, which, how int) {
+	t.Helper()
+	var may []pathKey
+	for key, history := range h.world.paths {
+		if p := history.now(); !p.Removed && key.Identity != unnamed && len(leftOver(p.Actions, nil)) > 0 {
+			may = append(may, key)
+		}
+	}
+	if len(may) == 0 {
 		return
 	}
-	h.world.baselines[r] = append(h.world.baselines[r], baseline{at, true})
-	t.Logf("the scope of %s is attested", short(r))
-	_, err := h.conn.Exec(context.Background(), `INSERT INTO scope_baseline (organization_id, identity_id, at, basis) VALUES ($1, $2, $3, 'attested')`,
-		h.organization, h.world.id(r), at)
+	slices.SortFunc(may, func(a, b pathKey) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	key := may[which%len(may)]
+	j, path := h.world.justification(key), h.world.pathID(key)
+	recorder := exposure.NewRecorder(h.services[h.which])
+	h.clock = h.now
+	if how == 0 && j != nil {
+		t.Logf("the justification of %v is withdrawn", key)
+		expected := h.world.rejudge(h.now, func(at time.Time) { j.To, j.Withdrawn = at, "test" })
+		withdrawn, err := recorder.WithdrawJustification(h.ctx, h.organization, path)
+		require.NoError(t, err)
+		h.checkJudged(t, expected, withdrawn.Evaluation)
+		return
+	}
+	p := h.world.paths[key].now()
+	used, _, _ := h.world.used(key)
+	actions := leftOver(p.Actions, used)
+	if len(actions) == 0 {
+		actions = leftOver(p.Actions, nil)
+	}
+	asked := []string(nil)
+	if how == 1 {
+		actions = leftOver(p.Actions, nil)[:1]
+		asked = actions
+	}
+	t.Logf("%v of %v is justified", actions, key)
+	expected := h.world.rejudge(h.now, func(at time.Time) {
+		if j != nil {
+			j.To, j.Withdrawn = at, "test"
+		}
+		h.world.justifications[key] = append(h.world.justifications[key], justification{From: at, Actor: "test", Text: "needed", Actions: strings.Join(actions, " ")})
+	})
+	recorded, err := recorder.RecordJustification(h.ctx, h.organization, path, exposure.Justification{Text: "needed", Actions: asked})
 	require.NoError(t, err)
+	h.checkJudged(t, expected, recorded.Evaluation)
+}
+
+// checkJudged compares what judging anew did.
+func (h *theatre) checkJudged(t checker, expected outcome, evaluation *authority.Evaluation) {
+	t.Helper()
+	require.Equal(t, expected.At, evaluation.At.UTC())
+	h.compare(t)
+	require.Equal(t, expected.Paths, evaluation.Paths, "counts of paths")
+	require.Equal(t, expected.Exposures, evaluation.Exposures, "counts of exposures")
 }
 
 // fingerprint is a digest of every row of the organization, with its place and
@@ -432,6 +492,7 @@ func (h *theatre) compare(t checker) {
 	keys := h.comparePaths(t, refs, classes)
 	h.compareJudgement(t, refs, keys, classes)
 	h.compareClusters(t, refs, keys, classes)
+	h.comparePosture(t, refs, classes)
 
 	type rotated struct {
 		Workload, From, To id.ID
@@ -781,11 +842,13 @@ type move struct {
 type act int
 
 const (
-	delivers act = iota
-	passes       // time does
-	tunes        // somebody changes the settings
-	disposes     // somebody says what they think of exposures
-	vouches      // somebody attests a scope
+	delivers  act = iota
+	passes        // time does
+	tunes         // somebody changes the settings
+	disposes      // somebody says what they think of exposures
+	vouches       // somebody attests a scope
+	justifies     // somebody justifies privileges
+	blinks        // a source says nothing, and then what it said
 )
 
 // pick is an exposure and what is said of it.
@@ -810,7 +873,7 @@ const (
 
 func drawMove(t *rapid.T) move {
 	return move{
-		act:     one(t, "act", delivers, delivers, delivers, delivers, passes, delivers, delivers, tunes, disposes, delivers, passes, vouches),
+		act:     one(t, "act", delivers, delivers, delivers, delivers, passes, delivers, delivers, tunes, disposes, delivers, passes, vouches, justifies, blinks),
 		voice:   rapid.IntRange(0, 2).Draw(t, "voice"),
 		mode:    rapid.SampledFrom([]mode{evolve, evolve, restore, evolve, evolve, restore, evolve, fresh, again, later, restore, evolve}).Draw(t, "mode"),
 		pause:   rapid.SampledFrom(pauses).Draw(t, "pause"),
@@ -862,6 +925,10 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 		if h.world.windowAt.IsZero() {
 			continue
 		}
+		if s.act == blinks {
+			made = append(made, h.blink(t, s.voice, made, seen)...)
+			continue
+		}
 		switch s.act {
 		case passes:
 			h.now = h.now.Add(s.wait)
@@ -878,7 +945,15 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 			}
 		case vouches:
 			h.vouch(t, s.which)
-		case delivers:
+			seen.judged(h.world, h.world.clock)
+			continue
+		case justifies:
+			for _, p := range s.picks {
+				h.justify(t, p.which, p.disposition%3)
+			}
+			seen.judged(h.world, h.world.clock)
+			continue
+		case delivers, blinks:
 		}
 		seen.judged(h.world, h.reevaluate(t, authority.ByRequest, nil).At)
 	}
@@ -889,6 +964,22 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	last.lines = slices.Clone(last.lines)
 	slices.Reverse(last.lines)
 	h.deliver(t, last)
+}
+
+// blink lets a source forget everything and remember.
+func (h *theatre) blink(t checker, voice int, before []told, seen *tally) []told {
+	for _, d := range slices.Backward(before) {
+		if d.voice != voice {
+			continue
+		}
+		d.partial = false
+		silent, again := told{voice: voice, observedAt: h.now.Add(time.Hour)}, d
+		again.observedAt = silent.observedAt.Add(time.Hour)
+		seen.note(h.world, h.deliver(t, silent))
+		seen.note(h.world, h.deliver(t, again))
+		return []told{silent, again}
+	}
+	return nil
 }
 
 // compose makes a delivery of a move. It fails where there is nothing to repeat.
@@ -1173,6 +1264,7 @@ func (c *tally) judged(w *world, at time.Time) {
 			}
 		}
 	}
+	c.summed(w, at)
 }
 
 // Records --------------------------------------------------------------------
@@ -1203,7 +1295,14 @@ func drawLines(t *rapid.T) []line {
 	case "owner":
 		owner := record.Entity{Ref: drawRef(t, record.Owner, system), OwnerType: one(t, "type", "", record.Individual, record.Group),
 			Status: one(t, "status", "", record.Disabled, record.Active), Name: drawName(t), LastActiveAt: drawLastActive(t)}
-		return []line{{fact: owner}, {fact: record.Edge{Kind: record.OwnedBy, From: drawRef(t, record.Workload, system), To: owner.Ref}}}
+		owned := record.Edge{Kind: record.OwnedBy, From: drawRef(t, record.Workload, system), To: owner.Ref}
+		if one(t, "alone", true, true, false) {
+			return []line{{fact: owner}, {fact: owned}}
+		}
+		former := owned // one who answers, and one who has left
+		owner.OwnerType, owner.Status = record.Individual, record.Active
+		former.To.SourceID = map[string]string{"o1": "o2", "o2": "o1"}[owned.To.SourceID]
+		return []line{{fact: owner}, {fact: owned}, {fact: record.Entity{Ref: former.To, Status: record.Disabled}}, {fact: former}}
 	case "link":
 		between := record.Entity{Ref: drawRef(t, record.Identity, system), Status: one(t, "status", "", record.Removed, record.Disabled)}
 		from, to := drawEdge(t, record.Authenticates, system), drawEdge(t, record.Authenticates, system)
@@ -1230,6 +1329,14 @@ func drawLines(t *rapid.T) []line {
 		resource := record.Entity{Ref: grants.To, Sensitivity: one(t, "sensitivity", "restricted", "high"), DataDomain: one(t, "domain", "finance", ""), Name: drawName(t)}
 		lines = append(lines, line{fact: resource}, line{fact: record.Egress{Workload: runsAs.From, Host: one(t, "host", "a", "b"),
 			Category: one(t, "category", record.EgressExternal, record.EgressLLM)}})
+		if mode := one(t, "mode", record.Autonomous, "", record.Autonomous, "", record.HumanTriggered, record.OperatorAssisted); mode != "" { // which runs
+			evidence := drawEvidence(t, system)
+			evidence.Workload, evidence.Identity, evidence.Resource = &runsAs.From, nil, &grants.To
+			if one(t, "alone", false, false, true) {
+				evidence.Workload, evidence.Identity = nil, &runsAs.To
+			}
+			lines = append(lines, line{fact: record.Entity{Ref: runsAs.From, ExecutionMode: mode}}, line{fact: evidence})
+		}
 	}
 	return lines
 }
@@ -1321,7 +1428,7 @@ func drawEntity(t *rapid.T, system string) record.Entity {
 		e.Environment = one(t, "environment", "", "prod", "dev")
 		e.OwnerTeam = one(t, "team", "", "", "t1")
 		e.BusinessTier = one(t, "tier", "", "", "gold")
-		e.ExecutionMode = one(t, "execution", "", "", record.Autonomous)
+		e.ExecutionMode = one(t, "execution", "", record.Autonomous, record.Autonomous, record.OperatorAssisted, record.HumanTriggered, record.Triggered)
 	case record.Resource:
 		e.DataDomain = one(t, "domain", "", "finance", "Accounting", "hr") // two words for one domain
 		e.Sensitivity = one(t, "sensitivity", "", "high", "public", "restricted", "internal", "unheard of")

@@ -84,8 +84,16 @@ type exposedState struct {
 
 // baseline is an instant whose scope an identity is compared with.
 type baseline struct {
-	At       time.Time
-	Attested bool
+	At          time.Time
+	Attested    bool
+	Actor, Note string
+}
+
+// justification is one interval in which somebody justified actions of a path.
+type justification struct {
+	From, To               time.Time
+	Actor, Text, Withdrawn string
+	Actions                string
 }
 
 // judge is which version of a rule judges.
@@ -422,11 +430,7 @@ func (w *world) workloadFacts(r record.Ref) rule.Workload {
 			f.Unbound++
 		}
 	}
-	all(w, func(_ *voice, k evidenceKey, _ evidenceValue) {
-		if k.Workload == r && k.Day.After(f.LastExecuted) {
-			f.LastExecuted = k.Day
-		}
-	})
+	f.LastExecuted = w.lastProof(r)
 	hosts := map[rule.Host]bool{}
 	all(w, func(_ *voice, k egressKey, category record.EgressCategory) {
 		if k.Workload == r {
@@ -437,6 +441,28 @@ func (w *world) workloadFacts(r record.Ref) rule.Workload {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Category, b.Category))
 	})
 	return f
+}
+
+// lastProof is the day of the last evidence that can only be of a workload: it
+// names it or, since it was first seen, an identity that it alone acts as.
+func (w *world) lastProof(r record.Ref) (last time.Time) {
+	alone := w.targets(record.RunsAs, r)
+	maps.DeleteFunc(alone, func(i record.Ref, _ bool) bool {
+		shared := false
+		all(w, func(_ *voice, e edgeKey, _ edgeValue) {
+			leads := e.Kind == record.RunsAs || e.Kind == record.Authenticates
+			shared = shared || leads && e.To == i && e.From != r && w.alive(e.From)
+		})
+		return shared || !w.alive(i)
+	})
+	since := w.entities[r].versions[0].From.Truncate(day24)
+	all(w, func(_ *voice, k evidenceKey, _ evidenceValue) {
+		its := k.Workload == r || k.Workload == unnamed && alone[k.Identity] && !k.Related && !k.Day.Before(since)
+		if its && k.Day.After(last) {
+			last = k.Day
+		}
+	})
+	return last
 }
 
 // boundTo is whom a workload runs as or authenticates as itself.
@@ -565,6 +591,9 @@ func (w *world) judgeIdentity(r record.Ref, at time.Time) {
 		drift.memory.baselineAt = latest(list).At
 		if m, open := before(rule.ScopeDrift); open && latest(list).Attested && latest(list).At.After(m.baselineAt) {
 			drift.reason = rule.BaselineAttested
+			if !grown { // however well it is known: what had grown was vouched for
+				drift.outcome = rule.False
+			}
 		}
 	}
 	w.decide(r, drift, words(rule.ScopeDrift), at)
@@ -949,33 +978,24 @@ func (w *world) wantPrivilege(wants map[rule.Type]wanted, key pathKey, at time.T
 		return ""
 	}
 	p := w.paths[key].now()
-	start := w.windowAt.Add(-w.settings.PrivilegeWindow)
-	used, proven, opaque := map[string]bool{}, false, false
-	all(w, func(_ *voice, k evidenceKey, _ evidenceValue) {
-		fits := func(named, subject record.Ref) bool { return named == unnamed || named == subject }
-		if k.Resource != key.Resource || !fits(k.Workload, key.Workload) || !fits(k.Identity, key.Identity) || !k.Day.After(start) {
-			return
-		}
-		proven = true
-		if k.Action == "" {
-			opaque = true
-		} else {
-			used[k.Action] = true
-		}
-	})
-	var unused []string
-	for _, action := range strings.Fields(p.Actions) {
-		exercised := used[action]
-		for u := range used {
-			exercised = exercised || action == "*" && powerful[u]
-		}
-		if powerful[action] && !exercised {
-			unused = append(unused, action)
+	used, proven, opaque := w.used(key)
+	unused := leftOver(p.Actions, used)
+	excused := map[string]bool{} // of those left over
+	j := w.justification(key)
+	if j != nil {
+		for action := range set(j.Actions) {
+			if slices.Contains(unused, action) {
+				excused[action] = true
+			}
 		}
 	}
+	unjustified := slices.DeleteFunc(slices.Clone(unused), func(action string) bool { return excused[action] })
+	start := w.windowAt.Add(-w.settings.PrivilegeWindow)
 	watched := w.coverage(key.Workload, record.Execution, start)
 	switch {
-	case len(unused) == 0:
+	case len(unused) > 0 && len(unjustified) == 0 && j.From.Equal(at):
+		return rule.JustificationRecorded
+	case len(unjustified) == 0: // what an older justification covers was in no question
 		for action := range w.grantedBefore(key, at) {
 			if !set(p.Actions)[action] {
 				return rule.PrivilegeReduced
@@ -988,13 +1008,59 @@ func (w *world) wantPrivilege(wants map[rule.Type]wanted, key pathKey, at time.T
 		wants[rule.ExcessPrivilege] = wanted{doubted: true}
 		return ""
 	}
-	want := wanted{firm: true, from: at, basis: rule.Detected, digest: w.fingerprint(key, joined(used))}
+	made := joined(used)
+	if len(excused) > 0 {
+		made += "\x00" + joined(excused)
+	}
+	want := wanted{firm: true, from: at, basis: rule.Detected, digest: w.fingerprint(key, made)}
 	want.severity, want.factors = w.weigh(r, p, growth{})
-	v := rule.JudgePrivilege(rule.Privilege{Granted: strings.Fields(p.Actions), Used: slices.Sorted(maps.Keys(used)), Proven: proven,
-		Execution: watched}, w.settings)
+	v := rule.JudgePrivilege(rule.Privilege{Granted: strings.Fields(p.Actions), Used: slices.Sorted(maps.Keys(used)),
+		Justified: slices.Sorted(maps.Keys(excused)), Proven: proven, Execution: watched}, w.settings)
 	want.text = w.words(v.PathExplanation, key)
 	wants[rule.ExcessPrivilege] = want
 	return ""
+}
+
+// used are the actions that evidence in the window names on a path; opaque where
+// some of it names none.
+func (w *world) used(key pathKey) (used map[string]bool, proven, opaque bool) {
+	used = map[string]bool{}
+	start := w.windowAt.Add(-w.settings.PrivilegeWindow)
+	all(w, func(_ *voice, k evidenceKey, _ evidenceValue) {
+		fits := func(named, subject record.Ref) bool { return named == unnamed || named == subject }
+		if k.Resource != key.Resource || !fits(k.Workload, key.Workload) || !fits(k.Identity, key.Identity) || !k.Day.After(start) {
+			return
+		}
+		proven = true
+		if k.Action == "" {
+			opaque = true
+		} else {
+			used[k.Action] = true
+		}
+	})
+	return used, proven, opaque
+}
+
+// leftOver are the granted actions that change something and were not used.
+func leftOver(granted string, used map[string]bool) (unused []string) {
+	for _, action := range strings.Fields(granted) {
+		exercised := used[action]
+		for u := range used {
+			exercised = exercised || action == "*" && powerful[u]
+		}
+		if powerful[action] && !exercised {
+			unused = append(unused, action)
+		}
+	}
+	return unused
+}
+
+// justification is the one of a path that is in force, if there is one.
+func (w *world) justification(key pathKey) *justification {
+	if list := w.justifications[key]; len(list) > 0 && latest(list).To.IsZero() {
+		return latest(list)
+	}
+	return nil
 }
 
 // grantedBefore is what a path allowed until this instant.
@@ -1060,6 +1126,7 @@ func utc(t *time.Time) time.Time {
 func (h *theatre) compareJudgement(t checker, refs map[id.ID]record.Ref, keys map[id.ID]pathKey, classes map[int]class) {
 	t.Helper()
 	h.compareJudges(t, refs)
+	h.compareJustifications(t, keys)
 	h.compareConditions(t, refs, classes)
 	h.compareExposures(t, refs, keys, classes)
 	type row struct {
@@ -1122,12 +1189,34 @@ func (h *theatre) compareJudges(t checker, refs map[id.ID]record.Ref) {
 		Identity id.ID
 		At       time.Time
 		Attested bool
+		Actor    string
+		Note     string
 	}
 	baselines := map[record.Ref][]baseline{}
-	for _, r := range rowsOf[compared](t, h, `SELECT identity_id, at, basis = 'attested' FROM scope_baseline WHERE organization_id = $1 ORDER BY at`) {
-		baselines[refs[r.Identity]] = append(baselines[refs[r.Identity]], baseline{r.At.UTC(), r.Attested})
+	for _, r := range rowsOf[compared](t, h, `SELECT identity_id, at, basis = 'attested', coalesce(actor, ''), coalesce(note, '')
+		FROM scope_baseline WHERE organization_id = $1 ORDER BY at`) {
+		baselines[refs[r.Identity]] = append(baselines[refs[r.Identity]], baseline{r.At.UTC(), r.Attested, r.Actor, r.Note})
 	}
 	require.Equal(t, h.world.baselines, baselines, "baselines")
+}
+
+func (h *theatre) compareJustifications(t checker, keys map[id.ID]pathKey) {
+	t.Helper()
+	type row struct {
+		Path        id.ID
+		From        time.Time
+		To          *time.Time
+		Actor, Text string
+		Withdrawn   string
+		Actions     []string
+	}
+	found := map[pathKey][]justification{}
+	for _, r := range rowsOf[row](t, h, `SELECT path_id, from_at, to_at, actor, justification, coalesce(withdrawn_by, ''), actions
+		FROM privilege_justification WHERE organization_id = $1 ORDER BY from_at`) {
+		key := keys[r.Path]
+		found[key] = append(found[key], justification{r.From.UTC(), utc(r.To), r.Actor, r.Text, r.Withdrawn, strings.Join(r.Actions, " ")})
+	}
+	require.Equal(t, h.world.justifications, found, "justifications")
 }
 
 func (h *theatre) compareConditions(t checker, refs map[id.ID]record.Ref, classes map[int]class) {
@@ -1293,6 +1382,56 @@ func TestHistoryPrivilege(t *testing.T) {
 	h.now = epoch.AddDate(0, 0, 91)
 	h.reevaluate(t, authority.ByTime, nil)
 	require.Equal(t, "execution_ceased", h.reason(rule.ExcessPrivilege))
+}
+
+// What somebody justified is in no question, until it is withdrawn or grows.
+func TestHistoryPrivilegeJustified(t *testing.T) {
+	h := example(t)
+	const withdraw, byName, unused = 0, 1, 2
+	used := use("get", day(-1))
+	h.say(t, scan, 0, append(estate("restricted", "get", "delete", "update"), used)...)
+	require.Empty(t, h.reason(rule.ExcessPrivilege))
+	h.justify(t, 0, byName)
+	require.Empty(t, h.reason(rule.ExcessPrivilege), "one of two")
+	h.justify(t, 0, unused)
+	require.Equal(t, "justification_recorded", h.reason(rule.ExcessPrivilege))
+	h.justify(t, 0, withdraw)
+	require.Empty(t, h.reason(rule.ExcessPrivilege))
+	h.justify(t, 0, unused)
+	h.now = epoch.Add(time.Hour)
+	h.say(t, scan, time.Hour, append(estate("restricted", "get", "delete", "update", "*"), used)...)
+	require.Empty(t, h.reason(rule.ExcessPrivilege), "what came later needs its own")
+	h.say(t, scan, 2*time.Hour, append(estate("restricted", "get", "delete", "update"), used)...)
+	require.Equal(t, "privilege_reduced", h.reason(rule.ExcessPrivilege), "nobody recorded anything now")
+	require.Equal(t, []int{3, 1}, []int{len(latestOf(h.world.justifications)), len(h.world.justifications)})
+}
+
+// latestOf is the only list of a map.
+func latestOf[K comparable, V any](lists map[K][]V) (only []V) {
+	for _, list := range lists {
+		only = list
+	}
+	return only
+}
+
+// Evidence of an identity alone proves the one workload that acts as it.
+func TestHistoryIdentityProvesItsOnlyWorkload(t *testing.T) {
+	h := example(t)
+	i1 := ref(record.Identity, "i1")
+	h.say(t, scan, 0, estate("restricted", "get")...)
+	h.now = epoch.AddDate(0, 0, 30)
+	h.reevaluate(t, authority.ByTime, nil)
+	require.Empty(t, h.reason(rule.UnprovenPath))
+	proof := record.Evidence{Identity: &i1, Day: day(29), Count: 1}
+	h.say(t, scan, 31*day24, append(estate("restricted", "get"), proof)...)
+	require.Equal(t, "evidence_appeared", h.reason(rule.UnprovenPath))
+	h.say(t, scan, 32*day24, append(estate("restricted", "get"), workload("w2"), runsAs("w2", "i1"))...)
+	require.Empty(t, h.reason(rule.UnprovenPath), "it may have been the other one")
+	// Before it was there, somebody else was the one.
+	h.say(t, inventory, 33*day24, workload("w3"), identity("i3"), runsAs("w3", "i3"), record.Evidence{Identity: pointer(ref(record.Identity, "i3")), Day: day(32), Count: 1})
+	require.True(t, h.world.lastProof(in1(record.Workload, "w3")).IsZero())
+	h.say(t, inventory, 34*day24, workload("w3"), identity("i3"), runsAs("w3", "i3"), record.Evidence{Identity: pointer(ref(record.Identity, "i3")), Day: day(33), Count: 1})
+	require.False(t, h.world.lastProof(in1(record.Workload, "w3")).IsZero())
 }
 
 // The same evidence found again is known to be a false alarm; other evidence is

@@ -97,6 +97,8 @@ type world struct {
 	exposures  map[place][]exposed
 	baselines  map[record.Ref][]baseline
 
+	justifications map[pathKey][]justification
+
 	// See cluster_model_test.go.
 	definitions []posture.Definition
 	defined     []posture.Definition // as the organization has them
@@ -104,6 +106,12 @@ type world struct {
 	counters    map[cell]*chronicle[counts]
 	tallies     map[tallied]int64
 	references  map[reference]referred
+
+	// See posture_model_test.go.
+	workers  map[record.Ref]worker
+	usages   map[account]usage
+	totals   map[circle]*chronicle[totals]
+	pictures []photograph
 }
 
 // voice is one source.
@@ -201,8 +209,9 @@ func newWorld(organization id.ID, voices ...*voice) *world {
 		organization: organization, voices: voices, heard: map[string]authority.Outcome{},
 		entities: map[record.Ref]*chronicle[entityState]{}, paths: map[pathKey]*chronicle[pathState]{},
 		settings: rule.Defaults(), judges: map[rule.Rule]*chronicle[judge]{}, conditions: map[seat][]condition{}, exposures: map[place][]exposed{},
-		baselines: map[record.Ref][]baseline{}, members: map[stand][]member{}, counters: map[cell]*chronicle[counts]{},
+		baselines: map[record.Ref][]baseline{}, justifications: map[pathKey][]justification{}, members: map[stand][]member{}, counters: map[cell]*chronicle[counts]{},
 		tallies: map[tallied]int64{}, references: map[reference]referred{},
+		workers: map[record.Ref]worker{}, usages: map[account]usage{}, totals: map[circle]*chronicle[totals]{},
 	}
 	for _, v := range voices {
 		v.said, v.saidAt = map[any]any{}, map[coverageKey]time.Time{}
@@ -241,6 +250,7 @@ func (w *world) deliver(d told) outcome {
 	if result.Complete && v.content == content && !renewing {
 		v.completeAt = at
 		result.Outcome, result.Paths.Kept = authority.Unchanged, w.activePaths()
+		w.picture(at, w.version)
 		return result
 	}
 
@@ -268,6 +278,7 @@ func (w *world) deliver(d told) outcome {
 	}
 	result.Renewed = renewing
 	result.Paths.Kept = w.activePaths() - result.Paths.Added - result.Paths.Changed
+	w.picture(at, w.version)
 	return result
 }
 
@@ -280,6 +291,7 @@ func (w *world) derive(result *outcome, bound map[record.Ref]map[record.Ref]bool
 	w.findRotations(result, bound, at)
 	w.judge(result, at, resettled)
 	w.count(at)
+	w.sum(at)
 }
 
 // reevaluate judges everything at its own place on the clock, now or a little
@@ -298,6 +310,22 @@ func (w *world) reevaluate(now time.Time, cause authority.Cause) outcome {
 		w.windowAt = at
 	}
 	w.derive(&result, w.boundIdentities(), at, cause == authority.BySettings)
+	w.picture(at, 0)
+	return result
+}
+
+// rejudge judges what somebody has put on record, at its own place on the clock.
+// The window stays.
+func (w *world) rejudge(now time.Time, say func(at time.Time)) outcome {
+	at := now
+	if earliest := w.clock.Add(time.Second); at.Before(earliest) {
+		at = earliest
+	}
+	w.clock = at
+	result := outcome{At: at}
+	say(at)
+	w.derive(&result, w.boundIdentities(), at, false)
+	w.picture(at, 0)
 	return result
 }
 
@@ -464,6 +492,16 @@ func (v *voice) merge(staged map[any]any, complete bool, at time.Time) (changed 
 		maps.DeleteFunc(next, func(key, _ any) bool { _, observed := key.(evidenceKey); return !observed })
 	}
 	maps.Copy(next, staged)
+	for key, value := range staged { // nothing observed is taken back
+		was, observed := v.said[key].(evidenceValue)
+		if is, also := value.(evidenceValue); observed && also {
+			if was.LastAt.After(is.LastAt) {
+				is.LastAt = was.LastAt
+			}
+			is.Count = max(is.Count, was.Count)
+			next[key] = is
+		}
+	}
 	for key, value := range next {
 		if k, is := key.(coverageKey); is && v.said[key] != value {
 			v.saidAt[k] = at

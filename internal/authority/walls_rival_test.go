@@ -54,6 +54,9 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 			case c.Name == "organization_id":
 				expression = "'" + rival.String() + "'"
 			case c.Key || c.Bound || c.Enumeration:
+			case c.Name == "code": // which an organization may have whatever others have
+			case c.Name == "listed" && c.Type == "boolean": // what does not live is not
+				expression = "NOT live"
 			case c.Type == "text":
 				expression = "'foreign ' || coalesce(" + c.Name + ", '')"
 				if c.Checked { // whether it is null goes with another column
@@ -184,6 +187,17 @@ func crowd(t testing.TB, super *pgx.Conn) {
 		`INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
 		 SELECT $1, c, l, x, d, v, 500 FROM generate_series(1, 14) c, generate_series(1, 3) l, generate_series(-1, 6) x,
 		        (VALUES ('sensitive_domain', 'finance'), ('sensitive_domain', 'crowd'), ('first_seen', '2026-03-01'), ('exposed_since', '2026-03-01')) y(d, v)`,
+		`INSERT INTO workload_exposure
+		 SELECT (jsonb_populate_record(NULL::workload_exposure, to_jsonb(x) || jsonb_build_object('workload_id', k.id, 'code', 'EXP-' || md5(k.id::text), 'class', 3, 'listed', true, 'live', true,
+		         'identity_ids', ARRAY[k.id], 'findings', 500, 'finding_rules', 8191, 'max_severity', 4))).*
+		 FROM (SELECT * FROM workload_exposure WHERE organization_id = $1 LIMIT 1) x, known k WHERE k.kind = 'workload'`,
+		`INSERT INTO identity_posture (organization_id, identity_id, class, paths, effective_paths, dormant_paths, executed_paths, autonomous, executions)
+		 SELECT $1, k.id, x, 500, 500, 500, 500, true, 500 FROM known k, generate_series(-1, 6) x WHERE k.kind = 'identity'`,
+		`INSERT INTO posture_counter SELECT $1, x, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '2020-01-01' FROM generate_series(-1, 9) x`,
+		`INSERT INTO posture_snapshot (organization_id, at, paths, dormant_paths, executions, invalid_paths, executed_invalid_paths, clusters)
+		 SELECT $1, at, 500, 500, 500, 500, 500, '{"crowd": {"paths": 1, "executions": 1}}' FROM unnest('{2020-01-01, 2026-03-05, 2030-01-01}'::timestamptz[]) at`,
+		`INSERT INTO privilege_justification (organization_id, path_id, from_at, actor, justification, actions)
+		 SELECT $1, p.id, at, 'crowd', 'crowd', p.actions || '{crowd,update,delete}'::text[] FROM authority_path p, unnest('{2020-01-01, 2026-03-05}'::timestamptz[]) at WHERE p.organization_id = $1`,
 		`INSERT INTO path_succession (organization_id, predecessor_id, successor_id, at)
 		 SELECT organization_id, predecessor_id, successor_id, at + interval '1 hour' FROM path_succession WHERE organization_id = $1`,
 	} {

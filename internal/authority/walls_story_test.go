@@ -202,6 +202,37 @@ func judgements(now time.Time) (steps []step) {
 		}
 		return facts
 	})
+	recorder := func(record func(*testing.T, *exposure.Recorder, *bench, id.ID) (*authority.Evaluation, error)) func(*testing.T, *bench, id.ID) *authority.Evaluation {
+		return func(t *testing.T, b *bench, organization id.ID) *authority.Evaluation {
+			t.Helper()
+			evaluation, err := record(t, exposure.NewRecorder(b.service), b, organization)
+			require.NoError(t, err)
+			return evaluation
+		}
+	}
+	privileged := func(organization id.ID) id.ID {
+		identity := id.Entity(organization, "identity", "shop", "sa-shop")
+		return id.AuthorityPath(organization, id.Entity(organization, "workload", "shop", "checkout"), &identity, id.Entity(organization, "resource", "shop", "ledger"))
+	}
+	for name, actions := range [][]string{nil, {"update"}} {
+		act([]string{"a privilege is justified", "and again, by its name"}[name], hour, recorder(
+			func(_ *testing.T, r *exposure.Recorder, b *bench, organization id.ID) (*authority.Evaluation, error) {
+				recorded, err := r.RecordJustification(b.ctx, organization, privileged(organization), exposure.Justification{Text: "month end", Actions: actions})
+				if err != nil {
+					return nil, err
+				}
+				return recorded.Evaluation, nil
+			}))
+	}
+	act("the justification is withdrawn", hour, recorder(
+		func(t *testing.T, r *exposure.Recorder, b *bench, organization id.ID) (*authority.Evaluation, error) {
+			withdrawn, err := r.WithdrawJustification(b.ctx, organization, privileged(organization))
+			if err != nil {
+				return nil, err
+			}
+			require.Equal(t, 1, withdrawn.Evaluation.Exposures.Opened)
+			return withdrawn.Evaluation, nil
+		}))
 	sync("a judged path is taken over, and people clean up", func() []record.Fact {
 		facts := judgedFacts("sa-next", now, watched, drift, ownedBy("stray", "bob"), ownedBy("cron", "bob"), runsAs("loose", "sa-next"))
 		return slices.DeleteFunc(facts, func(f record.Fact) bool {
@@ -210,7 +241,28 @@ func judgements(now time.Time) (steps []step) {
 		})
 	})
 	sync("and given back", drifted)
-	return steps
+	act("what it holds is vouched for", hour, recorder(
+		func(t *testing.T, r *exposure.Recorder, b *bench, organization id.ID) (*authority.Evaluation, error) {
+			attested, err := r.AttestBaseline(b.ctx, organization, id.Entity(organization, "identity", "shop", "sa-reports"), "reviewed")
+			if err != nil {
+				return nil, err
+			}
+			require.Positive(t, attested.Evaluation.Exposures.Resolved)
+			return attested.Evaluation, nil
+		}))
+	act("justified for good", hour, recorder(
+		func(_ *testing.T, r *exposure.Recorder, b *bench, organization id.ID) (*authority.Evaluation, error) {
+			recorded, err := r.RecordJustification(b.ctx, organization, privileged(organization), exposure.Justification{Text: "year end"})
+			if err != nil {
+				return nil, err
+			}
+			return recorded.Evaluation, nil
+		}))
+	dim := ref(record.Workload, "dim")
+	return append(steps, step{name: "an annex that nobody watches", wait: hour, request: authority.SyncRequest{Source: "annex", System: "annex"}, facts: []record.Fact{
+		workload("idle"), owner("eve"), ownedBy("idle", "eve"), // of which there is nothing to say
+		workload("vague"), workload("dim"), resource("notes", "internal"), declares("dim", "notes", "read"),
+		record.Egress{Workload: dim, Host: "intra", Category: record.EgressInternal}}, outcome: authority.Applied})
 }
 
 // story is a life of an organization that goes through every statement of a sync.

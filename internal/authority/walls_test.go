@@ -227,6 +227,20 @@ func requireEverything(t testing.TB, super *pgx.Conn) {
 		WHERE organization_id = $1 AND execution_basis IS NOT NULL ORDER BY 1`, acme), "bases of executions")
 	require.Equal(t, []int32{1, 2, 4, 8, 16, 32}, column[int32](t, super, `SELECT b FROM unnest('{1, 2, 4, 8, 16, 32}'::integer[]) b
 		WHERE EXISTS (SELECT FROM cluster_member m WHERE m.organization_id = $1 AND m.evidence & b <> 0) ORDER BY 1`, acme), "whom the evidence of members names")
+	var unseen []string
+	for _, seen := range []string{"workload_exposure WHERE NOT live", "workload_exposure WHERE live AND NOT listed", "workload_exposure WHERE listed AND paths = 0",
+		"workload_exposure WHERE executions > own_executions", "workload_exposure WHERE executions = 0", "workload_exposure WHERE executions IS NULL AND paths > 0",
+		"workload_exposure WHERE clusters > 0", "workload_exposure WHERE dormant_paths > 0", "workload_exposure WHERE last_execution_at IS NOT NULL",
+		"workload_exposure WHERE cardinality(identity_ids) > 1", "workload_exposure WHERE egress_categories > 0 AND sensitive_domains <> data_domains",
+		"identity_posture WHERE executions > 0", "identity_posture WHERE autonomous", "identity_posture WHERE class > 0",
+		"posture_counter_version WHERE class > 0 AND dormant_identities > 0", "posture_counter WHERE class > 0 AND autonomous_gained > 0",
+		"posture_counter WHERE class = -1 AND paths_orphaned > 0 AND paths_invalidated > paths_orphaned", "posture_snapshot WHERE sync_id IS NULL AND clusters <> '{}'",
+		"privilege_justification WHERE to_at IS NULL", "privilege_justification WHERE to_at IS NOT NULL", "scope_baseline WHERE actor IS NOT NULL"} {
+		if len(column[int](t, super, `SELECT 1 FROM `+seen+` AND organization_id = $1 LIMIT 1`, acme)) == 0 {
+			unseen = append(unseen, seen)
+		}
+	}
+	require.Empty(t, unseen, "the story leaves out what is summed up")
 }
 
 // TestPredicatesAlone plays the story with row level security off beside an
@@ -322,12 +336,16 @@ func TestPredicatesAlone(t *testing.T) {
 var held = map[string]struct{ pkg, by string }{
 	"internal/authority/sync.sql":    {"authority", byStory},
 	"internal/exposure/assess.sql":   {"exposure", byStory},
+	"internal/exposure/record.sql":   {"exposure.record", byStory},
 	"internal/posture/count.sql":     {"posture", byStory},
+	"internal/posture/summary.sql":   {"posture", byStory},
 	"internal/authority/queries.sql": {"authority.read", bySamples},
 	"internal/invariant/queries.sql": {"invariant", bySamples},
 	"internal/schedule/queries.sql":  {"schedule", bySamples},
 	"internal/exposure/queries.sql":  {"exposure.read", "TestReadPredicatesAlone"},
 	"internal/posture/queries.sql":   {"posture.read", "TestReadPredicatesAlone"},
+
+	"internal/evidencepack/queries.sql": {"evidencepack", "TestReadPredicatesAlone"},
 }
 
 const (
@@ -410,7 +428,7 @@ func samples(t testing.TB, super *pgx.Conn) map[string]pgx.StrictNamedArgs {
 	begin := pgx.StrictNamedArgs{
 		"rows": 100_000, "cluster": column[int16](t, super, `SELECT cluster FROM cluster_evidence WHERE organization_id = $1 ORDER BY members DESC LIMIT 1`, acme)[0],
 		"action": "", "dimension": "", "value": "", "related": false, "version": 0, "rule": 0, "type": 0, "ordinal": 0, "level": 0, "class": -2,
-		"after": time.Time{}, "day": time.Time{}, "from_at": time.Time{},
+		"kind": "", "scope": "", "host": "", "day": time.Time{}, "at": time.Time{}, "from_at": time.Time{},
 	}
 	for _, query := range db.Parse("invariant", statementFiles(t)["internal/invariant/queries.sql"]).All() {
 		args := pgx.StrictNamedArgs{}
@@ -646,6 +664,7 @@ var temporary = []struct {
 	{"internal/authority/sync.sql", []string{"create_stage", "create_work"}},
 	{"internal/exposure/assess.sql", []string{"create_judgement"}},
 	{"internal/posture/count.sql", []string{"create_work", "create_counts"}},
+	{"internal/posture/summary.sql", []string{"create_summary"}},
 }
 
 // TestEveryStatementPrepares holds every named statement of the program against

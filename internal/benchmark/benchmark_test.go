@@ -17,7 +17,7 @@ func TestRun(t *testing.T) {
 	require.Equal(t, 3000, result.Paths)
 	require.Equal(t, 3000, result.First.Report.Paths.Added)
 	require.Zero(t, result.Repeated.Rows)
-	require.Equal(t, int64(2), result.Unchanged.Rows, "its sync and its source")
+	require.Equal(t, int64(3), result.Unchanged.Rows, "its sync, its snapshot and its source")
 	require.Positive(t, result.Changes.Added)
 	require.Positive(t, result.Changes.Changed)
 	require.Positive(t, result.Changes.Removed)
