@@ -108,7 +108,8 @@ WHERE x.op = 'removed' AND p.identity_id IS NOT NULL;
 ANALYZE summed_workload, summed_identity;
 
 -- name: sum_workloads
--- @severities is what each rule weighs on a path that has nothing to add.
+-- @severities is what each rule weighs on a path that has nothing to add. A
+-- workload that was gone when it was first heard of has no row.
 WITH RECURSIVE target AS MATERIALIZED (
   SELECT w.id, w.class, w.status <> 'removed' AS live, w.execution_mode, w.ownership_status, w.egress_category
   FROM summed_workload s
@@ -229,7 +230,7 @@ SELECT n.id, x.code, n.class, n.live, n.live AND (n.paths > 0 OR n.findings > 0)
        n.max_severity, n.data_domains, n.sensitive_domains, n.clusters, n.executions, n.own_executions, n.last_execution_at
 FROM summary n
 LEFT JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = n.id
-WHERE n.live OR x.workload_id IS NOT NULL; -- one that was gone when it was first heard of has no row
+WHERE n.live OR x.workload_id IS NOT NULL;
 
 -- name: sum_identities
 WITH path AS MATERIALIZED (
