@@ -23,7 +23,7 @@ make build
 export EXPOSUREGRAPH_POSTGRES_CACHE="${EXPOSUREGRAPH_POSTGRES_CACHE:-$root/.cache/postgres}"
 
 port=18080
-bin/exposuregraph serve --demo --listen 127.0.0.1:$port --data-dir "$work/data" >"$work/out" 2>"$work/log" &
+bin/exposuregraph serve --demo --demo-date 2026-03-01 --listen 127.0.0.1:$port --data-dir "$work/data" >"$work/out" 2>"$work/log" &
 server=$!
 waited=0
 until grep -qx ready "$work/out"; do
@@ -42,7 +42,9 @@ EXPOSUREGRAPH_TOKEN=$(sed -n 's/^token\.viewer=//p' "$work/out")
 export EXPOSUREGRAPH_SERVER EXPOSUREGRAPH_TOKEN
 bin/exposuregraph query docs/operations/first-query.graphql >"$work/answer.json"
 diff -u docs/operations/first-query.json "$work/answer.json"
-echo "the first query answers as documented"
+bin/exposuregraph query docs/operations/overview.graphql >"$work/answer.json"
+diff -u docs/operations/overview.json "$work/answer.json"
+echo "the first query and the overview answer as documented"
 bin/exposuregraph invariant check --data-dir "$work/data"
 
 kill -INT "$server"
