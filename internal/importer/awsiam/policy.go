@@ -3,14 +3,12 @@ package awsiam
 import (
 	"bytes"
 	_ "embed" // the policy table
-	"errors"
 	"io"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/yamldoc"
-	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 //go:embed policy.yaml
@@ -88,30 +86,7 @@ func (r *policyRule) takes(service, pattern string) extent {
 
 // LoadPolicy reads a policy table. The name stands in errors.
 func LoadPolicy(r io.Reader, name string) (*Policy, error) {
-	documents := yamldoc.NewReader(r, name, "POLICY", yamldoc.NewBudget(yamldoc.Limits{Document: 1 << 20, Total: 1 << 20, Documents: 2}))
-	node, err := documents.Next()
-	if errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Invalid, "POLICY_EMPTY", "The policy table is empty.").At(name, 0)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if next, err := documents.Next(); err == nil {
-		return nil, problem.New(problem.Invalid, "POLICY_INVALID", "A policy table is one document; here begins another.").At(name, next.Line)
-	} else if !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	fault := yamldoc.Sound(node, nil)
-	var policy *Policy
-	if fault == nil {
-		root, check := yamldoc.Open(node)
-		policy = readTable(root)
-		fault = check.Err()
-	}
-	if fault != nil {
-		return nil, problem.New(problem.Invalid, "POLICY_INVALID", "%s", sentence(fault.Error())).At(name, fault.Line).Because(fault)
-	}
-	return policy, nil
+	return yamldoc.ReadPolicy(r, name, readTable)
 }
 
 func readTable(root yamldoc.Value) *Policy {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/yamldoc"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -347,7 +348,7 @@ func isOwnRecord(key string) bool {
 // take adds what was read, unless it is wrong or there already.
 func (a *Account) take(list string, r reading) {
 	for _, unread := range r.chk.times {
-		a.warn(record.Position{File: r.at.File, Line: unread.line}, "TIME_UNREADABLE", "%s", sentence(unread.Error()))
+		a.warn(record.Position{File: r.at.File, Line: unread.line}, "TIME_UNREADABLE", "%s", yamldoc.Sentence(unread.Error()))
 	}
 	if r.chk.err != nil {
 		a.refuse(list, r)
@@ -397,7 +398,7 @@ func (a *Account) rejectShape(file string, shape *shapeError, ref *record.Ref) {
 	if shape.duplicate {
 		code = codeDuplicateKey
 	}
-	a.reject(record.Position{File: file, Line: shape.line}, code, sentence(shape.Error()), ref)
+	a.reject(record.Position{File: file, Line: shape.line}, code, yamldoc.Sentence(shape.Error()), ref)
 }
 
 func (a *Account) warn(at record.Position, code, format string, args ...any) {

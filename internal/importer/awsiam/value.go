@@ -285,9 +285,5 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + text[1:] + "."
-}
-
 // trimMark takes away the mark with which some editors begin UTF-8.
 func trimMark(content []byte) []byte { return bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")) }

@@ -236,11 +236,7 @@ func (s *set) reject(file, kind string, err *yamldoc.ShapeError, entity *record.
 		code = codeDuplicateKey
 	}
 	return s.out.Reject(record.Rejection{Position: record.Position{File: file, Line: err.Line}, Code: code,
-		Reason: sentence(err.Error()), Entity: entity})
-}
-
-func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+		Reason: yamldoc.Sentence(err.Error()), Entity: entity})
 }
 
 // quoted shows a text from the input, cut where it would drown the message.

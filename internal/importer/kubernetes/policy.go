@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"bytes"
 	_ "embed" // the policy table
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/yamldoc"
-	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 //go:embed policy.yaml
@@ -162,30 +160,7 @@ func (p *Policy) environment(labels map[string]string) string {
 
 // LoadPolicy reads a policy table. The name stands in errors.
 func LoadPolicy(r io.Reader, name string) (*Policy, error) {
-	documents := yamldoc.NewReader(r, name, "POLICY", yamldoc.NewBudget(yamldoc.Limits{Document: 1 << 20, Total: 1 << 20, Documents: 2}))
-	node, err := documents.Next()
-	if errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Invalid, "POLICY_EMPTY", "The policy table is empty.").At(name, 0)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if next, err := documents.Next(); err == nil {
-		return nil, problem.New(problem.Invalid, "POLICY_INVALID", "A policy table is one document; here begins another.").At(name, next.Line)
-	} else if !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	fault := yamldoc.Sound(node, nil)
-	var policy *Policy
-	if fault == nil {
-		root, check := yamldoc.Open(node)
-		policy = readPolicy(root)
-		fault = check.Err()
-	}
-	if fault != nil {
-		return nil, problem.New(problem.Invalid, "POLICY_INVALID", "%s", sentence(fault.Error())).At(name, fault.Line).Because(fault)
-	}
-	return policy, nil
+	return yamldoc.ReadPolicy(r, name, readPolicy)
 }
 
 func readPolicy(root yamldoc.Value) *Policy {
