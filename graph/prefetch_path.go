@@ -1,0 +1,189 @@
+package graph
+
+import (
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/exposuregraph/exposuregraph/graph/generated"
+	"github.com/exposuregraph/exposuregraph/graph/loader"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+)
+
+func (p *prefetcher) paths(paths []*authority.Path, fields []selected) error {
+	for _, path := range paths {
+		p.known[path.ID] = path
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	for _, field := range fields {
+		if err := p.path(paths, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *prefetcher) path(paths []*authority.Path, field selected) error {
+	switch field.Name {
+	case "workload", "sourceSystem":
+		each(paths, func(path *authority.Path) { p.entities[path.WorkloadID] = true })
+	case "identity":
+		each(paths, func(path *authority.Path) {
+			if path.IdentityID != nil {
+				p.entities[*path.IdentityID] = true
+			}
+		})
+	case "destination":
+		each(paths, func(path *authority.Path) { p.entities[path.ResourceID] = true })
+	case "roles", "viaRoles":
+		each(paths, func(path *authority.Path) { p.want(path.RoleIDs) })
+	case "lastSeenAt":
+		each(paths, func(path *authority.Path) { p.seen[path.WorkloadID] = true })
+	case "predecessor", "successor":
+		each(paths, func(path *authority.Path) { p.linked[path.ID] = true })
+	case "lineage":
+		return p.lineages(paths, field)
+	case "versions":
+		return p.versions(paths, field)
+	case "exposures":
+		return p.exposuresUnder(paths, field)
+	case "riskClusters", "primaryCluster":
+		return p.memberships(paths, field)
+	case "justifications":
+		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) id.ID { return path.ID }))
+		return err
+	}
+	return nil
+}
+
+func each[T any](list []T, want func(T)) {
+	for _, row := range list {
+		want(row)
+	}
+}
+
+func (p *prefetcher) want(ids []id.ID) {
+	for _, entity := range ids {
+		p.entities[entity] = true
+	}
+}
+
+func (p *prefetcher) lineages(paths []*authority.Path, field selected) error {
+	var routes []selected
+	read := false
+	for _, child := range p.children(field, "Lineage") {
+		switch child.Name {
+		case "firstSeenAt":
+			read = true
+		case "routes", "paths":
+			read = true
+			routes = append(routes, p.children(child, "AuthorityPath")...)
+		case "workload":
+			each(paths, func(path *authority.Path) { p.entities[path.WorkloadID] = true })
+		case "destination":
+			each(paths, func(path *authority.Path) { p.entities[path.ResourceID] = true })
+		}
+	}
+	if !read {
+		return nil
+	}
+	keys := make([]authority.LineageKey, len(paths))
+	for i, path := range paths {
+		keys[i] = authority.LineageKey{WorkloadID: path.WorkloadID, ResourceID: path.ResourceID}
+	}
+	lineages, err := p.scope.Lineages.Prefetch(p.ctx, p.organization, keys)
+	if err != nil {
+		return err
+	}
+	var all []*authority.Path
+	for _, lineage := range lineages {
+		all = append(all, lineage...)
+	}
+	return p.paths(all, routes)
+}
+
+// window is the page of versions that a field asks for, if it can be read ahead.
+func (p *prefetcher) window(field selected) (opened *graphql.FieldContext, window authority.VersionWindow, ok bool) {
+	opened = p.open(field)
+	if opened == nil || argument[*string](opened, "after") != nil {
+		return nil, window, false
+	}
+	window, _, err := versionWindow(argument[*int32](opened, "first"), nil, id.Nil)
+	return opened, window, err == nil
+}
+
+func (p *prefetcher) versions(paths []*authority.Path, field selected) error {
+	opened, window, ok := p.window(field)
+	if !ok {
+		return nil
+	}
+	keys := make([]loader.VersionKey, len(paths))
+	for i, path := range paths {
+		keys[i] = loader.VersionKey{Path: path.ID, Window: window}
+	}
+	versions, err := p.scope.Versions.Prefetch(p.ctx, p.organization, keys)
+	if err != nil {
+		return err
+	}
+	for _, child := range p.nodesOf(opened, "AuthorityPathVersion") {
+		if child.Name == "viaRoles" {
+			for _, list := range versions {
+				each(list, func(version *authority.PathVersion) { p.want(version.RoleIDs) })
+			}
+		}
+	}
+	return nil
+}
+
+// pathsUnder reads the lists of paths nested under a page of entities.
+func (p *prefetcher) pathsUnder(parent authority.Parent, entities []id.ID, fields []selected) error {
+	for _, field := range fields {
+		if field.Name != "authorityPaths" || len(entities) == 0 {
+			continue
+		}
+		opened := p.open(field)
+		if opened == nil {
+			continue
+		}
+		asked, ok := request(opened)
+		if !ok {
+			continue
+		}
+		list, err := pathList(p.organization, parent, asked, argument[*generated.AuthorityPathFilter](opened, "filter"),
+			argument[*generated.AuthorityPathOrder](opened, "orderBy"), argument[*bool](opened, "includeRemoved"))
+		if err != nil {
+			continue
+		}
+		list = loader.Shared(p.scope, field.Field, p.organization, string(parent), list)
+		keys := make([]loader.PathListKey, len(entities))
+		for i, e := range entities {
+			keys[i] = loader.PathListKey{Parent: e, List: list}
+		}
+		pages, err := p.scope.PathLists.Prefetch(p.ctx, p.organization, keys)
+		if err == nil && p.counts(opened, "AuthorityPath") && !countedByRow(opened) {
+			_, err = p.scope.PathCounts.Prefetch(p.ctx, p.organization, keys)
+		}
+		if err != nil {
+			if err := unlessRefused(err); err != nil {
+				return err
+			}
+			continue
+		}
+		var paths []*authority.Path
+		for _, found := range pages {
+			paths = append(paths, found.Rows...)
+		}
+		if err := p.paths(paths, p.nodesOf(opened, "AuthorityPath")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countedByRow says whether the row that a list of paths hangs under knows how
+// many there are: of a workload exposure, those that stand.
+func countedByRow(list *graphql.FieldContext) bool {
+	return list.Field.ObjectDefinition.Name == "WorkloadExposure" &&
+		argument[*generated.AuthorityPathFilter](list, "filter") == nil && !deref(argument[*bool](list, "includeRemoved"))
+}
