@@ -2,6 +2,7 @@ package benchmark
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,12 +13,12 @@ import (
 // paths that it promises, and every operation answers what is expected of it.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2})
+	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2, Organizations: 2})
 	require.NoError(t, err)
 	require.Equal(t, 3000, result.Paths)
 	require.Equal(t, 3000, result.First.Report.Paths.Added)
 	require.Zero(t, result.Repeated.Rows)
-	require.Equal(t, int64(3), result.Unchanged.Rows, "its sync, its snapshot and its source")
+	require.Equal(t, int64(5), result.Unchanged.Rows, "its sync, its snapshot, its source, its entry in the ledger and the head of that")
 	require.Positive(t, result.Changes.Added)
 	require.Positive(t, result.Changes.Changed)
 	require.Positive(t, result.Changes.Removed)
@@ -31,9 +32,25 @@ func TestRun(t *testing.T) {
 	}
 	require.Equal(t, statements["clusters × 20 paths × 10 exposures"], statements["clusters × 100 paths × 10 exposures"])
 
+	decisions := result.Decisions
+	require.NotNil(t, decisions)
+	for _, took := range []time.Duration{decisions.P50, decisions.P99, decisions.Commit, decisions.Database, decisions.Untouched, decisions.Before, decisions.After} {
+		require.Positive(t, took)
+	}
+	require.Positive(t, decisions.Rate)
+	require.Positive(t, decisions.Spread)
+	require.Positive(t, decisions.Sent)
+	sent := map[string]int{}
+	for _, part := range decisions.Parts {
+		sent[part.Name] = part.Sent
+	}
+	require.Equal(t, 2, sent["book.append"], "each decision is an entry of the ledger")
+	require.Equal(t, 2, sent["commit"])
+
 	document, err := Insert("a\n<!-- bench 3000 begin -->\nold\n<!-- bench 3000 end -->\nb\n", "3000", result.Markdown())
 	require.NoError(t, err)
 	require.Contains(t, document, "| totalCount |")
+	require.Contains(t, document, "| acknowledge, unacknowledge |")
 	require.NotContains(t, document, "old")
 	require.NotEmpty(t, result.Breakdown())
 	_, err = Insert("a", "3000", "")

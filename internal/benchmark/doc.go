@@ -12,6 +12,8 @@
 //	stand ─ PostgreSQL, the snapshots, the service
 //	syncs ─ first, repeated, unchanged, one edge in a hundred changed; their limits
 //	operations ─ lists and nested lists over HTTP; their limits
+//	growth ─ what operations cost in a large organization and in a small one
+//	decisions ─ people who judge exposures; a transaction of one row beside each
 //	report ─ the tables of docs/performance.md
 //
 // The statements of the limits are in limits.sql. The program is

@@ -173,4 +173,15 @@ JOIN entity w ON w.organization_id = $1 AND w.id = p.workload_id
 WHERE p.organization_id = $1 AND p.id = $2
 
 -- name: count
-SELECT count(*) FROM authority_path p WHERE p.organization_id = $1 AND p.status = 'active'
+SELECT count(*) FROM authority_path p WHERE p.organization_id = $1 AND p.status = 'active';
+
+-- name: open_exposures
+-- Not a limit: what there is for people to judge.
+SELECT path_id, type, ordinal, version FROM exposure
+WHERE organization_id = $1 AND to_at IS NULL AND disposition = 1
+ORDER BY path_id, type, ordinal
+OFFSET $2 LIMIT $3;
+
+-- name: commit
+INSERT INTO ledger_request (organization_id, actor, key, digest, refused, recorded_at)
+VALUES (@organization, 'limit', @key, @digest, '{}', @at);

@@ -19,6 +19,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/server"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 // warmUp is how many requests go before those that count.
@@ -186,7 +187,7 @@ func (s *stand) serve(ctx context.Context, connections int) (*client, error) {
 		return nil, err
 	}
 	web := server.New(server.Config{
-		GraphQL:  graph.NewHandler(graph.Config{DB: s.db, Organizations: &org.Store{}, Paths: s.paths, Log: log}),
+		GraphQL:  graph.NewHandler(graph.Config{DB: s.db, Organizations: &org.Store{}, Paths: s.paths, Triage: triage.New(s.db, s.paths, s.now), Log: log}),
 		GraphiQL: http.NotFoundHandler(),
 		Importer: s.importer, Verifier: access.NewVerifier(access.Stored(s.db), s.now), Logger: log, Now: now, // its deadlines are of the real clock
 	})

@@ -12,12 +12,24 @@ import (
 func (r *Result) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s paths. %s. %s.\n", thousands(int64(r.Paths)), r.Day.UTC().Format("2006-01-02"), r.Machine)
-	fmt.Fprintf(&b, "The snapshot has %s records in %.0f MB; the parser alone reads it in %s.\n\n",
-		thousands(int64(r.Delivery.Records)), float64(r.Delivery.Bytes)/1e6, seconds(r.Parse))
-	r.syncTable(&b)
+	if r.Parse > 0 {
+		fmt.Fprintf(&b, "The snapshot has %s records in %.0f MB; the parser alone reads it in %s.\n\n",
+			thousands(int64(r.Delivery.Records)), float64(r.Delivery.Bytes)/1e6, seconds(r.Parse))
+	}
+	if r.First.Took > 0 {
+		r.syncTable(&b)
+	}
 	if len(r.Operations) > 0 {
 		b.WriteByte('\n')
 		r.operationTable(&b)
+	}
+	if len(r.Growth) > 0 {
+		b.WriteByte('\n')
+		r.growthTable(&b)
+	}
+	if r.Decisions != nil {
+		b.WriteByte('\n')
+		r.decisionTable(&b)
 	}
 	return b.String()
 }
@@ -68,12 +80,14 @@ func (r *Result) Breakdown() string {
 		}
 		fmt.Fprintf(&b, "%9.1f ms %16s between statements (parser, digests, commit)\n", (took-known).Seconds()*1e3, "")
 	}
-	parts(r.First.Name, r.First.Took, r.First.Statements)
-	parts(r.FirstLimit.Name, r.FirstLimit.Took, r.FirstLimit.Parts)
-	parts(r.Repeated.Name, r.Repeated.Took, r.Repeated.Statements)
-	parts(r.Unchanged.Name, r.Unchanged.Took, r.Unchanged.Statements)
-	parts(r.UnchangedLimit.Name, r.UnchangedLimit.Took, r.UnchangedLimit.Parts)
-	parts(r.Changed.Name, r.Changed.Took, r.Changed.Statements)
+	if r.First.Took > 0 {
+		parts(r.First.Name, r.First.Took, r.First.Statements)
+		parts(r.FirstLimit.Name, r.FirstLimit.Took, r.FirstLimit.Parts)
+		parts(r.Repeated.Name, r.Repeated.Took, r.Repeated.Statements)
+		parts(r.Unchanged.Name, r.Unchanged.Took, r.Unchanged.Statements)
+		parts(r.UnchangedLimit.Name, r.UnchangedLimit.Took, r.UnchangedLimit.Parts)
+		parts(r.Changed.Name, r.Changed.Took, r.Changed.Statements)
+	}
 	for _, o := range r.Operations {
 		fmt.Fprintf(&b, "\n%s:\n", o.Name)
 		count := map[string]int{}
@@ -83,6 +97,9 @@ func (r *Result) Breakdown() string {
 		for _, name := range slices.Sorted(maps.Keys(count)) {
 			fmt.Fprintf(&b, "%5d  %s\n", count[name], name)
 		}
+	}
+	if r.Decisions != nil {
+		r.decisionBreakdown(&b)
 	}
 	return b.String()
 }

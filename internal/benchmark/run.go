@@ -19,9 +19,14 @@ type Options struct {
 	Load        int           // of each operation on all connections; 1,000
 	Connections int           // 16
 	SyncsOnly   bool          // leaves the operations out
+	Beside      int           // paths of the small world that operations are compared with; 10,000
+	GrowthOnly  bool          // leaves out everything but that comparison
 	Plans       time.Duration // statements that take longer leave their plan in the log of PostgreSQL; 0: none
 	Keep        bool          // leaves the folder of the run
 	Progress    io.Writer
+
+	Organizations int  // over which decisions are spread; 16
+	DecisionsOnly bool // leaves out everything but decisions
 }
 
 func (o Options) orDefault() Options {
@@ -29,6 +34,8 @@ func (o Options) orDefault() Options {
 	fill(&o.Requests, 300)
 	fill(&o.Load, 1000)
 	fill(&o.Connections, 16)
+	fill(&o.Beside, 10_000)
+	fill(&o.Organizations, 16)
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
@@ -54,6 +61,11 @@ type Result struct {
 	First, Repeated, Unchanged, Changed Sync
 	FirstLimit, UnchangedLimit          Floor
 	Operations                          []Operation
+
+	Beside int // paths of the small world of Growth
+	Growth []Growth
+
+	Decisions *Decisions
 }
 
 // Run measures all of it.
@@ -72,10 +84,27 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 		return nil, fmt.Errorf("version of PostgreSQL: %w", err)
 	}
 	result = &Result{Machine: describeMachine(version), Day: now(), Connections: options.Connections}
+	if options.GrowthOnly || options.DecisionsOnly {
+		if result.Paths, err = s.populate(ctx, World{Paths: options.Paths, Seed: options.Seed, Now: epoch}); err != nil {
+			return nil, err
+		}
+		if options.GrowthOnly {
+			return result, s.measureGrowth(ctx, options, result)
+		}
+		return result, s.measureDecisions(ctx, options, result)
+	}
 	if err := s.measureSyncs(ctx, options, result); err != nil || options.SyncsOnly {
 		return result, err
 	}
-	return result, s.measureOperations(ctx, options, result)
+	if err := s.measureOperations(ctx, options, result); err != nil {
+		return result, err
+	}
+	if options.Paths > options.Beside {
+		if err := s.measureGrowth(ctx, options, result); err != nil {
+			return result, err
+		}
+	}
+	return result, s.measureDecisions(ctx, options, result)
 }
 
 func (s *stand) measureSyncs(ctx context.Context, options Options, r *Result) (err error) {

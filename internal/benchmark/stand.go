@@ -25,7 +25,8 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
-// organizationSlug is the one organization of the benchmark.
+// organizationSlug is the organization of the benchmark. Those that stand beside it
+// for a while have a number behind.
 const organizationSlug = "bench"
 
 // epoch is where the world's clock begins: a fixed day, so that the same seed
@@ -93,10 +94,16 @@ func (s *stand) open(ctx context.Context) (err error) {
 	if s.db, err = db.Open(ctx, s.postgres.RuntimeURL(""), db.Options{MaxConns: 16, Tracer: s.tracer}); err != nil {
 		return err
 	}
-	s.paths = authority.New(s.db, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), s.now, slog.New(slog.DiscardHandler))
+	s.paths = authority.New(s.db, s.assessor(), s.now, s.log())
 	s.importer = importer.New(s.paths, s.now)
 	return s.db.SelfTest(ctx)
 }
+
+func (s *stand) assessor() authority.Assessor {
+	return exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
+}
+
+func (s *stand) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (s *stand) now() time.Time { return time.UnixMicro(s.clock.Load()).UTC() }
 
@@ -193,6 +200,10 @@ func (s *stand) parse(d Delivery) (time.Duration, error) {
 
 // deliver imports a snapshot as `exposuregraph import` does.
 func (s *stand) deliver(ctx context.Context, d Delivery, observedAt time.Time) (*authority.SyncReport, error) {
+	return s.deliverTo(ctx, organizationSlug, d, observedAt)
+}
+
+func (s *stand) deliverTo(ctx context.Context, slug string, d Delivery, observedAt time.Time) (*authority.SyncReport, error) {
 	file, err := os.Open(d.Path)
 	if err != nil {
 		return nil, err
@@ -200,7 +211,7 @@ func (s *stand) deliver(ctx context.Context, d Delivery, observedAt time.Time) (
 	defer func() { _ = file.Close() }()
 	return s.importer.Run(access.With(ctx, operator), importer.Request{
 		SyncRequest: authority.SyncRequest{
-			Organization: organizationSlug, CreateOrganization: true, Format: "snapshot", ObservedAt: observedAt, Strict: true},
+			Organization: slug, CreateOrganization: true, Format: "snapshot", ObservedAt: observedAt, Strict: true},
 		Files: func(yield func(importer.File, error) bool) {
 			yield(importer.File{Name: filepath.Base(d.Path), Content: file}, nil)
 		},

@@ -12,11 +12,13 @@ import (
 )
 
 // tracer remembers, between a start and a stop, each statement that was sent and
-// how long it took. Those that begin, address and end a transaction are left out.
+// how long it took. Those that begin, address and end a transaction are left out,
+// unless they are asked for.
 type tracer struct {
-	mu   sync.Mutex
-	on   bool
-	sent []statement
+	mu     sync.Mutex
+	on     bool
+	framed bool
+	sent   []statement
 }
 
 // statement is one that was sent, by the name it carries.
@@ -26,6 +28,8 @@ type statement struct {
 	Rows int64
 	SQL  string // of a statement in a batch, with its arguments, so that it can be sent again
 	Args []any
+
+	Framing bool // it begins, addresses or ends a transaction
 }
 
 var (
@@ -37,7 +41,15 @@ var (
 func (t *tracer) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.on, t.sent = true, nil
+	t.on, t.framed, t.sent = true, false, nil
+}
+
+// startFramed also remembers what frames transactions.
+func (t *tracer) startFramed() {
+	t.start()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.framed = true
 }
 
 func (t *tracer) stop() []statement {
@@ -50,7 +62,7 @@ func (t *tracer) stop() []statement {
 func (t *tracer) note(s statement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.on {
+	if t.on && (t.framed || !s.Framing) {
 		t.sent = append(t.sent, s)
 	}
 }
@@ -85,8 +97,8 @@ func begin(ctx context.Context, sql string) context.Context {
 }
 
 func (t *tracer) end(ctx context.Context, rows int64) {
-	if r, ok := ctx.Value(runningKey{}).(running); ok && !r.framing {
-		t.note(statement{Name: r.name, Took: now().Sub(r.since), Rows: rows})
+	if r, ok := ctx.Value(runningKey{}).(running); ok {
+		t.note(statement{Name: r.name, Took: now().Sub(r.since), Rows: rows, Framing: r.framing})
 	}
 }
 
@@ -107,9 +119,8 @@ func (t *tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBa
 
 // TraceBatchQuery notes a statement of a batch.
 func (t *tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
-	if name, framing := nameOf(data.SQL); !framing {
-		t.note(statement{Name: name, Rows: data.CommandTag.RowsAffected(), SQL: data.SQL, Args: data.Args})
-	}
+	name, framing := nameOf(data.SQL)
+	t.note(statement{Name: name, Rows: data.CommandTag.RowsAffected(), SQL: data.SQL, Args: data.Args, Framing: framing})
 }
 
 // TraceBatchEnd notes how long the batch took, as the time of its last statement:
@@ -139,7 +150,7 @@ func breakdown(sent []statement) []statement {
 	var list []*statement
 	for _, s := range sent {
 		if byName[s.Name] == nil {
-			byName[s.Name] = &statement{Name: s.Name}
+			byName[s.Name] = &statement{Name: s.Name, Framing: s.Framing}
 			list = append(list, byName[s.Name])
 		}
 		byName[s.Name].Took += s.Took

@@ -1,0 +1,337 @@
+package benchmark
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
+)
+
+const (
+	cardsPerDesk = 32  // exposures that one person has before them
+	besidePaths  = 500 // of each organization but the first
+	warmUpTurns  = 8   // of each person: a connection's first decision makes its work tables
+)
+
+// Decisions is what the decisions of people cost.
+type Decisions struct {
+	P50, P99 time.Duration // of one decision, on one connection
+	Commit   time.Duration // median of a transaction of one row, in alternation with them
+	Database time.Duration // median of the time that one decision spends in its statements
+	Sent     int           // median of its statements, without those that begin and end the transaction
+	Parts    []Part        // with those
+
+	Organizations int
+	Rate          float64 // decisions per second on Options.Connections, in one organization
+	Spread        float64 // the same over all organizations
+
+	Untouched     time.Duration // median of the clusters before anybody decided anything
+	Before, After time.Duration // the same right before and right after a decision, in alternation
+}
+
+// Part is a statement of decisions.
+type Part struct {
+	Name  string
+	Took  time.Duration // median of what one decision that sends it spends in it
+	Total time.Duration // of all decisions
+	Sent  int           // by all decisions
+	Of    int           // decisions that were measured
+}
+
+// measureDecisions has people judge the exposures of the organization.
+func (s *stand) measureDecisions(ctx context.Context, options Options, r *Result) (err error) {
+	d := &Decisions{Organizations: options.Organizations}
+	everywhere, err := s.organizations(ctx, options)
+	if err != nil {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	// One connection, and nothing that another may have left on it.
+	alone, err := db.Open(ctx, s.postgres.RuntimeURL(""), db.Options{MaxConns: 1, Tracer: s.tracer})
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
+	desks, err := s.desks(ctx, alone, "alone", s.organization)
+	if err != nil {
+		return err
+	}
+	if err := s.measureClusters(ctx, options, desks[0], d); err != nil {
+		return err
+	}
+	say(options, "clusters overview: %s before a decision, %s right after", d.Before, d.After)
+	if err := s.measureDecision(ctx, options, alone, desks[0], d); err != nil {
+		return err
+	}
+	say(options, "a decision: %s, a transaction of one row: %s", d.P50, d.Commit)
+
+	here := slices.Repeat([]id.ID{s.organization}, options.Connections)
+	if desks, err = s.desks(ctx, s.db, "here", here...); err != nil {
+		return err
+	}
+	if d.Rate, err = rateOf(ctx, desks, options.Load); err != nil {
+		return err
+	}
+	for i := range here {
+		here[i] = everywhere[i%len(everywhere)]
+	}
+	if desks, err = s.desks(ctx, s.db, "everywhere", here...); err != nil {
+		return err
+	}
+	if d.Spread, err = rateOf(ctx, desks, options.Load); err != nil {
+		return err
+	}
+	say(options, "decisions per second: %.0f in one organization, %.0f over %d", d.Rate, d.Spread, len(everywhere))
+	r.Decisions = d
+	return nil
+}
+
+// organizations fills the others beside the first, and gives them all.
+func (s *stand) organizations(ctx context.Context, options Options) ([]id.ID, error) {
+	all := []id.ID{s.organization}
+	delivery, err := s.write("beside", World{Paths: min(besidePaths, options.Paths), Seed: options.Seed, Now: epoch})
+	if err != nil {
+		return nil, err
+	}
+	for n := 1; n < options.Organizations; n++ {
+		slug := fmt.Sprintf("%s-%d", organizationSlug, n)
+		if _, err := s.deliverTo(ctx, slug, delivery, s.now()); err != nil {
+			return nil, fmt.Errorf("%s: %w", slug, err)
+		}
+		all = append(all, id.Organization(slug))
+	}
+	return all, nil
+}
+
+// desk is where somebody acknowledges exposures and takes it back, in turns.
+type desk struct {
+	name         string
+	triage       *triage.Service
+	organization id.ID
+	cards        []card
+	turns        int
+}
+
+// card is an exposure, and the version that it has come to.
+type card struct {
+	PathID  id.ID
+	Type    rule.Type
+	Ordinal int
+	Version int
+}
+
+// desks gives one for each of the organizations named; no two have an exposure in
+// common.
+func (s *stand) desks(ctx context.Context, pool *db.DB, name string, organizations ...id.ID) ([]*desk, error) {
+	judge := triage.New(pool, authority.New(pool, s.assessor(), s.now, s.log()), s.now)
+	dealt := map[id.ID]int{}
+	desks := make([]*desk, len(organizations))
+	for i, organization := range organizations {
+		rows, err := s.super.Query(ctx, limits.Get("open_exposures").SQL, organization, dealt[organization], cardsPerDesk)
+		if err != nil {
+			return nil, err
+		}
+		cards, err := pgx.CollectRows(rows, pgx.RowToStructByName[card])
+		if err != nil {
+			return nil, fmt.Errorf("open exposures: %w", err)
+		}
+		if len(cards) == 0 {
+			return nil, errors.New("there are too few open exposures for everybody to judge some")
+		}
+		dealt[organization] += len(cards)
+		desks[i] = &desk{name: fmt.Sprintf("%s-%d", name, i), triage: judge, organization: organization, cards: cards}
+	}
+	return desks, nil
+}
+
+// turn makes the next decision.
+func (d *desk) turn(ctx context.Context) error {
+	card := &d.cards[d.turns/2%len(d.cards)]
+	action := triage.Acknowledge
+	if d.turns%2 == 1 {
+		action = triage.Unacknowledge
+	}
+	d.turns++
+	outcome, err := d.triage.Judge(access.With(ctx, operator), d.organization,
+		exposure.Key{PathID: card.PathID, Type: card.Type, Ordinal: card.Ordinal},
+		triage.Command{Action: action, ExpectedVersion: card.Version, Justification: "The team knows, and has taken it on.",
+			IdempotencyKey: fmt.Sprintf("%s-%d", d.name, d.turns)})
+	if err == nil {
+		card.Version = outcome.Version
+	}
+	return err
+}
+
+// measureDecision measures a decision, and beside each a transaction of one row.
+func (s *stand) measureDecision(ctx context.Context, options Options, pool *db.DB, desk *desk, d *Decisions) error {
+	var took, commits, inside []time.Duration
+	var all [][]statement
+	var counts []int
+	for n := range warmUp + options.Requests {
+		s.tracer.startFramed()
+		since := now()
+		err := desk.turn(ctx)
+		elapsed := now().Sub(since)
+		sent := s.tracer.stop()
+		if err != nil {
+			return fmt.Errorf("a decision: %w", err)
+		}
+		since = now()
+		if err := s.commit(ctx, pool, n); err != nil {
+			return fmt.Errorf("a transaction of one row: %w", err)
+		}
+		commit := now().Sub(since)
+		if n < warmUp {
+			continue
+		}
+		var database time.Duration
+		count := 0
+		for _, one := range sent {
+			database += one.Took
+			if !one.Framing {
+				count++
+			}
+		}
+		took, commits, inside = append(took, elapsed), append(commits, commit), append(inside, database)
+		all, counts = append(all, sent), append(counts, count)
+	}
+	d.P50, d.P99, d.Commit, d.Database = percentile(took, 50), percentile(took, 99), percentile(commits, 50), percentile(inside, 50)
+	slices.Sort(counts)
+	d.Sent, d.Parts = counts[len(counts)/2], partsOf(all)
+	return nil
+}
+
+// commit is what a decision cannot leave out: one row, durable, in a transaction
+// of the organization.
+func (s *stand) commit(ctx context.Context, pool *db.DB, n int) error {
+	return pool.Tenant(ctx, s.organization, func(tx *db.Tx) error {
+		_, err := db.Exec(ctx, tx, limits.Get("commit"), pgx.StrictNamedArgs{"key": fmt.Sprint(n), "digest": make([]byte, 32), "at": s.now()})
+		return err
+	})
+}
+
+// partsOf gives the statements of decisions by name, the slowest over all first.
+func partsOf(decisions [][]statement) []Part {
+	took := map[string][]time.Duration{}
+	sent := map[string]int{}
+	for _, statements := range decisions {
+		for _, one := range breakdown(statements) {
+			took[one.Name] = append(took[one.Name], one.Took)
+		}
+		for _, one := range statements {
+			sent[one.Name]++
+		}
+	}
+	parts := make([]Part, 0, len(took))
+	for name, each := range took {
+		part := Part{Name: name, Took: percentile(each, 50), Sent: sent[name], Of: len(decisions)}
+		for _, one := range each {
+			part.Total += one
+		}
+		parts = append(parts, part)
+	}
+	slices.SortFunc(parts, func(a, b Part) int { return cmp.Or(cmp.Compare(b.Total, a.Total), cmp.Compare(a.Name, b.Name)) })
+	return parts
+}
+
+// measureClusters asks for the clusters before and right after decisions.
+func (s *stand) measureClusters(ctx context.Context, options Options, desk *desk, d *Decisions) (err error) {
+	c, err := s.serve(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	body, err := json.Marshal(map[string]any{"query": clustersDocument})
+	if err != nil {
+		return err
+	}
+	var untouched, before, after []time.Duration
+	ask := func(n int, took *[]time.Duration) error {
+		since := now()
+		_, err := c.post(ctx, body)
+		if n >= warmUp {
+			*took = append(*took, now().Sub(since))
+		}
+		return err
+	}
+	for n := range warmUp + options.Requests {
+		if err := ask(n, &untouched); err != nil {
+			return err
+		}
+	}
+	for n := range warmUp + options.Requests {
+		// The first request after a decision is not the one before the next.
+		var settled []time.Duration
+		if err := errors.Join(ask(n, &settled), ask(n, &before), desk.turn(ctx), ask(n, &after)); err != nil {
+			return fmt.Errorf("clusters after a decision: %w", err)
+		}
+	}
+	d.Untouched, d.Before, d.After = percentile(untouched, 50), percentile(before, 50), percentile(after, 50)
+	return nil
+}
+
+// rateOf has everybody decide at once, each on a connection.
+func rateOf(ctx context.Context, desks []*desk, decisions int) (float64, error) {
+	all := func(next func(desk *desk) bool) error {
+		errs := make([]error, len(desks))
+		var people sync.WaitGroup
+		for i, desk := range desks {
+			people.Go(func() {
+				for errs[i] == nil && next(desk) {
+					errs[i] = desk.turn(ctx)
+				}
+			})
+		}
+		people.Wait()
+		return errors.Join(errs...)
+	}
+	if err := all(func(desk *desk) bool { return desk.turns < warmUpTurns }); err != nil {
+		return 0, err
+	}
+	var made atomic.Int64
+	since := now()
+	err := all(func(*desk) bool { return made.Add(1) <= int64(decisions) })
+	return float64(decisions) / now().Sub(since).Seconds(), err
+}
+
+func (r *Result) decisionTable(b *strings.Builder) {
+	d := r.Decisions
+	fmt.Fprintf(b, "| decision on one exposure | p50 ms | p99 ms | statements | in statements ms | commit of one row, in alternation, ms | ratio | target | decisions/s (%d) | over %d organizations |\n"+
+		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", r.Connections, d.Organizations)
+	fmt.Fprintf(b, "| acknowledge, unacknowledge | %s | %s | %d | %s | %s | %s | ≤ 10 | %s | %s |\n", milliseconds(d.P50), milliseconds(d.P99), d.Sent,
+		milliseconds(d.Database), milliseconds(d.Commit), times(d.P50, d.Commit), thousands(rounded(d.Rate)), thousands(rounded(d.Spread)))
+	b.WriteString("\n| operation, p50 in alternation | before any decision, ms | before a decision, ms | right after, ms | ratio | target |\n|---|---:|---:|---:|---:|---:|\n")
+	fmt.Fprintf(b, "| clusters overview | %s | %s | %s | %.2f | ≤ 1.1 |\n", milliseconds(d.Untouched), milliseconds(d.Before), milliseconds(d.After),
+		d.After.Seconds()/d.Before.Seconds())
+}
+
+func rounded(rate float64) int64 { return int64(math.Round(rate)) }
+
+// decisionBreakdown says where the time of a decision goes.
+func (r *Result) decisionBreakdown(b *strings.Builder) {
+	d := r.Decisions
+	fmt.Fprintf(b, "\na decision, %s ms; each statement's mean, then its median where it is sent, and how often:\n", milliseconds(d.P50))
+	for _, one := range d.Parts {
+		fmt.Fprintf(b, "%9.3f ms %9.3f ms %6.2f ×  %s\n", one.Total.Seconds()*1e3/float64(one.Of), one.Took.Seconds()*1e3, float64(one.Sent)/float64(one.Of), one.Name)
+	}
+	fmt.Fprintf(b, "%9.3f ms %23s between statements\n", (d.P50-d.Database).Seconds()*1e3, "")
+}

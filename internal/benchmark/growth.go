@@ -1,0 +1,125 @@
+package benchmark
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// growing are the operations that must cost the same however many paths there
+// are.
+var growing = []string{"clusters overview", "overview: posture, clusters, 50 workloads", "workload in all detail"}
+
+// Growth is what an operation costs in a large organization and in a small one.
+// The requests alternate, so that whatever else the machine does slows both.
+type Growth struct {
+	Name                         string
+	Small, Large                 time.Duration // median of a request
+	SmallDatabase, LargeDatabase time.Duration // median of the time in its statements
+}
+
+// measureGrowth measures the growing operations here and in a small world.
+func (s *stand) measureGrowth(ctx context.Context, options Options, r *Result) (err error) {
+	small, err := newStand(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, small.Close(context.WithoutCancel(ctx), false)) }()
+	if _, err := small.populate(ctx, World{Paths: options.Beside, Seed: options.Seed, Now: epoch}); err != nil {
+		return err
+	}
+	sides := [2]*side{{stand: small}, {stand: s}}
+	for _, one := range sides {
+		if one.client, err = one.stand.serve(ctx, 1); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, one.client.stop()) }()
+		if one.queries, err = one.client.queries(ctx, one.stand); err != nil {
+			return err
+		}
+	}
+	for _, name := range growing {
+		growth, err := alternate(ctx, name, sides, options.Requests)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		say(options, "%s: %s among %d paths, %s among %d", name, growth.Small, options.Beside, growth.Large, options.Paths)
+		r.Growth = append(r.Growth, growth)
+	}
+	r.Beside = options.Beside
+	return nil
+}
+
+// populate imports a world without measuring it.
+func (s *stand) populate(ctx context.Context, world World) (paths int, err error) {
+	delivery, err := s.write("world", world)
+	if err != nil {
+		return 0, err
+	}
+	report, err := s.deliver(ctx, delivery, epoch)
+	if err != nil {
+		return 0, err
+	}
+	return report.Paths.Added, s.settle(ctx)
+}
+
+// side is one of the two that are compared.
+type side struct {
+	stand   *stand
+	client  *client
+	queries []query
+}
+
+func (s *side) body(name string) ([]byte, error) {
+	at := slices.IndexFunc(s.queries, func(q query) bool { return q.name == name })
+	if at < 0 {
+		return nil, errors.New("no such operation")
+	}
+	return json.Marshal(map[string]any{"query": s.queries[at].document, "variables": s.queries[at].variables})
+}
+
+func alternate(ctx context.Context, name string, sides [2]*side, requests int) (Growth, error) {
+	var took, database [2][]time.Duration
+	var bodies [2][]byte
+	for i, one := range sides {
+		var err error
+		if bodies[i], err = one.body(name); err != nil {
+			return Growth{}, err
+		}
+	}
+	for n := range warmUp + requests {
+		for i, one := range sides {
+			one.stand.tracer.start()
+			since := now()
+			_, err := one.client.post(ctx, bodies[i])
+			elapsed := now().Sub(since)
+			sent := one.stand.tracer.stop()
+			if err != nil {
+				return Growth{}, err
+			}
+			if n < warmUp {
+				continue
+			}
+			var inside time.Duration
+			for _, statement := range sent {
+				inside += statement.Took
+			}
+			took[i], database[i] = append(took[i], elapsed), append(database[i], inside)
+		}
+	}
+	return Growth{Name: name, Small: percentile(took[0], 50), Large: percentile(took[1], 50),
+		SmallDatabase: percentile(database[0], 50), LargeDatabase: percentile(database[1], 50)}, nil
+}
+
+func (r *Result) growthTable(b *strings.Builder) {
+	fmt.Fprintf(b, "| operation, p50 in alternation | among %s paths, ms | among %s, ms | ratio | target | in statements, ms | among %s, ms |\n|---|---:|---:|---:|---:|---:|---:|\n",
+		thousands(int64(r.Beside)), thousands(int64(r.Paths)), thousands(int64(r.Paths)))
+	for _, g := range r.Growth {
+		fmt.Fprintf(b, "| %s | %s | %s | %.2f | ≤ 1.3 | %s | %s |\n", g.Name, milliseconds(g.Small), milliseconds(g.Large),
+			g.Large.Seconds()/g.Small.Seconds(), milliseconds(g.SmallDatabase), milliseconds(g.LargeDatabase))
+	}
+}
