@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/canonical"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -95,13 +96,13 @@ func (c *collection) composePaths() []path {
 
 func (s *pathState) version() pathVersion {
 	v := pathVersion{
-		Version: s.Version, From: moment{s.FromAt}, SyncVersion: integer(s.SyncVersion), Status: s.Status, Effective: s.Effective,
+		Version: s.Version, From: moment{s.FromAt}, SyncVersion: canonical.Integer(s.SyncVersion), Status: s.Status, Effective: s.Effective,
 		Roles: list(s.RoleIDs), Actions: list(s.Actions), AuthChainDepth: s.AuthChainDepth, CompositionHash: hex.EncodeToString(s.CompositionHash),
 		DataDomain: s.DataDomain, Sensitivity: sensitivityWords[s.Sensitivity], Ownership: s.OwnershipStatus, Egress: s.EgressCategory,
 		Execution: execution{Basis: s.ExecutionBasis},
 	}
 	if s.Execution30d != nil {
-		count := integer(*s.Execution30d)
+		count := canonical.Integer(*s.Execution30d)
 		v.Execution.Count = &count
 	}
 	return v
@@ -151,9 +152,9 @@ func (c *collection) composeExposures() []exposed {
 		out := exposed{
 			Path: x.PathID, Type: typeWords[x.Type], Ordinal: x.Ordinal, Status: holds.Status(),
 			Rule: ruleUsed{Finding: rule.Define(r).Key, Version: x.RuleVersion, SettingsVersion: x.SettingVersion, Thresholds: thresholds(r, settings)},
-			Predicates: predicates(r, facts{
-				evidence: decode(x.Evidence), settings: settings, sensitivity: x.Sensitivity, actions: x.Actions, identity: p.IdentityID,
-				firstSeen: c.seenFrom(p, x.FromAt), use: c.useOf(p, x, settings),
+			Predicates: predicates(r, rule.Facts{
+				Evidence: decode(x.Evidence), Settings: settings, Sensitivity: x.Sensitivity, Actions: x.Actions, Identity: p.IdentityID,
+				FirstSeen: c.seenFrom(p, x.FromAt), Use: c.useOf(p, x, settings),
 			}),
 			Evidence: x.Evidence, EffectiveFrom: moment{x.EffectiveFrom}, EffectiveFromBasis: x.EffectiveBasis,
 			LineageEffectiveFrom: moment{x.LineageFrom}, DetectedAt: moment{x.FromAt}, ResolvedAt: instant(x.ToAt), ResolutionReason: x.ResolutionReason,
@@ -210,29 +211,29 @@ func (c *collection) seenFrom(p *pathRow, detected time.Time) time.Time {
 
 // useOf is how an open exposure of a privilege that nobody uses sees the use of
 // its path.
-func (c *collection) useOf(p *pathRow, x *exposureRow, settings rule.Settings) *use {
+func (c *collection) useOf(p *pathRow, x *exposureRow, settings rule.Settings) *rule.Use {
 	if x.Type != rule.ExcessPrivilege || x.ToAt != nil || c.head.WindowAt == nil {
 		return nil
 	}
-	u := &use{}
+	u := &rule.Use{}
 	start := day(c.head.WindowAt.Add(-settings.PrivilegeWindow))
 	subjects := p.subjects()
 	for _, e := range c.evidence {
 		if e.Basis == authority.BasisPath && e.Action != "" && day(e.Day) > start && slices.Contains(subjects, e.names()) {
-			u.used = append(u.used, e.Action)
+			u.Used = append(u.Used, e.Action)
 		}
 	}
-	u.used = slices.Compact(slices.Sorted(slices.Values(u.used)))
+	u.Used = slices.Compact(slices.Sorted(slices.Values(u.Used)))
 	for _, j := range c.justifications {
 		if j.Path == p.ID && j.To == nil {
 			for _, action := range j.Actions {
 				if slices.Contains(x.Actions, action) {
-					u.justified = append(u.justified, action)
+					u.Justified = append(u.Justified, action)
 				}
 			}
 		}
 	}
-	slices.Sort(u.justified)
+	slices.Sort(u.Justified)
 	return u
 }
 
@@ -260,7 +261,7 @@ func (c *collection) composeEvidence() []evidence {
 	return mapped(c.evidence, func(e *evidenceRow) evidence {
 		return evidence{
 			Workload: unlessNil(e.WorkloadID), Identity: unlessNil(e.IdentityID), Resource: unlessNil(e.ResourceID), Action: e.Action, Day: day(e.Day),
-			Related: e.Related, Source: e.SourceID, Basis: e.Basis, Count: integer(e.Count), LastAt: instant(e.LastAt),
+			Related: e.Related, Source: e.SourceID, Basis: e.Basis, Count: canonical.Integer(e.Count), LastAt: instant(e.LastAt),
 			Counted: day(e.Day) > start && counted[counting{e.names(), e.Basis}],
 		}
 	})

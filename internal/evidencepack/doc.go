@@ -3,6 +3,6 @@
 // compare it by later. docs/formats/evidence-pack.md describes it.
 //
 // Reader collects rows, compose makes the document of them without asking
-// anybody, and canonical writes it in the one form that the digests are of. Time
-// is the organization's clock, so that the same state gives the same bytes.
+// anybody, and its canonical form is what the digests are of. Time is the
+// organization's clock, so that the same state gives the same bytes.
 package evidencepack

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/canonical"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -146,7 +147,7 @@ type pathVersion struct {
 	Version         int                       `json:"version"`
 	From            moment                    `json:"from"`
 	To              *moment                   `json:"to,omitempty"` // of former versions
-	SyncVersion     integer                   `json:"syncVersion"`
+	SyncVersion     canonical.Integer         `json:"syncVersion"`
 	Status          authority.PathStatus      `json:"status"`
 	Effective       bool                      `json:"effective"`
 	Roles           []id.ID                   `json:"roles"`
@@ -161,7 +162,7 @@ type pathVersion struct {
 }
 
 type execution struct {
-	Count *integer                  `json:"count"` // null: nobody watched, and nothing was observed
+	Count *canonical.Integer        `json:"count"` // null: nobody watched, and nothing was observed
 	Basis *authority.ExecutionBasis `json:"basis"` // null: nothing was observed
 }
 
@@ -275,7 +276,7 @@ type evidence struct {
 	Related  bool                     `json:"related"`
 	Source   id.ID                    `json:"source"`
 	Basis    authority.ExecutionBasis `json:"basis"`
-	Count    integer                  `json:"count"`
+	Count    canonical.Integer        `json:"count"`
 	LastAt   *moment                  `json:"lastAt"`
 	Counted  bool                     `json:"counted"` // an active path here counts it now
 }
@@ -286,7 +287,7 @@ type coverage struct {
 	Entity        *id.ID              `json:"entity"` // null: every entity of the system
 	System        string              `json:"system"`
 	Complete      bool                `json:"complete"`
-	MaxAgeSeconds *integer            `json:"maxAgeSeconds"` // null: it does not age
+	MaxAgeSeconds *canonical.Integer  `json:"maxAgeSeconds"` // null: it does not age
 }
 
 type baseline struct {

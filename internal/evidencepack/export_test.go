@@ -10,6 +10,9 @@ import (
 // ReadQueries are the statements that read.
 var ReadQueries = readQueries
 
+// SealQueries are the statements of sealing besides.
+var SealQueries = sealQueries
+
 // Narrow is a reader whose packs hold no more than this.
 func Narrow(paths, exposures, evidence, records int) *Reader {
 	return &Reader{limits: &limits{paths, exposures, evidence, records}}

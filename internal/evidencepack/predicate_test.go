@@ -35,42 +35,42 @@ func TestPredicates(t *testing.T) {
 	some := id.ID{7}
 	cases := map[rule.Rule]struct {
 		verdicts []rule.Verdict
-		facts    facts
+		facts    rule.Facts
 		want     []string
 	}{
-		rule.OrphanedOwnership: {workload(rule.Workload{Ownership: rule.Complete, Owners: []rule.Owner{bob}}), facts{},
+		rule.OrphanedOwnership: {workload(rule.Workload{Ownership: rule.Complete, Owners: []rule.Owner{bob}}), rule.Facts{},
 			[]string{"active_owners: none: 0", "ownership_coverage: complete: complete"}},
-		rule.OwnershipDegraded: {workload(rule.Workload{Owners: []rule.Owner{ada, bob, team}}), facts{},
+		rule.OwnershipDegraded: {workload(rule.Workload{Owners: []rule.Owner{ada, bob, team}}), rule.Facts{},
 			[]string{"active_individual_owners: one or more: 1", "inactive_owners: one or more: 1"}},
-		rule.OwnershipAmbiguous: {workload(rule.Workload{Ownership: rule.Complete, Owners: []rule.Owner{team}}), facts{},
+		rule.OwnershipAmbiguous: {workload(rule.Workload{Ownership: rule.Complete, Owners: []rule.Owner{team}}), rule.Facts{},
 			[]string{"active_group_owners: one or more: 1", "active_individual_owners: none: 0", "ownership_coverage: complete: complete"}},
-		rule.OwnershipUnknown: {workload(rule.Workload{Ownership: rule.Expired, Owners: []rule.Owner{bob}}), facts{},
+		rule.OwnershipUnknown: {workload(rule.Workload{Ownership: rule.Expired, Owners: []rule.Owner{bob}}), rule.Facts{},
 			[]string{"active_owners: none: 0", "ownership_coverage: anything but complete: expired"}},
-		rule.DormantAuthority: {identity(rule.Identity{Execution: rule.Complete, LastActive: window.Add(-40 * day)}), facts{firstSeen: window.Add(-31 * day)},
+		rule.DormantAuthority: {identity(rule.Identity{Execution: rule.Complete, LastActive: window.Add(-40 * day)}), rule.Facts{FirstSeen: window.Add(-31 * day)},
 			[]string{"identity_last_active_at: none, or 30 days or more before the end of the window: 2026-01-20T00:00:00Z",
 				"identity_first_seen_at: 30 days or more before the end of the window: 2025-08-13T00:00:00Z",
 				"path_first_seen_at: 30 days or more before the end of the window: 2026-01-29T00:00:00Z", "execution_coverage: complete: complete"}},
-		rule.SensitiveDomain: {[]rule.Verdict{rule.JudgeReach(rule.Trait{Sensitivity: authority.Confidential})}, facts{sensitivity: authority.Confidential},
+		rule.SensitiveDomain: {[]rule.Verdict{rule.JudgeReach(rule.Trait{Sensitivity: authority.Confidential})}, rule.Facts{Sensitivity: authority.Confidential},
 			[]string{"sensitivity: confidential or restricted: confidential"}},
-		rule.UnknownBinding: {workload(rule.Workload{Unresolved: 2, Unbound: 1}), facts{},
+		rule.UnknownBinding: {workload(rule.Workload{Unresolved: 2, Unbound: 1}), rule.Facts{},
 			[]string{"identity_of_path: none: <nil>", "unresolved_bindings: one or more, unless bindings were collected completely: 2",
 				"binding_coverage: complete, unless a binding is unresolved: not_collected"}},
-		rule.UnprovenExecution: {workload(rule.Workload{Execution: rule.Complete}), facts{},
+		rule.UnprovenExecution: {workload(rule.Workload{Execution: rule.Complete}), rule.Facts{},
 			[]string{"executions_of_workload: none, ever: 0", "workload_first_seen_at: 5 days or more before the end of the window: 2025-08-13T00:00:00Z",
 				"execution_coverage: complete: complete"}},
-		rule.ScopeDrift: {identity(rule.Identity{Scope: &rule.Scope{BaselineAt: long, RolesAdded: []string{"admin"}, Newly: 3}}), facts{},
+		rule.ScopeDrift: {identity(rule.Identity{Scope: &rule.Scope{BaselineAt: long, RolesAdded: []string{"admin"}, Newly: 3}}), rule.Facts{},
 			[]string{"baseline_at: before the scope that is compared: 2025-08-13T00:00:00Z", "roles_added: anything, in one of the three: [admin]",
 				"actions_added: anything, in one of the three: []", "destinations_added: anything, in one of the three: 3"}},
 		rule.PrivilegeGap: {
 			[]rule.Verdict{rule.JudgePrivilege(rule.Privilege{Granted: []string{"delete", "get", "update", "write"}, Used: []string{"get", "write"}, Justified: []string{"delete"}, Proven: true, Execution: rule.Complete}, settings)},
-			facts{actions: []string{"delete", "get", "update", "write"}, use: &use{used: []string{"get", "write"}, justified: []string{"delete"}}},
+			rule.Facts{Actions: []string{"delete", "get", "update", "write"}, Use: &rule.Use{Used: []string{"get", "write"}, Justified: []string{"delete"}}},
 			[]string{"granted_actions_that_change_something: one or more: [delete update write]", "used_actions: one or more in 45 days: [get write]",
 				"justified_actions: not all of those that are unused: [delete]", "unused_unjustified_actions: one or more: [update]"}},
-		rule.ExternalEgress: {workload(rule.Workload{Hosts: []rule.Host{{Name: "a.example", Category: authority.EgressExternal}, {Name: "b.example", Category: authority.EgressLLM}}}), facts{},
+		rule.ExternalEgress: {workload(rule.Workload{Hosts: []rule.Host{{Name: "a.example", Category: authority.EgressExternal}, {Name: "b.example", Category: authority.EgressLLM}}}), rule.Facts{},
 			[]string{"external_hosts: one or more: [a.example]"}},
-		rule.LLMEgress: {workload(rule.Workload{Hosts: []rule.Host{{Name: "a.example", Category: authority.EgressExternal}, {Name: "b.example", Category: authority.EgressLLM}}}), facts{},
+		rule.LLMEgress: {workload(rule.Workload{Hosts: []rule.Host{{Name: "a.example", Category: authority.EgressExternal}, {Name: "b.example", Category: authority.EgressLLM}}}), rule.Facts{},
 			[]string{"language_model_hosts: one or more: [b.example]"}},
-		rule.IdentityReuse: {identity(rule.Identity{Workloads: 2, OwnerSets: 2, Owners: 3, Ownership: rule.Complete}), facts{},
+		rule.IdentityReuse: {identity(rule.Identity{Workloads: 2, OwnerSets: 2, Owners: 3, Ownership: rule.Complete}), rule.Facts{},
 			[]string{"workloads: 4 or more, or two whose owners are known to differ: 2", "owner_sets: two or more, unless the workloads are enough: 2",
 				"ownership_coverage: complete, unless the workloads are enough: complete"}},
 	}
@@ -85,7 +85,7 @@ func TestPredicates(t *testing.T) {
 			found = true
 			require.Equal(t, rule.True, v.Outcome, key)
 			f := c.facts
-			f.evidence, f.settings = decode(v.Evidence.JSON()), settings
+			f.Evidence, f.Settings = decode(v.Evidence.JSON()), settings
 			var got []string
 			for _, p := range predicates(r, f) {
 				value := p.Found
@@ -100,9 +100,9 @@ func TestPredicates(t *testing.T) {
 		require.NotEmpty(t, typeWords[rule.Type(r)], key)
 	}
 
-	got := predicates(rule.UnknownBinding, facts{identity: &some})
+	got := predicates(rule.UnknownBinding, rule.Facts{Identity: &some})
 	require.Equal(t, some.String(), got[0].Found)
-	got = predicates(rule.PrivilegeGap, facts{actions: []string{"delete"}})
+	got = predicates(rule.PrivilegeGap, rule.Facts{Actions: []string{"delete"}})
 	require.Len(t, got, 1, "what was used when it resolved is not known any more")
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/canonical"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -50,33 +51,41 @@ type limits struct{ paths, exposures, evidence, records int }
 // Exposure is what one exposure rests on, with every other interval of its type
 // on its path; null for one that does not exist.
 func (r *Reader) Exposure(ctx context.Context, snapshot *db.Snapshot, organization id.ID, path id.ID, typ rule.Type, ordinal int) (*Pack, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	if _, known := typeWords[typ]; !known {
-		return nil, nil
-	}
-	return r.pack(ctx, snapshot.Of(organization), organization,
-		subject{Kind: "exposure", Path: &path, Type: typeWords[typ], Ordinal: ordinal}, []rule.Type{typ})
+	s, types := ofExposure(path, typ, ordinal)
+	return r.read(ctx, snapshot, organization, s, types)
 }
 
 // Path is what all exposures of a path rest on; null for one that does not exist.
 func (r *Reader) Path(ctx context.Context, snapshot *db.Snapshot, organization, path id.ID) (*Pack, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return r.pack(ctx, snapshot.Of(organization), organization, subject{Kind: "path", Path: &path}, everyType())
+	return r.read(ctx, snapshot, organization, ofPath(path), everyType())
 }
 
 // Workload is what all exposures of a workload rest on, and the conditions of the
 // workload and its identities that no path carries; null for one that does not
 // exist.
 func (r *Reader) Workload(ctx context.Context, snapshot *db.Snapshot, organization, workload id.ID) (*Pack, error) {
+	return r.read(ctx, snapshot, organization, ofWorkload(workload), everyType())
+}
+
+func (r *Reader) read(ctx context.Context, snapshot *db.Snapshot, organization id.ID, s subject, types []rule.Type) (*Pack, error) {
 	if err := access.Require(ctx, organization, access.View); err != nil {
 		return nil, err
 	}
-	return r.pack(ctx, snapshot.Of(organization), organization, subject{Kind: "workload", Workload: &workload}, everyType())
+	return r.pack(ctx, snapshot.Of(organization), organization, s, types)
 }
+
+// ofExposure has no types for a type of exposure that there is not.
+func ofExposure(path id.ID, typ rule.Type, ordinal int) (subject, []rule.Type) {
+	word, known := typeWords[typ]
+	if !known {
+		return subject{}, nil
+	}
+	return subject{Kind: "exposure", Path: &path, Type: word, Ordinal: ordinal}, []rule.Type{typ}
+}
+
+func ofPath(path id.ID) subject { return subject{Kind: "path", Path: &path} }
+
+func ofWorkload(workload id.ID) subject { return subject{Kind: "workload", Workload: &workload} }
 
 func everyType() []rule.Type {
 	types := make([]rule.Type, len(rule.Definitions))
@@ -87,6 +96,9 @@ func everyType() []rule.Type {
 }
 
 func (r *Reader) pack(ctx context.Context, q db.Querier, organization id.ID, s subject, types []rule.Type) (*Pack, error) {
+	if len(types) == 0 {
+		return nil, nil
+	}
 	c := &collection{organization: organization, subject: s, types: types,
 		limits: limits{MaxPaths, MaxExposures, MaxEvidence, MaxRecords}}
 	if r.limits != nil {
@@ -101,11 +113,11 @@ func (r *Reader) pack(ctx context.Context, q db.Querier, organization id.ID, s s
 
 // seal writes the document and digests it.
 func seal(d document) (*Pack, error) {
-	whole, err := canonical(d)
+	whole, err := canonical.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("write an evidence pack: %w", err)
 	}
-	state, err := canonical(struct {
+	state, err := canonical.Marshal(struct {
 		Format       string       `json:"format"`
 		Organization organization `json:"organization"`
 		Subject      subject      `json:"subject"`
