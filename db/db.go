@@ -34,7 +34,8 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	config.ConnConfig.Tracer = options.Tracer
 	config.ConnConfig.RuntimeParams["application_name"] = "exposuregraph"
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	config.ConnConfig.RuntimeParams["jit"] = "off" // compiling costs more than any query of ours saves
+	config.ConnConfig.RuntimeParams["jit"] = "off"                     // compiling costs more than any query of ours saves
+	config.ConnConfig.RuntimeParams["client_min_messages"] = "warning" // that a work table is there already is no news
 	config.AfterConnect = plainUUIDs
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -23,6 +23,15 @@ BEGIN
 END
 $$;
 
+CREATE PROCEDURE public.append_only(IN ledger_table regclass)
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
+                  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', ledger_table);
+END
+$$;
+
 CREATE FUNCTION public.authority_lineage_id(organization uuid, workload uuid, resource uuid) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -77,6 +86,23 @@ CREATE FUNCTION public.digest_list(fields bytea[]) RETURNS bytea
       || coalesce((SELECT string_agg(digest_field(f), ''::bytea ORDER BY n) FROM unnest(fields) WITH ORDINALITY AS t(f, n)), ''::bytea)
 $$;
 
+CREATE FUNCTION public.empty_work_tables(tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  size bigint;
+BEGIN
+  FOR i IN 1 .. cardinality(tables) LOOP
+    size := pg_relation_size(('pg_temp.' || quote_ident(tables[i]))::regclass);
+    IF size > 131072 THEN
+      EXECUTE 'TRUNCATE pg_temp.' || quote_ident(tables[i]);
+    ELSIF size > 0 THEN
+      EXECUTE 'DELETE FROM pg_temp.' || quote_ident(tables[i]);
+    END IF;
+  END LOOP;
+END
+$$;
+
 CREATE FUNCTION public.keep_first(kept anyelement, next anyelement) RETURNS anyelement
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$SELECT kept$$;
@@ -89,6 +115,14 @@ BEGIN
   EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tenant_table);
   EXECUTE format('CREATE POLICY organization ON %s USING (organization_id = current_organization())
                   WITH CHECK (organization_id = current_organization())', tenant_table);
+END
+$$;
+
+CREATE FUNCTION public.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'the table % is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END
 $$;
 
@@ -623,7 +657,7 @@ CREATE TABLE public.evaluation (
     paths_changed integer NOT NULL,
     exposures_opened integer NOT NULL,
     exposures_resolved integer NOT NULL,
-    CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text, 'attestation'::text, 'justification'::text])))
+    CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text, 'attestation'::text, 'justification'::text, 'version'::text])))
 );
 
 ALTER TABLE ONLY public.evaluation FORCE ROW LEVEL SECURITY;
@@ -672,6 +706,7 @@ CREATE TABLE public.exposure (
     from_at timestamp with time zone NOT NULL,
     to_at timestamp with time zone,
     resolution_reason text COLLATE pg_catalog."C",
+    decided_seq bigint,
     CONSTRAINT exposure_check CHECK ((from_at < to_at)),
     CONSTRAINT exposure_check1 CHECK (((to_at IS NULL) = (resolution_reason IS NULL))),
     CONSTRAINT exposure_disposition_check CHECK (((disposition >= 1) AND (disposition <= 4))),
@@ -695,6 +730,8 @@ COMMENT ON COLUMN public.exposure.disposition IS 'What people say of it: 1 open,
 
 COMMENT ON COLUMN public.exposure.lineage_from IS 'Since when the lineage has been exposed in this way, whatever identity lay between.';
 
+COMMENT ON COLUMN public.exposure.decided_seq IS 'The entry of the ledger that the disposition follows from; of one resolved by hand, that entry. Null: nobody decided anything.';
+
 CREATE TABLE public.exposure_version (
     organization_id uuid NOT NULL,
     path_id uuid NOT NULL,
@@ -710,6 +747,7 @@ CREATE TABLE public.exposure_version (
     evidence_digest uuid NOT NULL,
     disposition smallint NOT NULL,
     indeterminate_since timestamp with time zone,
+    decided_seq bigint,
     CONSTRAINT exposure_version_check CHECK ((from_at < to_at))
 );
 
@@ -751,6 +789,113 @@ CREATE TABLE public.identity_rotation (
 ALTER TABLE ONLY public.identity_rotation FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.identity_rotation IS 'In one sync a workload lost exactly one identity and gained exactly one.';
+
+CREATE TABLE public.ledger_checkpoint (
+    organization_id uuid NOT NULL,
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    signer text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT ledger_checkpoint_root_check CHECK ((length(root) = 32)),
+    CONSTRAINT ledger_checkpoint_size_check CHECK ((size > 0))
+);
+
+ALTER TABLE ONLY public.ledger_checkpoint FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.ledger_checkpoint IS 'Signed statements of what the ledger was at a size. They prove something where a copy is kept elsewhere.';
+
+COMMENT ON COLUMN public.ledger_checkpoint.note IS 'The signed note, as exported.';
+
+CREATE TABLE public.ledger_entry (
+    organization_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    previous_hash bytea NOT NULL,
+    hash bytea NOT NULL,
+    body bytea NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    class integer NOT NULL,
+    actor text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    subject_id uuid,
+    type smallint,
+    ordinal integer,
+    batch_id uuid,
+    CONSTRAINT ledger_entry_check CHECK (((type IS NULL) = (ordinal IS NULL))),
+    CONSTRAINT ledger_entry_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT ledger_entry_previous_hash_check CHECK ((length(previous_hash) = 32)),
+    CONSTRAINT ledger_entry_seq_check CHECK ((seq > 0))
+);
+
+ALTER TABLE ONLY public.ledger_entry FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.ledger_entry IS 'The ledger of an organization: each entry names the one before it by its hash.';
+
+COMMENT ON COLUMN public.ledger_entry.hash IS 'SHA-256 over a tag, the previous hash and the body.';
+
+COMMENT ON COLUMN public.ledger_entry.body IS 'The entry, as canonical JSON. This is what was hashed; the columns behind it repeat what is searched for.';
+
+COMMENT ON COLUMN public.ledger_entry.actor IS 'Who answers for it: the first of its chain of actors.';
+
+COMMENT ON COLUMN public.ledger_entry.at IS 'When it happened, on the organization''s clock.';
+
+COMMENT ON COLUMN public.ledger_entry.recorded_at IS 'When it was written down, by the server''s clock.';
+
+COMMENT ON COLUMN public.ledger_entry.subject_id IS 'What it is about: the path of an exposure, a path, an identity or a workload. Null: the organization or a key.';
+
+COMMENT ON COLUMN public.ledger_entry.type IS 'With ordinal, the exposure of the path that it is about.';
+
+CREATE TABLE public.ledger_head (
+    organization_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    hash bytea NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT ledger_head_hash_check CHECK ((length(hash) = 32))
+);
+
+ALTER TABLE ONLY public.ledger_head FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.ledger_head IS 'The last entry. Whoever appends holds this row until the commit, so that the sequence has no gap.';
+
+COMMENT ON COLUMN public.ledger_head.at IS 'The greatest instant of all entries; earlier ones are imported behind it.';
+
+CREATE TABLE public.ledger_request (
+    organization_id uuid NOT NULL,
+    actor text NOT NULL,
+    key text NOT NULL,
+    digest bytea NOT NULL,
+    first_seq bigint,
+    last_seq bigint,
+    batch_id uuid,
+    refused jsonb NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT ledger_request_check CHECK (((first_seq IS NULL) = (last_seq IS NULL))),
+    CONSTRAINT ledger_request_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT ledger_request_key_check CHECK ((key <> ''::text))
+);
+
+ALTER TABLE ONLY public.ledger_request FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.ledger_request IS 'What a caller asked under a key of its own, so that a request that comes twice is answered twice and done once.';
+
+COMMENT ON COLUMN public.ledger_request.digest IS 'Of the whole request: the same key with another body is refused.';
+
+COMMENT ON COLUMN public.ledger_request.first_seq IS 'The entries that it wrote, to last_seq; null for none.';
+
+COMMENT ON COLUMN public.ledger_request.refused IS 'Of a batch: which exposures it left alone, and why.';
+
+CREATE TABLE public.ledger_tile (
+    organization_id uuid NOT NULL,
+    index bigint NOT NULL,
+    root bytea NOT NULL,
+    CONSTRAINT ledger_tile_index_check CHECK ((index >= 0)),
+    CONSTRAINT ledger_tile_root_check CHECK ((length(root) = 32))
+);
+
+ALTER TABLE ONLY public.ledger_tile FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.ledger_tile IS 'Merkle roots of 256 entries each (RFC 6962), so that a proof does not read them all.';
 
 CREATE TABLE public.organization (
     id uuid NOT NULL,
@@ -981,6 +1126,28 @@ ALTER TABLE ONLY public.setting FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.setting IS 'The thresholds of an organization, each version true in [from_at, to_at). Without a row the defaults of the program hold.';
 
+CREATE TABLE public.signing_key (
+    organization_id uuid NOT NULL,
+    id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL,
+    public_key bytea NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    added_by text NOT NULL,
+    ended_by text,
+    CONSTRAINT signing_key_check CHECK ((from_at < to_at)),
+    CONSTRAINT signing_key_check1 CHECK (((to_at IS NULL) = (ended_by IS NULL))),
+    CONSTRAINT signing_key_public_key_check CHECK ((length(public_key) = 32))
+);
+
+ALTER TABLE ONLY public.signing_key FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.signing_key IS 'Ed25519 keys with which people sign what they decide, each valid in [from_at, to_at).';
+
+COMMENT ON COLUMN public.signing_key.id IS 'SHA-256 of the public key, in hexadecimal.';
+
+COMMENT ON COLUMN public.signing_key.subject IS 'Whose key it is: it signs for nobody else.';
+
 CREATE TABLE public.source (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -1185,6 +1352,21 @@ ALTER TABLE ONLY public.identity_posture
 ALTER TABLE ONLY public.identity_rotation
     ADD CONSTRAINT identity_rotation_pkey PRIMARY KEY (organization_id, workload_id, at);
 
+ALTER TABLE ONLY public.ledger_checkpoint
+    ADD CONSTRAINT ledger_checkpoint_pkey PRIMARY KEY (organization_id, size);
+
+ALTER TABLE ONLY public.ledger_entry
+    ADD CONSTRAINT ledger_entry_pkey PRIMARY KEY (organization_id, seq);
+
+ALTER TABLE ONLY public.ledger_head
+    ADD CONSTRAINT ledger_head_pkey PRIMARY KEY (organization_id);
+
+ALTER TABLE ONLY public.ledger_request
+    ADD CONSTRAINT ledger_request_pkey PRIMARY KEY (organization_id, actor, key);
+
+ALTER TABLE ONLY public.ledger_tile
+    ADD CONSTRAINT ledger_tile_pkey PRIMARY KEY (organization_id, index);
+
 ALTER TABLE ONLY public.organization
     ADD CONSTRAINT organization_pkey PRIMARY KEY (id);
 
@@ -1217,6 +1399,9 @@ ALTER TABLE ONLY public.scope_baseline
 
 ALTER TABLE ONLY public.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (organization_id, version);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (organization_id, id);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_organization_id_name_system_key UNIQUE (organization_id, name, system);
@@ -1272,6 +1457,12 @@ CREATE UNIQUE INDEX exposure_open ON public.exposure USING btree (organization_i
 
 CREATE INDEX exposure_resolved ON public.exposure USING btree (organization_id, to_at, path_id, type, ordinal) WHERE (to_at IS NOT NULL);
 
+CREATE INDEX ledger_entry_batch ON public.ledger_entry USING btree (organization_id, batch_id, seq) WHERE (batch_id IS NOT NULL);
+
+CREATE INDEX ledger_entry_subject ON public.ledger_entry USING btree (organization_id, subject_id, seq) WHERE (subject_id IS NOT NULL);
+
+CREATE INDEX ledger_request_batch ON public.ledger_request USING btree (organization_id, batch_id) WHERE (batch_id IS NOT NULL);
+
 CREATE INDEX path_succession_predecessor ON public.path_succession USING btree (organization_id, predecessor_id, at);
 
 CREATE UNIQUE INDEX privilege_justification_current ON public.privilege_justification USING btree (organization_id, path_id) WHERE (to_at IS NULL);
@@ -1281,6 +1472,14 @@ CREATE UNIQUE INDEX rule_version_current ON public.rule_version USING btree (org
 CREATE INDEX sync_clock ON public.sync USING btree (organization_id, at);
 
 CREATE INDEX workload_exposure_list ON public.workload_exposure USING btree (organization_id, max_severity, findings, workload_id) WHERE listed;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_request FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -1306,6 +1505,12 @@ ALTER TABLE ONLY public.evidence
 ALTER TABLE ONLY public.identity_rotation
     ADD CONSTRAINT identity_rotation_organization_id_sync_id_fkey FOREIGN KEY (organization_id, sync_id) REFERENCES public.sync(organization_id, id);
 
+ALTER TABLE ONLY public.ledger_entry
+    ADD CONSTRAINT ledger_entry_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.ledger_head
+    ADD CONSTRAINT ledger_head_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
 ALTER TABLE ONLY public.organization_window
     ADD CONSTRAINT organization_window_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
@@ -1320,6 +1525,9 @@ ALTER TABLE ONLY public.rule_version
 
 ALTER TABLE ONLY public.setting
     ADD CONSTRAINT setting_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -1380,6 +1588,16 @@ ALTER TABLE public.identity_posture ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.identity_rotation ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.ledger_checkpoint ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.ledger_entry ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.ledger_head ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.ledger_request ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.ledger_tile ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY organization ON public.access_class USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.authority_path USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -1430,6 +1648,16 @@ CREATE POLICY organization ON public.identity_posture USING ((organization_id = 
 
 CREATE POLICY organization ON public.identity_rotation USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.ledger_checkpoint USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.ledger_entry USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.ledger_head USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.ledger_request USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.ledger_tile USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.organization_window USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.path_succession USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -1447,6 +1675,8 @@ CREATE POLICY organization ON public.rule_version USING ((organization_id = publ
 CREATE POLICY organization ON public.scope_baseline USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.setting USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.signing_key USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.source USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -1471,6 +1701,8 @@ ALTER TABLE public.rule_version ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scope_baseline ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.setting ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.signing_key ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.source ENABLE ROW LEVEL SECURITY;
 
@@ -1536,6 +1768,16 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identity_posture TO exposuregr
 
 GRANT SELECT,INSERT ON TABLE public.identity_rotation TO exposuregraph;
 
+GRANT SELECT,INSERT ON TABLE public.ledger_checkpoint TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.ledger_entry TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.ledger_head TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.ledger_request TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.ledger_tile TO exposuregraph;
+
 GRANT SELECT,INSERT ON TABLE public.organization TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.organization_window TO exposuregraph;
@@ -1555,6 +1797,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.rule_version TO exposuregraph;
 GRANT SELECT,INSERT ON TABLE public.scope_baseline TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.setting TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.signing_key TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO exposuregraph;
 

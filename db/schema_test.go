@@ -215,6 +215,9 @@ var rights = map[string]string{
 	"cluster_identity": "SELECT INSERT UPDATE DELETE", "cluster_workload": "SELECT INSERT UPDATE DELETE", "cluster_evidence": "SELECT INSERT UPDATE DELETE",
 	"cluster_counter": "SELECT INSERT UPDATE DELETE", "cluster_tally": "SELECT INSERT UPDATE DELETE",
 
+	"ledger_head": "SELECT INSERT UPDATE", "signing_key": "SELECT INSERT UPDATE",
+	"ledger_entry": "SELECT INSERT", "ledger_tile": "SELECT INSERT", "ledger_checkpoint": "SELECT INSERT", "ledger_request": "SELECT INSERT",
+
 	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",
 	"river.river_migration": "", "river.river_notification": "",
 }

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
@@ -26,9 +27,13 @@ type Assessor interface {
 	// still there.
 	Summarize(ctx context.Context, tx *db.Tx, assessment Assessment) error
 
+	// Follow does what Assess does where nothing but dispositions changed: it
+	// leaves the masks of the paths of desired in path_mask, and judges nothing.
+	Follow(ctx context.Context, tx *db.Tx, assessment Assessment) error
+
 	// Snapshot ends a sync or, without one, an evaluation: it keeps what the
-	// organization came to then.
-	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error
+	// organization came to then, and gives it as JSON.
+	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error)
 }
 
 // Assessment says when and how much is judged.

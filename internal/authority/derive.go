@@ -37,6 +37,9 @@ func (d *derivation) derive(ctx context.Context, changes int64) error {
 	if err := d.openWindow(ctx); err != nil { // also where nothing changed but coverage is renewed
 		return err
 	}
+	if _, err := d.exec(ctx, "lock_judgement", nil); err != nil {
+		return err
+	}
 	everything, err := d.assessor.Prepare(ctx, d.tx, d.at)
 	if err != nil {
 		return err
@@ -253,6 +256,15 @@ func (d *derivation) writePaths(ctx context.Context) error {
 	if count.Added > 0 {
 		_, err = d.exec(ctx, "add_paths", dated)
 	}
+	return err
+}
+
+// release empties what a large change worked in.
+func (d *derivation) release(ctx context.Context) error {
+	if !d.large {
+		return nil
+	}
+	_, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("release_work"), nil)
 	return err
 }
 

@@ -259,7 +259,7 @@ func (h *theatre) deliver(t checker, d told) outcome {
 		switch {
 		case expected.Silent:
 		case expected.Outcome == authority.Unchanged:
-			own = []string{"sync", "source", "posture_snapshot"}
+			own = []string{"sync", "source", "posture_snapshot", "ledger_entry", "ledger_head"}
 		default:
 			own = []string{"sync"}
 		}

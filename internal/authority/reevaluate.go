@@ -9,6 +9,8 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 )
 
 // Cause of an evaluation that no sync caused.
@@ -19,6 +21,8 @@ const (
 	ByTime     Cause = "time"     // the daily one: the window moves
 	BySettings Cause = "settings" // a threshold was moved; the window stays
 	ByRequest  Cause = "request"  // somebody asked: the window moves
+
+	ByVersion Cause = "version" // another version of the program judges; the window stays
 
 	// An analyst put something on record. What that touches is judged; the window stays.
 	ByAttestation   Cause = "attestation"   // vouched for what an identity holds
@@ -75,8 +79,10 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if !exists[0] {
 		return access.OrganizationNotFound()
 	}
-	if _, err := db.Exec(ctx, tx, syncQueries.Get("lock_organization"), nil); err != nil {
-		return err
+	for _, lock := range []string{"lock_organization", "lock_judgement"} {
+		if _, err := db.Exec(ctx, tx, syncQueries.Get(lock), nil); err != nil {
+			return err
+		}
 	}
 	now := s.now().UTC().Truncate(time.Microsecond)
 	at, version, err := place(ctx, tx, now)
@@ -100,13 +106,13 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 		if err != nil {
 			return err
 		}
-		return s.assessor.Snapshot(ctx, tx, at, nil)
+		return s.snapshot(ctx, tx, at, nil)
 	}
 	if len(window) == 0 { // there is nothing to judge, but what was prepared has its place on the clock
 		return record()
 	}
 	d := &derivation{tx: tx, assessor: s.assessor, at: at, windowAt: window[0], version: version, everything: judged.everything, resettled: judged.cause == BySettings}
-	if judged.everything && judged.cause != BySettings {
+	if judged.cause == ByTime || judged.cause == ByRequest {
 		d.windowAt = at
 		if _, err := d.exec(ctx, "move_window", pgx.StrictNamedArgs{"at": at}); err != nil {
 			return err
@@ -130,5 +136,20 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 		return err
 	}
 	evaluation.At, evaluation.Paths, evaluation.Exposures = at, d.paths, d.exposures
-	return record()
+	if err := record(); err != nil {
+		return err
+	}
+	return d.release(ctx)
+}
+
+// snapshot keeps what the organization comes to now, and says so in the ledger.
+func (s *Service) snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error {
+	posture, err := s.assessor.Snapshot(ctx, tx, at, sync)
+	if err != nil {
+		return err
+	}
+	_, err = s.ledger.Append(ctx, tx, book.Draft{
+		Kind: ledger.PostureSnapshotted, Subject: ledger.Subject{Kind: ledger.SubjectOrganization}, OccurredAt: at, Payload: posture,
+	})
+	return err
 }

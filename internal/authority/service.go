@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 )
 
 //go:embed sync.sql
@@ -23,6 +24,7 @@ var (
 type Service struct {
 	db       *db.DB
 	assessor Assessor
+	ledger   *book.Book
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -30,5 +32,8 @@ type Service struct {
 // New makes the service. Every change goes to the assessor; the clock is the
 // caller's.
 func New(database *db.DB, assessor Assessor, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: database, assessor: assessor, now: now, log: log}
+	return &Service{db: database, assessor: assessor, ledger: book.New(now), now: now, log: log}
 }
+
+// Ledger is where what people decide is put on record, by the service's clock.
+func (s *Service) Ledger() *book.Book { return s.ledger }

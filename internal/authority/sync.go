@@ -160,7 +160,10 @@ func (d *delivery) run(ctx context.Context, feed func(record.Emitter) error) err
 	}
 	d.report.Entities, d.report.Paths, d.report.Exposures = derived.entities, derived.paths, derived.exposures
 	d.report.Rotations = derived.rotations
-	return d.conclude(ctx, changes > 0)
+	if err := d.conclude(ctx, changes > 0); err != nil {
+		return err
+	}
+	return derived.release(ctx)
 }
 
 // enter makes sure that the organization exists. An organization that the
@@ -309,7 +312,7 @@ func (d *delivery) conclude(ctx context.Context, changed bool) error {
 	if err := d.record(ctx); err != nil {
 		return err
 	}
-	if err := d.service.assessor.Snapshot(ctx, d.tx, d.at, &d.syncID); err != nil {
+	if err := d.service.snapshot(ctx, d.tx, d.at, &d.syncID); err != nil {
 		return err
 	}
 	if d.report.Rotations == 0 {
@@ -333,8 +336,12 @@ func (d *delivery) updateSource(ctx context.Context) error {
 	return err
 }
 
-// record writes the sync's own row.
+// record writes the sync's own row. Who decides something meanwhile waits: the
+// clock moves with the row.
 func (d *delivery) record(ctx context.Context) error {
+	if _, err := d.exec(ctx, "lock_judgement", nil); err != nil {
+		return err
+	}
 	r := d.report
 	r.Complete = d.complete
 	r.Records = RecordCounts{Read: d.stage.read, Accepted: d.stage.read - d.stage.rejects.count, Rejected: d.stage.rejects.count}

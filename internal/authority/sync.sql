@@ -3,7 +3,7 @@ diff-first: what does not differ is not written. @organization is the tenant,
 @source the feed that speaks, @at the sync's instant on the organization clock.
 
 -- name: create_stage
-CREATE TEMPORARY TABLE staged_entity (
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_entity (
   entity_id uuid NOT NULL, basis smallint NOT NULL, digest uuid NOT NULL,
   kind text COLLATE "C" NOT NULL, system text COLLATE "C" NOT NULL, external_id text COLLATE "C" NOT NULL,
   name text, status text COLLATE "C", environment text, owner_team text, business_tier text,
@@ -11,55 +11,63 @@ CREATE TEMPORARY TABLE staged_entity (
   data_domain text COLLATE "C", data_domain_stated text, sensitivity smallint, sensitivity_stated text,
   owner_type text COLLATE "C", title text, last_active_at timestamptz, created_in_source_at timestamptz, labels jsonb,
   file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE staged_edge (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_edge (
   kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL,
   actions text[] NOT NULL, effective boolean NOT NULL, protocol text NOT NULL, target_system text NOT NULL,
   file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE staged_egress (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_egress (
   workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, category text COLLATE "C" NOT NULL,
   file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE staged_evidence (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_evidence (
   workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, action text COLLATE "C" NOT NULL,
   day date NOT NULL, related boolean NOT NULL, basis text COLLATE "C" NOT NULL, count bigint NOT NULL, last_at timestamptz,
   file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE staged_coverage (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_coverage (
   kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, complete boolean NOT NULL,
   from_at timestamptz, to_at timestamptz, max_age interval,
   file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
-) ON COMMIT DROP;
+);
+SELECT empty_work_tables('{staged_entity, staged_edge, staged_egress, staged_evidence, staged_coverage}');
 
 -- name: create_work
-CREATE TEMPORARY TABLE entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE evidence_diff (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE coverage_diff (kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, op text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE entity_next (LIKE staged_entity) ON COMMIT DROP;
-ALTER TABLE entity_next DROP COLUMN basis, DROP COLUMN digest, DROP COLUMN file, DROP COLUMN line, DROP COLUMN seq;
-ALTER TABLE entity_next ADD COLUMN class integer NOT NULL DEFAULT 0;
-CREATE TEMPORARY TABLE entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE touched (reason text NOT NULL, id uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE desired (
+CREATE TEMPORARY TABLE IF NOT EXISTS entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS evidence_diff (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS coverage_diff (kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS entity_next (
+  entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, system text COLLATE "C" NOT NULL, external_id text COLLATE "C" NOT NULL,
+  name text, status text COLLATE "C", environment text, owner_team text, business_tier text,
+  execution_mode text COLLATE "C", artifact_identifier text, source_type text,
+  data_domain text COLLATE "C", data_domain_stated text, sensitivity smallint, sensitivity_stated text,
+  owner_type text COLLATE "C", title text, last_active_at timestamptz, created_in_source_at timestamptz, labels jsonb,
+  class integer NOT NULL DEFAULT 0
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS touched (reason text NOT NULL, id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS desired (
   path_id uuid NOT NULL, lineage_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
   effective boolean NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, auth_chain_depth smallint NOT NULL, composition_hash bytea NOT NULL,
   class integer NOT NULL, data_domain text COLLATE "C", sensitivity smallint NOT NULL,
   ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, execution_30d bigint, execution_basis text COLLATE "C"
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE path_diff (path_id uuid NOT NULL, op text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE path_mask (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS path_diff (path_id uuid NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS path_mask (
   path_id uuid PRIMARY KEY, open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL,
   active_exposure_count smallint NOT NULL, max_exposure_severity smallint
-) ON COMMIT DROP;
+);
+SELECT empty_work_tables('{entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff, entity_next, entity_change, identity_before,
+  touched, workload_context, binding, reach, desired, path_diff, rotated, succeeded, path_mask}');
 
 -- name: analyze_stage
 -- Of what is joined on: the statistics of the other columns took half a second of
@@ -74,6 +82,16 @@ SET LOCAL enable_nestloop = off;
 SET LOCAL work_mem = '256MB';
 SET LOCAL plan_cache_mode = force_custom_plan;
 
+-- name: nested_loops
+-- What follows from a decision is a few rows that are looked up one by one. The
+-- planner knows nothing of the work tables, and would read whole tables beside them.
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+
+-- name: release_work
+-- What a large change worked in would else stay on disk as long as the session.
+SELECT empty_work_tables(array_agg(c.relname::text)) FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r';
+
 -- name: organization_exists
 SELECT EXISTS (SELECT FROM organization WHERE id = @organization);
 
@@ -82,11 +100,30 @@ SELECT EXISTS (SELECT FROM organization WHERE id = @organization);
 -- each miss what the other changed.
 SELECT pg_advisory_xact_lock(hashtextextended('sync/' || @organization::uuid::text, 0));
 
+-- name: lock_judgement
+-- Held from before anything is judged to the commit, and by whoever decides on
+-- what was judged: nobody then sees half of the other's work. What a sync merges
+-- before it gets here keeps nobody waiting.
+SELECT pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0));
+
+-- name: lock_decision
+-- As lock_judgement, for a person's decision. Idle says that no sync is under way;
+-- none begins then before this transaction ends.
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended('sync/' || @organization::uuid::text, 0)) AS idle,
+       pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0))::text AS locked;
+
 -- name: clock
-SELECT greatest(max(s.at), (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization)) AS at,
+SELECT greatest(max(s.at), (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS at,
        coalesce(max(s.version), 0) AS version
 FROM sync s
 WHERE s.organization_id = @organization;
+
+-- name: decision_clock
+SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
+                (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS at,
+       (SELECT w.window_at FROM organization_window w WHERE w.organization_id = @organization) AS window_at;
 
 -- name: source_state
 SELECT last_observed_at, last_complete_at, content_digest,
@@ -927,6 +964,15 @@ SELECT @organization, d.path_id, d.lineage_id, d.workload_id, d.identity_id, d.r
 FROM path_diff x JOIN desired d ON d.path_id = x.path_id JOIN path_mask m ON m.path_id = x.path_id
 WHERE x.op = 'added'
 ORDER BY d.path_id;
+
+-- name: recall_paths
+-- Paths that stand as they stood, for what follows from their exposures alone.
+INSERT INTO desired (path_id, lineage_id, workload_id, identity_id, resource_id, effective, role_ids, actions, auth_chain_depth, composition_hash,
+  class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis)
+SELECT p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash,
+  p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis
+FROM authority_path p
+WHERE p.organization_id = @organization AND p.id = ANY(@paths) AND p.status = 'active';
 
 -- name: update_masks
 -- Of paths that are as they were but for their exposures. That is no version of

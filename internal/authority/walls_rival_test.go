@@ -71,7 +71,7 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 			case c.Type == "boolean":
 				expression = "NOT " + c.Name
 			case c.Type == "bytea":
-				expression = c.Name + ` || '\x42'::bytea`
+				expression = "sha256(" + c.Name + ` || '\x42'::bytea)` // as long as any hash
 			case c.Type == "timestamp with time zone":
 				expression = fmt.Sprintf("%s + interval '%d days'", c.Name, days)
 				if c.Name == "to_at" && fixed { // the interval begins where it did

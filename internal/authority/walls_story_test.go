@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -214,6 +215,15 @@ func judgements(now time.Time) (steps []step) {
 		identity := id.Entity(organization, "identity", "shop", "sa-shop")
 		return id.AuthorityPath(organization, id.Entity(organization, "workload", "shop", "checkout"), &identity, id.Entity(organization, "resource", "shop", "ledger"))
 	}
+	act("an analyst decides", hour, func(t *testing.T, b *bench, organization id.ID) *authority.Evaluation {
+		t.Helper()
+		decided := &authority.Evaluation{}
+		require.NoError(t, b.service.Decide(b.ctx, organization, func(_ *db.Tx, d *authority.Decision) error {
+			decided.At = d.At
+			return d.Follow(b.ctx, []id.ID{privileged(organization)})
+		}))
+		return decided
+	})
 	for name, actions := range [][]string{nil, {"update"}} {
 		act([]string{"a privilege is justified", "and again, by its name"}[name], hour, recorder(
 			func(_ *testing.T, r *exposure.Recorder, b *bench, organization id.ID) (*authority.Evaluation, error) {

@@ -3,6 +3,7 @@ package exposure
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ type Counter interface {
 	Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
 	// Summarize and Snapshot are authority.Assessor's.
 	Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
-	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error
+	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error)
 }
 
 // Assessor judges what a change of authority means and keeps conditions,
@@ -124,8 +125,16 @@ func (a *Assessor) Summarize(ctx context.Context, tx *db.Tx, assessment authorit
 	return a.counter.Summarize(ctx, tx, assessment)
 }
 
+// Follow has the clusters counted by the dispositions as they are now.
+func (a *Assessor) Follow(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
+	if _, err := db.Exec(ctx, tx, assessQueries.Get("mask_standing_paths"), nil); err != nil {
+		return err
+	}
+	return a.counter.Count(ctx, tx, assessment)
+}
+
 // Snapshot has the posture kept.
-func (a *Assessor) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error {
+func (a *Assessor) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error) {
 	return a.counter.Snapshot(ctx, tx, at, sync)
 }
 

@@ -5,53 +5,55 @@ touched, succeeded and path_mask are that transaction's: see authority.Assessor.
 windows and thresholds end.
 
 -- name: create_judgement
-CREATE TEMPORARY TABLE subject (id uuid PRIMARY KEY, kind text COLLATE "C" NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE workload_fact (
+CREATE TEMPORARY TABLE IF NOT EXISTS subject (id uuid PRIMARY KEY, kind text COLLATE "C" NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS workload_fact (
   n bigint NOT NULL, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, class integer NOT NULL, first_seen_at timestamptz NOT NULL,
   ownership smallint NOT NULL, binding smallint NOT NULL, execution smallint NOT NULL, egress smallint NOT NULL,
   owner_ids uuid[], owner_names text[], owner_groups boolean[], owner_actives boolean[], owner_last_active timestamptz[],
   bound integer NOT NULL, unresolved integer NOT NULL, unbound integer NOT NULL, last_executed date,
   host_names text[], host_categories text[], open jsonb
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE identity_fact (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS identity_fact (
   n bigint NOT NULL, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, disabled boolean NOT NULL, first_seen_at timestamptz NOT NULL,
   execution smallint NOT NULL, roles smallint NOT NULL, binding smallint NOT NULL, ownership smallint NOT NULL,
   last_active_at timestamptz, baseline_at timestamptz, attested boolean NOT NULL,
   roles_then integer NOT NULL, roles_now integer NOT NULL, roles_added text[], actions_added text[], newly integer NOT NULL,
   workloads integer NOT NULL, owner_sets integer NOT NULL, owners integer NOT NULL, open jsonb
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE growth (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS growth (
   identity_id uuid NOT NULL, resource_id uuid NOT NULL, roles_added uuid[] NOT NULL, actions_added text[] NOT NULL, newly boolean NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE condition_change (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS condition_change (
   op text NOT NULL, subject_id uuid NOT NULL, rule smallint NOT NULL, rule_version integer NOT NULL, class integer NOT NULL,
   explanation text, path_explanation text, evidence jsonb, evidence_digest uuid, effective_from timestamptz, effective_basis text, reason text
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE weight (rule smallint NOT NULL, trait smallint NOT NULL, severity smallint NOT NULL, factors integer NOT NULL, outcome smallint NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE action_word (actions text[] NOT NULL, words text NOT NULL, writes boolean NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE role_word (role_ids uuid[] NOT NULL, words text NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE privilege (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS weight (rule smallint NOT NULL, trait smallint NOT NULL, severity smallint NOT NULL, factors integer NOT NULL, outcome smallint NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS action_word (actions text[] NOT NULL, words text NOT NULL, writes boolean NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS role_word (role_ids uuid[] NOT NULL, words text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS privilege (
   path_id uuid NOT NULL, granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, just_justified boolean NOT NULL,
   proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE privilege_verdict (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS privilege_verdict (
   granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL,
   outcome smallint NOT NULL, explanation text NOT NULL, reason text NOT NULL, excused text[] NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE path_fact (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS path_fact (
   path_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL, class integer NOT NULL,
   sensitivity smallint NOT NULL, external boolean NOT NULL, writes boolean NOT NULL, composition_hash bytea NOT NULL,
   op text, seen_from timestamptz NOT NULL,
   workload text NOT NULL, identity text NOT NULL, resource text NOT NULL, sensitivity_word text NOT NULL, domain text NOT NULL, actions text NOT NULL, roles text NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE exposure_next (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS exposure_next (
   path_id uuid NOT NULL, type smallint NOT NULL, firm boolean NOT NULL, doubted boolean NOT NULL, workload_id uuid NOT NULL, class integer NOT NULL,
   severity smallint NOT NULL, factors integer NOT NULL, explanation text NOT NULL, evidence_digest uuid NOT NULL,
   effective_from timestamptz NOT NULL, effective_basis text NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE exposure_diff (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS exposure_diff (
   path_id uuid NOT NULL, type smallint NOT NULL, op text NOT NULL, ordinal integer, severity smallint, disposition smallint, reason text
-) ON COMMIT DROP;
+);
+SELECT empty_work_tables('{subject, workload_fact, identity_fact, growth, condition_change, weight,
+  action_word, role_word, privilege, privilege_verdict, path_fact, exposure_next, exposure_diff}');
 
 -- name: find_subjects
 INSERT INTO subject (id, kind)
@@ -603,9 +605,9 @@ FROM exposure_diff;
 
 -- name: keep_exposure_versions
 INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest,
-  disposition, indeterminate_since)
+  disposition, decided_seq, indeterminate_since)
 SELECT @organization, x.path_id, x.type, x.ordinal, x.version, x.version_from, @at, x.class, x.severity, x.factors, x.explanation, x.evidence_digest,
-  x.disposition, x.indeterminate_since
+  x.disposition, x.decided_seq, x.indeterminate_since
 FROM exposure_diff d
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = d.path_id AND x.type = d.type AND x.ordinal = d.ordinal
 WHERE d.op IN ('change', 'doubt');
@@ -656,16 +658,22 @@ WHERE x.organization_id = @organization AND x.path_id = r.path_id AND x.type = r
 
 -- name: open_exposures
 -- A false positive is inherited where the evidence is the same as when a person
--- said so. What a path took over from its predecessor has lasted as long there.
-INSERT INTO exposure (organization_id, path_id, type, ordinal, workload_id, class, severity, factors, explanation, evidence_digest, disposition,
+-- said so, with the entry of the ledger that says it. Evidence that changed while
+-- it was marked was nobody's judgement. What a path took over from its predecessor has lasted as long there.
+INSERT INTO exposure (organization_id, path_id, type, ordinal, workload_id, class, severity, factors, explanation, evidence_digest, disposition, decided_seq,
   effective_from, effective_basis, lineage_from, version, version_from, from_at)
 SELECT @organization, n.path_id, n.type, coalesce(l.ordinal, 0) + 1, n.workload_id, n.class, n.severity, n.factors, n.explanation, n.evidence_digest,
   CASE WHEN l.disposition = 4 AND l.evidence_digest = n.evidence_digest THEN 4 ELSE 1 END,
+  CASE WHEN l.disposition = 4 AND l.evidence_digest = n.evidence_digest THEN l.decided_seq END,
   n.effective_from, n.effective_basis, least(n.effective_from, b.lineage_from), 1, @at, @at
 FROM exposure_diff d
 JOIN exposure_next n ON n.path_id = d.path_id AND n.type = d.type
 LEFT JOIN (
-  SELECT DISTINCT ON (x.path_id, x.type) x.path_id, x.type, x.ordinal, x.disposition, x.evidence_digest
+  SELECT DISTINCT ON (x.path_id, x.type) x.path_id, x.type, x.ordinal, x.disposition, x.decided_seq,
+         coalesce((SELECT v.evidence_digest FROM exposure_version v
+                   WHERE x.disposition = 4 AND v.organization_id = @organization AND v.path_id = x.path_id AND v.type = x.type AND v.ordinal = x.ordinal
+                     AND v.decided_seq = x.decided_seq
+                   ORDER BY v.version LIMIT 1), x.evidence_digest) AS evidence_digest
   FROM exposure_diff d JOIN exposure x ON x.organization_id = @organization AND x.path_id = d.path_id AND x.type = d.type
   WHERE d.op = 'open'
   ORDER BY x.path_id, x.type, x.ordinal DESC
@@ -719,6 +727,22 @@ LEFT JOIN (
   FROM exposure_next n
   WHERE n.firm
   GROUP BY n.path_id
+) m ON m.path_id = d.path_id;
+
+-- name: mask_standing_paths
+-- As mask_paths, by the exposures that are open.
+INSERT INTO path_mask (path_id, open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity)
+SELECT d.path_id, coalesce(m.open_mask, 0), coalesce(m.acknowledged_mask, 0), coalesce(m.accepted_mask, 0), coalesce(m.active, 0), m.severity
+FROM desired d
+LEFT JOIN (
+  SELECT x.path_id,
+         bit_or(1 << (x.type - 1)) FILTER (WHERE x.disposition = 1) AS open_mask,
+         bit_or(1 << (x.type - 1)) FILTER (WHERE x.disposition <= 2) AS acknowledged_mask,
+         bit_or(1 << (x.type - 1)) FILTER (WHERE x.disposition <= 3) AS accepted_mask,
+         count(*) FILTER (WHERE x.disposition <= 2) AS active,
+         max(x.severity) FILTER (WHERE x.disposition <= 2) AS severity
+  FROM desired d JOIN exposure x ON x.organization_id = @organization AND x.path_id = d.path_id AND x.to_at IS NULL
+  GROUP BY x.path_id
 ) m ON m.path_id = d.path_id;
 
 -- name: analyze_path_masks

@@ -59,6 +59,7 @@ type Exposure struct {
 	Explanation        string
 	EvidenceDigest     id.ID
 	Disposition        Disposition
+	DecidedSeq         *int64 // the entry of the ledger that the disposition, or a resolution by hand, follows from
 	EffectiveFrom      time.Time
 	EffectiveBasis     rule.Basis
 	LineageFrom        time.Time
@@ -113,6 +114,7 @@ type Version struct {
 	Factors            rule.Factors
 	Explanation        string
 	Disposition        Disposition
+	DecidedSeq         *int64
 	IndeterminateSince *time.Time
 }
 

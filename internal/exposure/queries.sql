@@ -1,7 +1,7 @@
 The statements that read. Markers are as in internal/authority/queries.sql.
 
 -- columns: exposure
-x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, x.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.disposition,
+x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, x.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.disposition, x.decided_seq,
 x.effective_from, x.effective_basis, x.lineage_from, x.indeterminate_since, x.version, x.version_from, x.from_at, x.to_at, x.resolution_reason
 
 -- name: exposures_page
@@ -47,11 +47,11 @@ GROUP BY x.path_id;
 SELECT v.*
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
 CROSS JOIN LATERAL (
-  SELECT x.path_id, x.type, x.ordinal, x.version, x.version_from AS from_at, x.to_at, x.severity, x.factors, x.explanation, x.disposition, x.indeterminate_since
+  SELECT x.path_id, x.type, x.ordinal, x.version, x.version_from AS from_at, x.to_at, x.severity, x.factors, x.explanation, x.disposition, x.decided_seq, x.indeterminate_since
   FROM exposure x
   WHERE x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal AND x.version < @before
   UNION ALL
-  (SELECT h.path_id, h.type, h.ordinal, h.version, h.from_at, h.to_at, h.severity, h.factors, h.explanation, h.disposition, h.indeterminate_since
+  (SELECT h.path_id, h.type, h.ordinal, h.version, h.from_at, h.to_at, h.severity, h.factors, h.explanation, h.disposition, h.decided_seq, h.indeterminate_since
    FROM exposure_version h
    WHERE h.organization_id = @organization AND h.path_id = k.path_id AND h.type = k.type AND h.ordinal = k.ordinal AND h.version < @before
    ORDER BY h.version DESC

@@ -16,6 +16,8 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -99,8 +101,12 @@ func (r *Recorder) AttestBaseline(ctx context.Context, organization, identity id
 		case status[0] == "removed":
 			return nil, problem.New(problem.Conflict, "IDENTITY_REMOVED", "the identity %s is gone, and holds nothing to vouch for", identity).On("identity")
 		}
-		_, err = db.Exec(ctx, tx, recordQueries.Get("attest_baseline"),
-			pgx.StrictNamedArgs{"identity": identity, "at": at, "actor": actor.Subject, "note": note})
+		if _, err = db.Exec(ctx, tx, recordQueries.Get("attest_baseline"),
+			pgx.StrictNamedArgs{"identity": identity, "at": at, "actor": actor.Subject, "note": note}); err != nil {
+			return nil, err
+		}
+		_, err = r.paths.Ledger().Append(ctx, tx, book.Draft{Kind: ledger.BaselineAttested, OccurredAt: at,
+			Subject: ledger.Subject{Kind: ledger.SubjectIdentity, ID: &identity}, Payload: ledger.Baseline{Note: note}})
 		return []authority.Touch{authority.TouchIdentity(identity)}, err
 	})
 	if err != nil {
@@ -137,8 +143,12 @@ func (r *Recorder) RecordJustification(ctx context.Context, organization, path i
 		if recorded.Replaced, err = endJustification(ctx, tx, path, at, actor.Subject); err != nil {
 			return nil, err
 		}
-		_, err = db.Exec(ctx, tx, recordQueries.Get("begin_justification"), pgx.StrictNamedArgs{
-			"path": path, "at": at, "actor": actor.Subject, "text": j.Text, "actions": recorded.Actions})
+		if _, err = db.Exec(ctx, tx, recordQueries.Get("begin_justification"), pgx.StrictNamedArgs{
+			"path": path, "at": at, "actor": actor.Subject, "text": j.Text, "actions": recorded.Actions}); err != nil {
+			return nil, err
+		}
+		_, err = r.paths.Ledger().Append(ctx, tx, book.Draft{Kind: ledger.JustificationRecorded, OccurredAt: at, Class: p.Class,
+			Subject: ledger.Subject{Kind: ledger.SubjectPath, ID: &path}, Payload: ledger.Justification{Text: j.Text, Actions: recorded.Actions, Replaces: recorded.Replaced != nil}})
 		return []authority.Touch{authority.TouchWorkload(p.WorkloadID)}, err
 	})
 	if err != nil {
@@ -168,7 +178,9 @@ func (r *Recorder) WithdrawJustification(ctx context.Context, organization, path
 			return nil, problem.New(problem.NotFound, "JUSTIFICATION_NOT_FOUND", "no justification of the path %s is in force", path).On("path")
 		}
 		withdrawn.Justified = *ended
-		return []authority.Touch{authority.TouchWorkload(p.WorkloadID)}, nil
+		_, err = r.paths.Ledger().Append(ctx, tx, book.Draft{Kind: ledger.JustificationWithdrawn, OccurredAt: at, Class: p.Class,
+			Subject: ledger.Subject{Kind: ledger.SubjectPath, ID: &path}, Payload: struct{}{}})
+		return []authority.Touch{authority.TouchWorkload(p.WorkloadID)}, err
 	})
 	if err != nil {
 		return nil, err
@@ -181,6 +193,7 @@ type privilege struct {
 	WorkloadID id.ID
 	IdentityID *id.ID
 	ResourceID id.ID
+	Class      int
 	Status     string
 	Actions    []string
 	WindowAt   time.Time

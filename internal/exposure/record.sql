@@ -9,7 +9,7 @@ INSERT INTO scope_baseline (organization_id, identity_id, at, basis, actor, note
 VALUES (@organization, @identity, @at, 'attested', @actor, nullif(@note, ''));
 
 -- name: path_privilege
-SELECT p.workload_id, p.identity_id, p.resource_id, p.status, p.actions, w.window_at
+SELECT p.workload_id, p.identity_id, p.resource_id, p.class, p.status, p.actions, w.window_at
 FROM authority_path p
 JOIN organization_window w ON w.organization_id = @organization
 WHERE p.organization_id = @organization AND p.id = @path;

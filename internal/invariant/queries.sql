@@ -156,6 +156,16 @@ WHERE organization_id = @organization AND cluster = @cluster AND (level, class, 
 ORDER BY level, class, from_at
 LIMIT @rows;
 
+-- name: moved_counters
+-- The clusters that have moved on since an instant, and what they came to then.
+SELECT d.key, coalesce(v.paths, 0) AS paths, coalesce(v.executions, 0) AS executions
+FROM cluster_counter c
+JOIN cluster_definition d ON d.organization_id = @organization AND d.cluster = c.cluster AND d.to_at IS NULL
+LEFT JOIN cluster_counter_version v ON v.organization_id = @organization AND v.class = c.class AND v.level = c.level AND v.cluster = c.cluster
+                                   AND v.from_at <= @at AND v.to_at > @at
+WHERE c.organization_id = @organization AND c.class = @class AND c.level = @level AND c.from_at > @at
+ORDER BY d.key;
+
 -- name: tallies
 SELECT level, class, dimension, value, members
 FROM cluster_tally

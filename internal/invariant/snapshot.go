@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -137,8 +138,7 @@ func (w *world) checkSnapshots(ctx context.Context) error {
 	for _, at := range unpictured {
 		result.found(instant(at), "a sync or an evaluation left no snapshot behind", "", "")
 	}
-	w.checkPicture(last)
-	return nil
+	return w.checkPicture(ctx, last)
 }
 
 // checkMoment holds a snapshot against the sync or the evaluation that it is of.
@@ -186,13 +186,28 @@ func (w *world) compareSnapshot(r *snapshot, want map[string]int64) {
 	}
 }
 
-// checkPicture holds the last snapshot against the clusters.
-func (w *world) checkPicture(last *snapshot) {
+// checkPicture holds the last snapshot against the clusters. Of those that a
+// person's decision has moved since, only what is kept of them can be compared.
+func (w *world) checkPicture(ctx context.Context, last *snapshot) error {
 	result, subject := w.report.of(Snapshots), instant(last.At.UnixMicro())
 	have := map[string]pictured{}
 	if err := json.Unmarshal(last.Clusters, &have); err != nil {
 		result.found(subject, "its clusters cannot be read", "", string(last.Clusters))
-		return
+		return nil //nolint:nilerr // told as a finding
+	}
+	type moved struct {
+		Key               string
+		Paths, Executions int64
+	}
+	since, err := db.Select[moved](ctx, w.reader.querier, queries.Get("moved_counters"),
+		pgx.StrictNamedArgs{"at": last.At, "class": allClasses, "level": acknowledged})
+	if err != nil {
+		return err
+	}
+	for _, m := range since {
+		if delete(w.acknowledged, m.Key); m.Paths > 0 {
+			w.acknowledged[m.Key] = pictured{m.Paths, m.Executions}
+		}
 	}
 	keys := map[string]bool{}
 	for key := range have {
@@ -204,4 +219,5 @@ func (w *world) checkPicture(last *snapshot) {
 	for _, key := range strings.Fields(sortedWords(keys)) {
 		differ(result, subject+", "+key, "what it says of the cluster", w.acknowledged[key], have[key])
 	}
+	return nil
 }

@@ -59,44 +59,46 @@ SELECT EXISTS (SELECT FROM authority_path WHERE organization_id = @organization)
        EXISTS (SELECT FROM posture_counter WHERE organization_id = @organization) AS posture;
 
 -- name: create_work
-CREATE TEMPORARY TABLE cluster_term (cluster smallint PRIMARY KEY, version integer NOT NULL, of_workload boolean NOT NULL, all_mask integer NOT NULL, any_mask integer NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE bystander (
+CREATE TEMPORARY TABLE IF NOT EXISTS cluster_term (cluster smallint PRIMARY KEY, version integer NOT NULL, of_workload boolean NOT NULL, all_mask integer NOT NULL, any_mask integer NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS bystander (
   path_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL, class integer NOT NULL,
   data_domain text COLLATE "C", sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
   execution_30d bigint, execution_basis text COLLATE "C", first_seen_at timestamptz NOT NULL,
   open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL, max_exposure_severity smallint
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE member_before (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS member_before (
   cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL, version integer NOT NULL, rank smallint NOT NULL,
   first_seen date NOT NULL, exposed_since date NOT NULL, sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
   sensitive_domain text COLLATE "C", executed boolean, evidence smallint NOT NULL,
   workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE member_delta (LIKE member_before INCLUDING ALL, sign smallint NOT NULL, op text COLLATE "C" NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE member_hit (cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE member_since (cluster smallint NOT NULL, path_id uuid NOT NULL, day date NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE member_subject (path_id uuid NOT NULL, bit smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL) ON COMMIT DROP;
-CREATE TEMPORARY TABLE evidence_run (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, executions bigint NOT NULL) ON COMMIT DROP;
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS member_delta (LIKE member_before INCLUDING ALL, sign smallint NOT NULL, op text COLLATE "C" NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS member_hit (cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS member_since (cluster smallint NOT NULL, path_id uuid NOT NULL, day date NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS member_subject (path_id uuid NOT NULL, bit smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS evidence_run (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, executions bigint NOT NULL);
+SELECT empty_work_tables('{cluster_term, bystander, member_before, member_delta, member_hit, member_since, member_subject, evidence_run}');
 
 -- name: create_counts
-CREATE TEMPORARY TABLE member_sum (
+CREATE TEMPORARY TABLE IF NOT EXISTS member_sum (
   cluster smallint NOT NULL, level smallint NOT NULL, class integer NOT NULL, sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
   sensitive_domain text COLLATE "C", executed boolean, first_seen date NOT NULL, exposed_since date NOT NULL, members bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE reference_delta (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS reference_delta (
   kind text COLLATE "C" NOT NULL, cluster smallint NOT NULL, id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL,
   before bigint NOT NULL, after bigint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE evidence_delta (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS evidence_delta (
   cluster smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL,
   before bigint NOT NULL, after bigint NOT NULL, executions_before bigint, executions_after bigint
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE counter_delta (LIKE cluster_counter) ON COMMIT DROP;
-ALTER TABLE counter_delta DROP COLUMN organization_id, DROP COLUMN from_at;
-CREATE TEMPORARY TABLE tally_delta (
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS counter_delta AS
+SELECT cluster, level, class, /* columns: counts */ FROM cluster_counter WITH NO DATA;
+CREATE TEMPORARY TABLE IF NOT EXISTS tally_delta (
   cluster smallint NOT NULL, level smallint NOT NULL, class integer NOT NULL, dimension text COLLATE "C" NOT NULL, value text COLLATE "C" NOT NULL,
   before bigint NOT NULL, after bigint NOT NULL
-) ON COMMIT DROP;
+);
+SELECT empty_work_tables('{member_sum, reference_delta, evidence_delta, counter_delta, tally_delta}');
 
 -- name: prefer_hash_joins
 SET LOCAL enable_nestloop = off;

@@ -3,6 +3,7 @@ package posture
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,11 +43,15 @@ func (k *Keeper) Summarize(ctx context.Context, tx *db.Tx, assessment authority.
 }
 
 // Snapshot keeps what the organization comes to now. A sync leaves one behind,
-// and so does an evaluation, which no sync caused.
-func (k *Keeper) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) error {
-	_, err := db.Exec(ctx, tx, summaryQueries.Get("add_snapshot"),
+// and so does an evaluation, which no sync caused. The JSON is the row, without
+// whose and when.
+func (k *Keeper) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error) {
+	rows, err := db.Column[[]byte](ctx, tx, summaryQueries.Get("add_snapshot"),
 		pgx.StrictNamedArgs{"at": at, "sync": sync, "all_classes": AllClasses, "level": Acknowledged})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
 }
 
 // summary is one Summarize on its way through the statements of summary.sql.

@@ -62,14 +62,15 @@ CROSS JOIN LATERAL (VALUES -- whom evidence of a path can name
   ) AS k(bit, workload_id, identity_id, resource_id)
 
 -- name: create_summary
-CREATE TEMPORARY TABLE summed_workload (workload_id uuid PRIMARY KEY) ON COMMIT DROP;
-CREATE TEMPORARY TABLE summed_identity (identity_id uuid PRIMARY KEY) ON COMMIT DROP;
-CREATE TEMPORARY TABLE workload_next (LIKE workload_exposure) ON COMMIT DROP;
-ALTER TABLE workload_next DROP COLUMN organization_id, ALTER COLUMN code DROP NOT NULL, ADD COLUMN digest text;
-CREATE TEMPORARY TABLE identity_next (LIKE identity_posture) ON COMMIT DROP;
-ALTER TABLE identity_next DROP COLUMN organization_id;
-CREATE TEMPORARY TABLE posture_delta (LIKE posture_counter) ON COMMIT DROP;
-ALTER TABLE posture_delta DROP COLUMN organization_id, DROP COLUMN from_at;
+CREATE TEMPORARY TABLE IF NOT EXISTS summed_workload (workload_id uuid PRIMARY KEY);
+CREATE TEMPORARY TABLE IF NOT EXISTS summed_identity (identity_id uuid PRIMARY KEY);
+CREATE TEMPORARY TABLE IF NOT EXISTS workload_next AS
+SELECT workload_id, code, /* columns: workload_values */, NULL::text AS digest FROM workload_exposure WITH NO DATA;
+CREATE TEMPORARY TABLE IF NOT EXISTS identity_next AS
+SELECT identity_id, class, /* columns: identity_values */ FROM identity_posture WITH NO DATA;
+CREATE TEMPORARY TABLE IF NOT EXISTS posture_delta AS
+SELECT class, /* columns: posture */ FROM posture_counter WITH NO DATA;
+SELECT empty_work_tables('{summed_workload, summed_identity, workload_next, identity_next, posture_delta}');
 
 -- name: find_summed_workloads
 -- Those whose own row, paths or conditions may differ, and those that end up with
@@ -418,4 +419,5 @@ SELECT @organization, @at, @sync, coalesce(c.paths, 0), coalesce(c.dormant_paths
                  JOIN cluster_definition f ON f.organization_id = @organization AND f.cluster = k.cluster AND f.to_at IS NULL
                  WHERE k.organization_id = @organization AND k.class = @all_classes AND k.level = @level AND k.paths > 0), '{}')
 FROM (SELECT) AS one
-LEFT JOIN posture_counter c ON c.organization_id = @organization AND c.class = @all_classes;
+LEFT JOIN posture_counter c ON c.organization_id = @organization AND c.class = @all_classes
+RETURNING to_jsonb(posture_snapshot) - 'organization_id' - 'at';
