@@ -45,6 +45,14 @@ func (f Filter) check() error {
 	return authority.ReadableFilter("dataDomain", f.DataDomains...)
 }
 
+// Where are the conditions for a statement that reads the rows x of exposure.
+func (f Filter) Where() (db.Where, error) {
+	if err := f.check(); err != nil {
+		return db.Where{}, err
+	}
+	return f.where(), nil
+}
+
 func (f Filter) where() (w db.Where) {
 	page.OneOf(&w, "x.type = ANY (@types)", "types", f.Types)
 	page.OneOf(&w, "x.severity = ANY (@severities)", "severities", f.Severities)
