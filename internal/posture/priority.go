@@ -123,13 +123,16 @@ func Primary(clusters []*Cluster) *Cluster {
 	if len(clusters) == 0 {
 		return nil
 	}
-	return slices.MinFunc(clusters, func(a, b *Cluster) int {
-		switch {
-		case a.Severity != b.Severity:
-			return int(b.Severity - a.Severity)
-		case a.Terms() != b.Terms():
-			return b.Terms() - a.Terms()
-		}
-		return strings.Compare(a.Key, b.Key)
-	})
+	return slices.MinFunc(clusters, before)
+}
+
+// before sorts the clusters of a path, the primary one first.
+func before(a, b *Cluster) int {
+	switch {
+	case a.Severity != b.Severity:
+		return int(b.Severity - a.Severity)
+	case a.Terms() != b.Terms():
+		return b.Terms() - a.Terms()
+	}
+	return strings.Compare(a.Key, b.Key)
 }

@@ -12,7 +12,7 @@ s.workloads, s.autonomous, s.operator_assisted, s.human_triggered, s.unclassifie
 s.dormant_identities, s.paths_added, s.paths_removed, s.paths_orphaned, s.paths_invalidated, s.autonomous_gained, s.clusters
 
 -- columns: exposure
-x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, x.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.disposition,
+x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, x.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.disposition, x.decided_seq,
 x.effective_from, x.effective_basis, x.lineage_from, x.indeterminate_since, x.version, x.version_from, x.from_at, x.to_at, x.resolution_reason
 
 -- name: overview

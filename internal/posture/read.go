@@ -52,8 +52,9 @@ type Cluster struct {
 	OrganizationID id.ID
 	Level          Level
 	Totals
-	AcknowledgedPaths int64 // members only because acknowledged exposures count
-	AcceptedPaths     int64 // members only if accepted exposures counted
+	Levels            map[Level]Totals // at each level, whatever was asked
+	AcknowledgedPaths int64            // members only because acknowledged exposures count
+	AcceptedPaths     int64            // members only if accepted exposures counted
 	SensitiveDomains  []string
 	NewPaths          int64 // first seen within the 30 days before the organization's window
 	OldestDays        *int  // whole days since the first exposure that counts here; nil where none does
@@ -134,7 +135,7 @@ func (*Reader) Overview(ctx context.Context, snapshot *db.Snapshot, organization
 			continue // not yet judged by, or no longer
 		}
 		c := &Cluster{
-			Definition: d, OrganizationID: organization, Level: level, Totals: at[level], SensitiveDomains: []string{},
+			Definition: d, OrganizationID: organization, Level: level, Totals: at[level], Levels: at, SensitiveDomains: []string{},
 			AcknowledgedPaths: at[Acknowledged].Paths - at[Open].Paths, AcceptedPaths: at[Accepted].Paths - at[Acknowledged].Paths,
 			DormantAfter: rule.Defaults().DormantAfter,
 		}

@@ -1,0 +1,4 @@
+package posture
+
+// CountedQueries are the statements that show what a posture counts.
+var CountedQueries = countedQueries
