@@ -7,7 +7,7 @@ LINT_VERSION := 2.15.0
 LINT    := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 PKGS    := ./...
 # Packages where goroutines share memory.
-RACE    := ./db/... ./graph/... ./internal/access/... ./internal/app/... ./internal/authority/... ./internal/devpg/... ./internal/exposure/... ./internal/posture/... ./internal/schedule/... ./internal/server/... ./internal/web/...
+RACE    := ./db/... ./graph/... ./internal/access/... ./internal/app/... ./internal/authority/... ./internal/devpg/... ./internal/exposure/... ./internal/ledger/... ./internal/posture/... ./internal/schedule/... ./internal/server/... ./internal/triage/... ./internal/web/...
 SOAK    ?= 5000
 
 .DEFAULT_GOAL := help
@@ -56,6 +56,6 @@ db-schema: postgres ## write db/schema.sql from the migrations
 	$(GO) run ./db/dbtest/dump > db/schema.sql
 
 soak: postgres ## run the property tests with thousands of histories (SOAK=n)
-	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority
+	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority ./internal/triage
 
 verify: check test test-race ## everything that CI runs, but for the fresh clone

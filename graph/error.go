@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -31,6 +32,12 @@ func presenter(log *slog.Logger, requestID func(context.Context) string) graphql
 			return shown
 		}
 		if faultOfDocument(err) {
+			return shown
+		}
+		var number *graphql.IntegerError
+		if errors.As(err, &number) { // beyond the 32 bits of Int
+			shown.Message = number.Message
+			shown.Extensions = map[string]any{"code": limit.CodeBadInput, "kind": string(problem.Invalid)}
 			return shown
 		}
 		log.ErrorContext(ctx, "internal error", "request_id", requestID(ctx), "path", shown.Path.String(), "error", err)

@@ -25,8 +25,11 @@ func (r organizationResolver) EvidencePack(ctx context.Context, o *model.Organiz
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return &generated.EvidencePack{
-		Digest: found.Digest, StateDigest: found.StateDigest, MediaType: "application/json", Document: string(found.Document)}, nil
+	return showPack(found), nil
+}
+
+func showPack(p *evidencepack.Pack) *generated.EvidencePack {
+	return &generated.EvidencePack{Digest: p.Digest, StateDigest: p.StateDigest, MediaType: "application/json", Document: string(p.Document)}
 }
 
 // pack is the pack of the one subject that is named; nil if there is none of this

@@ -201,7 +201,8 @@ func (r exposureResolver) Versions(ctx context.Context, x *model.Exposure, first
 		return nil, err
 	}
 	cursor := func(v *exposure.Version) string { return page.Cursor(binding, strconv.Itoa(v.Version)) }
-	return model.Connect(page.Cut(asked, slices.Clone(list)), model.NewExposureVersion, cursor,
+	show := func(v *exposure.Version) *model.ExposureVersion { return model.NewExposureVersion(x.OrganizationID, v) }
+	return model.Connect(page.Cut(asked, slices.Clone(list)), show, cursor,
 		func(context.Context) (int, error) { return x.Version, nil }), nil
 }
 

@@ -69,7 +69,7 @@ func (b *bench) crowd(t testing.TB, slug string) {
 	script(t, super, `ANALYZE`)
 }
 
-const triage = `query Triage($clusters: Int!, $paths: Int!, $exposures: Int!) {
+const firstLook = `query Triage($clusters: Int!, $paths: Int!, $exposures: Int!) {
   organization(slug: "acme") {
     riskClusters(first: $clusters) {
       nodes {
@@ -102,7 +102,7 @@ func TestTriageInConstantStatements(t *testing.T) {
 	sent := map[int][]string{}
 	for _, paths := range []int{20, 100} {
 		b.Statements.Reset()
-		a := b.query(t, viewer, triage, map[string]any{"clusters": 12, "paths": paths, "exposures": 10})
+		a := b.query(t, viewer, firstLook, map[string]any{"clusters": 12, "paths": paths, "exposures": 10})
 		require.Empty(t, a.Errors)
 		clusters := at[[]any](t, a.Data, "organization", "riskClusters", "nodes")
 		require.Len(t, clusters, 12)

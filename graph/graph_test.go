@@ -27,6 +27,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/page"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/server/guard"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -59,13 +60,18 @@ func setupWith(t testing.TB, wait time.Duration) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	log := slog.New(slog.DiscardHandler)
-	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return epoch.Add(time.Duration(b.clock.Load())) }, log)
+	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), b.now, log)
 	b.handler = guard.Wrap(guard.Status(graph.NewHandler(graph.Config{
 		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{}, Log: log,
-		LoaderWait: wait,
+		Triage: triage.New(b.DB, b.paths, b.now), LedgerKey: ledgerKey, LoaderWait: wait,
 	})), guard.Limits{})
 	return b
 }
+
+// ledgerKey is what the surface says of itself.
+const ledgerKey = "test+00000000+key"
+
+func (b *bench) now() time.Time { return epoch.Add(time.Duration(b.clock.Load())) }
 
 func (b *bench) sync(t testing.TB, organization string, facts ...record.Fact) {
 	t.Helper()

@@ -28,6 +28,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 // Config is what the GraphQL surface is made of.
@@ -37,6 +38,8 @@ type Config struct {
 	Paths         *authority.Service
 	Exposures     *exposure.Reader
 	Clusters      *posture.Reader
+	Triage        *triage.Service
+	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
 	LoaderWait    time.Duration                // 0: loader.Wait
 	RequestID     func(context.Context) string // for internal errors
@@ -58,7 +61,9 @@ func NewHandler(config Config) http.Handler {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{
 			organizations: config.Organizations, paths: config.Paths, exposures: config.Exposures, posture: config.Clusters,
-			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths), packs: &evidencepack.Reader{},
+			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths),
+			packs: &evidencepack.Reader{}, sealer: evidencepack.NewSealer(config.Paths, &evidencepack.Reader{}),
+			triage: config.Triage, decisions: &triage.Reader{}, book: config.Paths.Ledger(), ledgerKey: config.LedgerKey,
 		},
 	})
 	server := handler.New(schema)
@@ -77,8 +82,19 @@ func NewHandler(config Config) http.Handler {
 		config.Log.ErrorContext(ctx, "panic in a resolver", "request_id", config.RequestID(ctx), "fault", fault, "stack", string(debug.Stack()))
 		return fmt.Errorf("panic: %v", fault)
 	})
-	stores := loader.Stores{Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters}
+	stores := loader.Stores{
+		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{}}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
+		defer scope.Snapshot.Close(ctx)
+		return next(loader.With(ctx, scope))
+	})
+	// What a mutation answers with is read after it, and not as it was for the one
+	// before it.
+	server.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+			return next(ctx)
+		}
 		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
 		defer scope.Snapshot.Close(ctx)
 		return next(loader.With(ctx, scope))

@@ -71,6 +71,10 @@ func (p *prefetcher) exposure(exposures []*exposure.Exposure, field selected) er
 		return p.standings(exposures, field)
 	case "versions":
 		return p.exposureVersions(exposures, field)
+	case "decision":
+		return p.decision(collect(exposures, func(x *exposure.Exposure) *int64 { return x.DecidedSeq }))
+	case "decisions":
+		return p.decided(exposures, field)
 	case "predecessor", "successor":
 		return p.exposuresBeside(exposures, field)
 	}
@@ -115,8 +119,11 @@ func (p *prefetcher) standings(exposures []*exposure.Exposure, field selected) e
 		})
 	}
 	standings, err := p.scope.Standings.Prefetch(p.ctx, p.organization, keys)
-	if err != nil || field.Name != "evidence" {
+	switch {
+	case err != nil || field.Name == "indeterminateSince":
 		return err
+	case field.Name == "explain":
+		return p.explanations(exposures, field)
 	}
 	for _, child := range p.children(field, "ExposureEvidence") {
 		for _, s := range standings {
@@ -135,14 +142,27 @@ func (p *prefetcher) standings(exposures []*exposure.Exposure, field selected) e
 }
 
 func (p *prefetcher) exposureVersions(exposures []*exposure.Exposure, field selected) error {
-	_, window, ok := p.window(field)
+	opened, window, ok := p.window(field)
 	if !ok {
 		return nil
 	}
-	_, err := p.scope.ExposureVersions.Prefetch(p.ctx, p.organization, collect(exposures, func(x *exposure.Exposure) loader.ExposureVersionKey {
+	lists, err := p.scope.ExposureVersions.Prefetch(p.ctx, p.organization, collect(exposures, func(x *exposure.Exposure) loader.ExposureVersionKey {
 		return loader.ExposureVersionKey{Exposure: x.Key, Window: exposure.VersionWindow(window)}
 	}))
-	return err
+	if err != nil {
+		return err
+	}
+	for _, child := range p.nodesOf(opened, "ExposureVersion") {
+		if child.Name != "decision" {
+			continue
+		}
+		var seqs []*int64
+		for _, list := range lists {
+			each(list, func(v *exposure.Version) { seqs = append(seqs, v.DecidedSeq) })
+		}
+		return p.decision(seqs)
+	}
+	return nil
 }
 
 func (p *prefetcher) exposuresBeside(exposures []*exposure.Exposure, field selected) error {

@@ -48,8 +48,10 @@ func (p *prefetcher) path(paths []*authority.Path, field selected) error {
 		return p.versions(paths, field)
 	case "exposures":
 		return p.exposuresUnder(paths, field)
-	case "riskClusters", "primaryCluster":
+	case "riskClusters", "primaryCluster", "explainPrimaryCluster":
 		return p.memberships(paths, field)
+	case "whyNot":
+		return p.whyNot(paths, field)
 	case "justifications":
 		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) id.ID { return path.ID }))
 		return err

@@ -83,7 +83,8 @@ func (r mutationResolver) WithdrawJustification(ctx context.Context, input gener
 
 // codesOfNone are what is said of an id that names nothing.
 var codesOfNone = map[model.Type]string{
-	model.TypeIdentity: "IDENTITY_NOT_FOUND", model.TypeAuthorityPath: "PATH_NOT_FOUND",
+	model.TypeIdentity: "IDENTITY_NOT_FOUND", model.TypeAuthorityPath: "PATH_NOT_FOUND", model.TypeExposure: "EXPOSURE_NOT_FOUND",
+	model.TypeBatch: "BATCH_NOT_FOUND", typeSubject: "SUBJECT_NOT_FOUND",
 }
 
 // named is what a global id in an input names.

@@ -9,8 +9,10 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 // Resolver is the root of all resolvers.
@@ -22,6 +24,11 @@ type Resolver struct {
 	tuner         *exposure.Tuner
 	recorder      *exposure.Recorder
 	packs         *evidencepack.Reader
+	sealer        *evidencepack.Sealer
+	triage        *triage.Service
+	decisions     *triage.Reader
+	book          *book.Book
+	ledgerKey     string // that verifies checkpoints; empty: nothing is signed
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -36,20 +43,29 @@ type (
 	lineageResolver              struct{ *Resolver }
 	identityRotationResolver     struct{ *Resolver }
 	exposureResolver             struct{ *Resolver }
+	exposureVersionResolver      struct{ *Resolver }
 	exposureEvidenceResolver     struct{ *Resolver }
 	ownerEvidenceResolver        struct{ *Resolver }
+	exposureExplanationResolver  struct{ *Resolver }
+	missingExposureResolver      struct{ *Resolver }
 	riskClusterResolver          struct{ *Resolver }
 	workloadExposureResolver     struct{ *Resolver }
 	postureSnapshotResolver      struct{ *Resolver }
-	workloadResolver             struct{ *Resolver }
-	identityResolver             struct{ *Resolver }
-	resourceResolver             struct{ *Resolver }
-	accessRoleResolver           struct{ *Resolver }
-	ownerResolver                struct{ *Resolver }
-	identityBindingResolver      struct{ *Resolver }
-	roleBindingResolver          struct{ *Resolver }
-	attributeResolver            struct{ *Resolver }
-	syncResolver                 struct{ *Resolver }
+	postureRowResolver           struct{ *Resolver }
+
+	decisionResolver                struct{ *Resolver }
+	ledgerResolver                  struct{ *Resolver }
+	ledgerEntryResolver             struct{ *Resolver }
+	postureCountExplanationResolver struct{ *Resolver }
+	workloadResolver                struct{ *Resolver }
+	identityResolver                struct{ *Resolver }
+	resourceResolver                struct{ *Resolver }
+	accessRoleResolver              struct{ *Resolver }
+	ownerResolver                   struct{ *Resolver }
+	identityBindingResolver         struct{ *Resolver }
+	roleBindingResolver             struct{ *Resolver }
+	attributeResolver               struct{ *Resolver }
+	syncResolver                    struct{ *Resolver }
 )
 
 // Query resolves the fields of Query.
@@ -80,6 +96,20 @@ func (r *Resolver) IdentityRotation() generated.IdentityRotationResolver {
 // Exposure resolves the fields of Exposure.
 func (r *Resolver) Exposure() generated.ExposureResolver { return exposureResolver{r} }
 
+// ExposureVersion resolves the fields of ExposureVersion.
+func (r *Resolver) ExposureVersion() generated.ExposureVersionResolver {
+	return exposureVersionResolver{r}
+}
+
+// Decision resolves the fields of Decision.
+func (r *Resolver) Decision() generated.DecisionResolver { return decisionResolver{r} }
+
+// Ledger resolves the fields of Ledger.
+func (r *Resolver) Ledger() generated.LedgerResolver { return ledgerResolver{r} }
+
+// LedgerEntry resolves the fields of LedgerEntry.
+func (r *Resolver) LedgerEntry() generated.LedgerEntryResolver { return ledgerEntryResolver{r} }
+
 // ExposureEvidence resolves the fields of ExposureEvidence.
 func (r *Resolver) ExposureEvidence() generated.ExposureEvidenceResolver {
 	return exposureEvidenceResolver{r}
@@ -87,6 +117,24 @@ func (r *Resolver) ExposureEvidence() generated.ExposureEvidenceResolver {
 
 // OwnerEvidence resolves the fields of OwnerEvidence.
 func (r *Resolver) OwnerEvidence() generated.OwnerEvidenceResolver { return ownerEvidenceResolver{r} }
+
+// ExposureExplanation resolves the fields of ExposureExplanation.
+func (r *Resolver) ExposureExplanation() generated.ExposureExplanationResolver {
+	return exposureExplanationResolver{r}
+}
+
+// MissingExposure resolves the fields of MissingExposure.
+func (r *Resolver) MissingExposure() generated.MissingExposureResolver {
+	return missingExposureResolver{r}
+}
+
+// PostureCountExplanation resolves the fields of PostureCountExplanation.
+func (r *Resolver) PostureCountExplanation() generated.PostureCountExplanationResolver {
+	return postureCountExplanationResolver{r}
+}
+
+// PostureRow resolves the fields of PostureRow.
+func (r *Resolver) PostureRow() generated.PostureRowResolver { return postureRowResolver{r} }
 
 // RiskCluster resolves the fields of RiskCluster.
 func (r *Resolver) RiskCluster() generated.RiskClusterResolver { return riskClusterResolver{r} }

@@ -79,7 +79,7 @@ func showEvaluation(e *authority.Evaluation) *generated.Evaluation {
 // answer, and leaves every other error an error.
 func userErrors(err error) ([]*generated.UserError, error) {
 	var typed *problem.Error
-	if !errors.As(err, &typed) || typed.Kind != problem.Invalid && typed.Kind != problem.Conflict {
+	if !errors.As(err, &typed) || typed.Kind != problem.Invalid && typed.Kind != problem.Conflict && typed.Kind != problem.Limit {
 		return []*generated.UserError{}, err
 	}
 	return []*generated.UserError{{Code: typed.Code, Field: unlessEmpty(typed.Field), Message: typed.Message}}, nil

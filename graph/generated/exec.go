@@ -21,6 +21,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -39,16 +40,24 @@ type ResolverRoot interface {
 	Attribute() AttributeResolver
 	AuthorityPath() AuthorityPathResolver
 	AuthorityPathVersion() AuthorityPathVersionResolver
+	Decision() DecisionResolver
 	Exposure() ExposureResolver
 	ExposureEvidence() ExposureEvidenceResolver
+	ExposureExplanation() ExposureExplanationResolver
+	ExposureVersion() ExposureVersionResolver
 	Identity() IdentityResolver
 	IdentityBinding() IdentityBindingResolver
 	IdentityRotation() IdentityRotationResolver
+	Ledger() LedgerResolver
+	LedgerEntry() LedgerEntryResolver
 	Lineage() LineageResolver
+	MissingExposure() MissingExposureResolver
 	Mutation() MutationResolver
 	Organization() OrganizationResolver
 	Owner() OwnerResolver
 	OwnerEvidence() OwnerEvidenceResolver
+	PostureCountExplanation() PostureCountExplanationResolver
+	PostureRow() PostureRowResolver
 	PostureSnapshot() PostureSnapshotResolver
 	Query() QueryResolver
 	Resource() ResourceResolver
@@ -89,36 +98,38 @@ type ComplexityRoot struct {
 	}
 
 	AuthorityPath struct {
-		Actions         func(childComplexity int) int
-		AuthChainDepth  func(childComplexity int) int
-		CompositionHash func(childComplexity int) int
-		CreatedAt       func(childComplexity int) int
-		CurrentState    func(childComplexity int) int
-		DataDomain      func(childComplexity int) int
-		Destination     func(childComplexity int) int
-		Effective       func(childComplexity int) int
-		Exposures       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) int
-		FirstSeenAt     func(childComplexity int) int
-		ID              func(childComplexity int) int
-		Identity        func(childComplexity int) int
-		Justifications  func(childComplexity int) int
-		LastSeenAt      func(childComplexity int) int
-		Lineage         func(childComplexity int) int
-		LineageID       func(childComplexity int) int
-		Predecessor     func(childComplexity int) int
-		PrimaryCluster  func(childComplexity int) int
-		RemovedAt       func(childComplexity int) int
-		RiskClusters    func(childComplexity int) int
-		Roles           func(childComplexity int) int
-		Sensitivity     func(childComplexity int) int
-		SourceSystem    func(childComplexity int) int
-		Status          func(childComplexity int) int
-		Successor       func(childComplexity int) int
-		SyncVersion     func(childComplexity int) int
-		UpdatedAt       func(childComplexity int) int
-		Versions        func(childComplexity int, first *int32, after *string) int
-		ViaRoles        func(childComplexity int) int
-		Workload        func(childComplexity int) int
+		Actions               func(childComplexity int) int
+		AuthChainDepth        func(childComplexity int) int
+		CompositionHash       func(childComplexity int) int
+		CreatedAt             func(childComplexity int) int
+		CurrentState          func(childComplexity int) int
+		DataDomain            func(childComplexity int) int
+		Destination           func(childComplexity int) int
+		Effective             func(childComplexity int) int
+		ExplainPrimaryCluster func(childComplexity int) int
+		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) int
+		FirstSeenAt           func(childComplexity int) int
+		ID                    func(childComplexity int) int
+		Identity              func(childComplexity int) int
+		Justifications        func(childComplexity int) int
+		LastSeenAt            func(childComplexity int) int
+		Lineage               func(childComplexity int) int
+		LineageID             func(childComplexity int) int
+		Predecessor           func(childComplexity int) int
+		PrimaryCluster        func(childComplexity int) int
+		RemovedAt             func(childComplexity int) int
+		RiskClusters          func(childComplexity int) int
+		Roles                 func(childComplexity int) int
+		Sensitivity           func(childComplexity int) int
+		SourceSystem          func(childComplexity int) int
+		Status                func(childComplexity int) int
+		Successor             func(childComplexity int) int
+		SyncVersion           func(childComplexity int) int
+		UpdatedAt             func(childComplexity int) int
+		Versions              func(childComplexity int, first *int32, after *string) int
+		ViaRoles              func(childComplexity int) int
+		WhyNot                func(childComplexity int, cluster string, level *posture.Level) int
+		Workload              func(childComplexity int) int
 	}
 
 	AuthorityPathConnection struct {
@@ -163,16 +174,107 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	Batch struct {
+		Action        func(childComplexity int) int
+		Actor         func(childComplexity int) int
+		Asked         func(childComplexity int) int
+		At            func(childComplexity int) int
+		Counts        func(childComplexity int) int
+		Done          func(childComplexity int) int
+		DryRun        func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Justification func(childComplexity int) int
+		Outcomes      func(childComplexity int, first *int32, done *bool) int
+		Reason        func(childComplexity int) int
+		RecordedAt    func(childComplexity int) int
+		Refused       func(childComplexity int) int
+		Replayed      func(childComplexity int) int
+		Undoes        func(childComplexity int) int
+	}
+
+	BatchCount struct {
+		Code  func(childComplexity int) int
+		Count func(childComplexity int) int
+		State func(childComplexity int) int
+	}
+
+	BatchOutcome struct {
+		Code     func(childComplexity int) int
+		Done     func(childComplexity int) int
+		Exposure func(childComplexity int) int
+		Message  func(childComplexity int) int
+		Seq      func(childComplexity int) int
+		State    func(childComplexity int) int
+	}
+
 	ChangeEvaluationSettingsPayload struct {
 		Evaluation func(childComplexity int) int
 		Settings   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
+	ClusterLevelCounts struct {
+		IdentityCount     func(childComplexity int) int
+		Level             func(childComplexity int) int
+		PathCount         func(childComplexity int) int
+		TotalExecution30d func(childComplexity int) int
+		WorkloadCount     func(childComplexity int) int
+	}
+
+	ClusterMembership struct {
+		Cluster    func(childComplexity int) int
+		Level      func(childComplexity int) int
+		Member     func(childComplexity int) int
+		MemberFrom func(childComplexity int) int
+		Obstacle   func(childComplexity int) int
+		Terms      func(childComplexity int) int
+	}
+
 	ClusterSnapshot struct {
 		Key               func(childComplexity int) int
 		PathCount         func(childComplexity int) int
 		TotalExecution30d func(childComplexity int) int
+	}
+
+	ClusterTerm struct {
+		Types func(childComplexity int) int
+	}
+
+	ClusterTermState struct {
+		BySeverity    func(childComplexity int) int
+		CarriedByPath func(childComplexity int) int
+		CarrierCount  func(childComplexity int) int
+		Carriers      func(childComplexity int) int
+		Exposure      func(childComplexity int) int
+		Missing       func(childComplexity int) int
+		Satisfied     func(childComplexity int) int
+		Types         func(childComplexity int) int
+	}
+
+	ConsistencyProof struct {
+		From     func(childComplexity int) int
+		FromRoot func(childComplexity int) int
+		Hashes   func(childComplexity int) int
+		To       func(childComplexity int) int
+		ToRoot   func(childComplexity int) int
+	}
+
+	Decision struct {
+		Action        func(childComplexity int) int
+		Actor         func(childComplexity int) int
+		At            func(childComplexity int) int
+		Batch         func(childComplexity int) int
+		Compensates   func(childComplexity int) int
+		From          func(childComplexity int) int
+		Hash          func(childComplexity int) int
+		Inherited     func(childComplexity int) int
+		Justification func(childComplexity int) int
+		Reason        func(childComplexity int) int
+		RecordedAt    func(childComplexity int) int
+		Seq           func(childComplexity int) int
+		Signed        func(childComplexity int) int
+		To            func(childComplexity int) int
+		Version       func(childComplexity int) int
 	}
 
 	EvaluateOrganizationPayload struct {
@@ -215,6 +317,8 @@ type ComplexityRoot struct {
 	}
 
 	Exposure struct {
+		Decision             func(childComplexity int) int
+		Decisions            func(childComplexity int, first *int32) int
 		DetectedAt           func(childComplexity int) int
 		Disposition          func(childComplexity int) int
 		DurationDays         func(childComplexity int) int
@@ -229,6 +333,7 @@ type ComplexityRoot struct {
 		ID                   func(childComplexity int) int
 		IndeterminateSince   func(childComplexity int) int
 		LastEvaluatedAt      func(childComplexity int) int
+		LegalActions         func(childComplexity int) int
 		LineageEffectiveFrom func(childComplexity int) int
 		Ordinal              func(childComplexity int) int
 		Path                 func(childComplexity int) int
@@ -239,6 +344,7 @@ type ComplexityRoot struct {
 		Status               func(childComplexity int) int
 		Successor            func(childComplexity int) int
 		Type                 func(childComplexity int) int
+		Version              func(childComplexity int) int
 		Versions             func(childComplexity int, first *int32, after *string) int
 		Workload             func(childComplexity int) int
 	}
@@ -277,15 +383,18 @@ type ComplexityRoot struct {
 
 	ExposureExplanation struct {
 		Factors         func(childComplexity int) int
+		Predicates      func(childComplexity int) int
 		Rule            func(childComplexity int) int
 		RuleVersion     func(childComplexity int) int
 		SettingsVersion func(childComplexity int) int
 		Severity        func(childComplexity int) int
+		SeverityFactors func(childComplexity int) int
 		Text            func(childComplexity int) int
 		WindowAt        func(childComplexity int) int
 	}
 
 	ExposureVersion struct {
+		Decision      func(childComplexity int) int
 		Disposition   func(childComplexity int) int
 		EffectiveFrom func(childComplexity int) int
 		EffectiveTo   func(childComplexity int) int
@@ -359,6 +468,75 @@ type ComplexityRoot struct {
 		To   func(childComplexity int) int
 	}
 
+	InclusionProof struct {
+		EntryHash func(childComplexity int) int
+		Hashes    func(childComplexity int) int
+		Root      func(childComplexity int) int
+		Seq       func(childComplexity int) int
+		Size      func(childComplexity int) int
+	}
+
+	JudgeExposurePayload struct {
+		Decision   func(childComplexity int) int
+		Exposure   func(childComplexity int) int
+		Replayed   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	JudgeExposuresPayload struct {
+		Batch      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	Ledger struct {
+		At               func(childComplexity int) int
+		Checkpoint       func(childComplexity int) int
+		Checkpoints      func(childComplexity int, first *int32) int
+		ConsistencyProof func(childComplexity int, from int64, to *int64) int
+		Entries          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *LedgerFilter) int
+		Entry            func(childComplexity int, seq int64) int
+		Head             func(childComplexity int) int
+		InclusionProof   func(childComplexity int, seq int64, size *int64) int
+		PublicKey        func(childComplexity int) int
+		Root             func(childComplexity int) int
+		Size             func(childComplexity int) int
+	}
+
+	LedgerCheckpoint struct {
+		Note       func(childComplexity int) int
+		RecordedAt func(childComplexity int) int
+		Root       func(childComplexity int) int
+		Signer     func(childComplexity int) int
+		Size       func(childComplexity int) int
+	}
+
+	LedgerEntry struct {
+		Actor        func(childComplexity int) int
+		Batch        func(childComplexity int) int
+		Body         func(childComplexity int) int
+		Hash         func(childComplexity int) int
+		Imported     func(childComplexity int) int
+		Kind         func(childComplexity int) int
+		OccurredAt   func(childComplexity int) int
+		PreviousHash func(childComplexity int) int
+		RecordedAt   func(childComplexity int) int
+		Seq          func(childComplexity int) int
+		Signed       func(childComplexity int) int
+		Subject      func(childComplexity int) int
+	}
+
+	LedgerEntryConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	LedgerEntryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	Lineage struct {
 		Destination func(childComplexity int) int
 		FirstSeenAt func(childComplexity int) int
@@ -368,17 +546,37 @@ type ComplexityRoot struct {
 		Workload    func(childComplexity int) int
 	}
 
+	MissingExposure struct {
+		Exposure         func(childComplexity int) int
+		Reason           func(childComplexity int) int
+		ResolutionReason func(childComplexity int) int
+		ResolvedAt       func(childComplexity int) int
+		Type             func(childComplexity int) int
+		Verdict          func(childComplexity int) int
+	}
+
 	Mutation struct {
+		AcknowledgeExposure      func(childComplexity int, input JudgeExposureInput) int
 		AttestBaseline           func(childComplexity int, input AttestBaselineInput) int
 		ChangeEvaluationSettings func(childComplexity int, input ChangeEvaluationSettingsInput) int
 		EvaluateOrganization     func(childComplexity int, input EvaluateOrganizationInput) int
+		JudgeExposures           func(childComplexity int, input JudgeExposuresInput) int
+		MarkFalsePositive        func(childComplexity int, input MarkFalsePositiveInput) int
 		RecordJustification      func(childComplexity int, input RecordJustificationInput) int
+		RegisterSigningKey       func(childComplexity int, input RegisterSigningKeyInput) int
+		ResolveExposure          func(childComplexity int, input JudgeExposureInput) int
+		RevokeSigningKey         func(childComplexity int, input RevokeSigningKeyInput) int
+		SealEvidencePack         func(childComplexity int, input SealEvidencePackInput) int
+		UnacknowledgeExposure    func(childComplexity int, input JudgeExposureInput) int
+		UndoBatch                func(childComplexity int, input UndoBatchInput) int
+		UnmarkFalsePositive      func(childComplexity int, input JudgeExposureInput) int
 		WithdrawJustification    func(childComplexity int, input WithdrawJustificationInput) int
 	}
 
 	Organization struct {
 		AuthorityPath      func(childComplexity int, id string) int
 		AuthorityPaths     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		Batch              func(childComplexity int, id string) int
 		CreatedAt          func(childComplexity int) int
 		EvaluationSettings func(childComplexity int) int
 		EvidencePack       func(childComplexity int, exposure *string, path *string, workload *string) int
@@ -386,6 +584,7 @@ type ComplexityRoot struct {
 		Exposures          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
 		ID                 func(childComplexity int) int
 		Identities         func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Ledger             func(childComplexity int) int
 		Name               func(childComplexity int) int
 		Owners             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 		Posture            func(childComplexity int, since *time.Time) int
@@ -393,6 +592,7 @@ type ComplexityRoot struct {
 		Resources          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 		RiskCluster        func(childComplexity int, key string, level *posture.Level) int
 		RiskClusters       func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
+		SigningKeys        func(childComplexity int, subject *string) int
 		Slug               func(childComplexity int) int
 		Sources            func(childComplexity int) int
 		Syncs              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
@@ -489,6 +689,7 @@ type ComplexityRoot struct {
 		DormantPaths                  func(childComplexity int) int
 		ExecutedInvalidOwnershipCount func(childComplexity int) int
 		ExecutedPaths                 func(childComplexity int) int
+		Explain                       func(childComplexity int, count posture.Count) int
 		IdentityCounts                func(childComplexity int) int
 		LastRefresh                   func(childComplexity int) int
 		OwnershipInvalidCount         func(childComplexity int) int
@@ -500,6 +701,24 @@ type ComplexityRoot struct {
 		WorkloadExposureCounts        func(childComplexity int) int
 	}
 
+	PostureCountExplanation struct {
+		Count      func(childComplexity int) int
+		Counted    func(childComplexity int) int
+		Definition func(childComplexity int) int
+		Filter     func(childComplexity int) int
+		Rows       func(childComplexity int, first *int32, after *string) int
+		Since      func(childComplexity int) int
+		Value      func(childComplexity int) int
+	}
+
+	PostureCountFilter struct {
+		List            func(childComplexity int) int
+		OwnershipStatus func(childComplexity int) int
+		Sensitivity     func(childComplexity int) int
+		Severity        func(childComplexity int) int
+		WithoutSeverity func(childComplexity int) int
+	}
+
 	PostureDelta struct {
 		NewAutonomousIdentities func(childComplexity int) int
 		NewOrphaned             func(childComplexity int) int
@@ -507,6 +726,24 @@ type ComplexityRoot struct {
 		OwnershipInvalidations  func(childComplexity int) int
 		RemovedPaths            func(childComplexity int) int
 		Snapshot                func(childComplexity int) int
+	}
+
+	PostureRow struct {
+		Amount func(childComplexity int) int
+		At     func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PostureRowConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PostureRowEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	PostureSnapshot struct {
@@ -535,6 +772,37 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	PredicateCoverage struct {
+		Completeness func(childComplexity int) int
+		Kind         func(childComplexity int) int
+		LookedAt     func(childComplexity int) int
+		Since        func(childComplexity int) int
+		Until        func(childComplexity int) int
+	}
+
+	PredicateThreshold struct {
+		Number func(childComplexity int) int
+		Unit   func(childComplexity int) int
+	}
+
+	PredicateValue struct {
+		At     func(childComplexity int) int
+		List   func(childComplexity int) int
+		Number func(childComplexity int) int
+		Text   func(childComplexity int) int
+	}
+
+	PrimaryClusterExplanation struct {
+		DecidedBy func(childComplexity int) int
+		Ranking   func(childComplexity int) int
+	}
+
+	PriorityExplanation struct {
+		PathCount func(childComplexity int) int
+		Severity  func(childComplexity int) int
+		Value     func(childComplexity int) int
+	}
+
 	PrivilegeJustification struct {
 		Actions       func(childComplexity int) int
 		Actor         func(childComplexity int) int
@@ -550,6 +818,13 @@ type ComplexityRoot struct {
 		Organization  func(childComplexity int, slug string) int
 		Organizations func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Viewer        func(childComplexity int) int
+	}
+
+	RankedCluster struct {
+		Cluster  func(childComplexity int) int
+		Key      func(childComplexity int) int
+		Severity func(childComplexity int) int
+		Terms    func(childComplexity int) int
 	}
 
 	RecordJustificationPayload struct {
@@ -593,6 +868,7 @@ type ComplexityRoot struct {
 		AcknowledgedPathCount func(childComplexity int) int
 		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder) int
 		Description           func(childComplexity int) int
+		Explain               func(childComplexity int) int
 		ExposureTypes         func(childComplexity int) int
 		FindingTypes          func(childComplexity int) int
 		Grain                 func(childComplexity int) int
@@ -629,9 +905,37 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	RiskClusterExplanation struct {
+		DefinitionVersion func(childComplexity int) int
+		Grain             func(childComplexity int) int
+		Level             func(childComplexity int) int
+		Levels            func(childComplexity int) int
+		Priority          func(childComplexity int) int
+		Terms             func(childComplexity int) int
+		Urgency           func(childComplexity int) int
+	}
+
 	RoleBinding struct {
 		Role  func(childComplexity int) int
 		Scope func(childComplexity int) int
+	}
+
+	RulePredicate struct {
+		Coverage    func(childComplexity int) int
+		EvidenceIDs func(childComplexity int) int
+		Holds       func(childComplexity int) int
+		Name        func(childComplexity int) int
+		OneOf       func(childComplexity int) int
+		Requires    func(childComplexity int) int
+		Threshold   func(childComplexity int) int
+		Value       func(childComplexity int) int
+	}
+
+	RuleVerdict struct {
+		Enabled    func(childComplexity int) int
+		Outcome    func(childComplexity int) int
+		Predicates func(childComplexity int) int
+		Rule       func(childComplexity int) int
 	}
 
 	ScopeBaseline struct {
@@ -641,12 +945,38 @@ type ComplexityRoot struct {
 		Note  func(childComplexity int) int
 	}
 
+	SealEvidencePackPayload struct {
+		Entry        func(childComplexity int) int
+		EvidencePack func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	SensitivityBreakdown struct {
 		Confidential func(childComplexity int) int
 		Internal     func(childComplexity int) int
 		Public       func(childComplexity int) int
 		Restricted   func(childComplexity int) int
 		Unknown      func(childComplexity int) int
+	}
+
+	SeverityContribution struct {
+		Contribution func(childComplexity int) int
+		Factor       func(childComplexity int) int
+	}
+
+	SigningKey struct {
+		KeyID        func(childComplexity int) int
+		PublicKey    func(childComplexity int) int
+		RegisteredBy func(childComplexity int) int
+		RevokedBy    func(childComplexity int) int
+		Subject      func(childComplexity int) int
+		ValidFrom    func(childComplexity int) int
+		ValidTo      func(childComplexity int) int
+	}
+
+	SigningKeyPayload struct {
+		Key        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Source struct {
@@ -710,6 +1040,18 @@ type ComplexityRoot struct {
 		File    func(childComplexity int) int
 		Line    func(childComplexity int) int
 		Message func(childComplexity int) int
+	}
+
+	UrgencyExplanation struct {
+		Because         func(childComplexity int) int
+		GovernanceTypes func(childComplexity int) int
+		Value           func(childComplexity int) int
+	}
+
+	UrgencyFact struct {
+		Count   func(childComplexity int) int
+		Decides func(childComplexity int) int
+		Fact    func(childComplexity int) int
 	}
 
 	UserError struct {
@@ -886,11 +1228,19 @@ type AuthorityPathResolver interface {
 	RiskClusters(ctx context.Context, obj *model.AuthorityPath) ([]*model.RiskCluster, error)
 	Justifications(ctx context.Context, obj *model.AuthorityPath) ([]*PrivilegeJustification, error)
 	PrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.RiskCluster, error)
+	ExplainPrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.PrimaryClusterExplanation, error)
+	WhyNot(ctx context.Context, obj *model.AuthorityPath, cluster string, level *posture.Level) (*model.ClusterMembership, error)
 }
 type AuthorityPathVersionResolver interface {
 	ViaRoles(ctx context.Context, obj *model.AuthorityPathVersion) ([]string, error)
 }
+type DecisionResolver interface {
+	Hash(ctx context.Context, obj *model.Decision) (string, error)
+}
 type ExposureResolver interface {
+	Decision(ctx context.Context, obj *model.Exposure) (*model.Decision, error)
+	Decisions(ctx context.Context, obj *model.Exposure, first *int32) ([]*model.Decision, error)
+
 	LastEvaluatedAt(ctx context.Context, obj *model.Exposure) (*time.Time, error)
 	IndeterminateSince(ctx context.Context, obj *model.Exposure) (*time.Time, error)
 
@@ -907,6 +1257,12 @@ type ExposureResolver interface {
 type ExposureEvidenceResolver interface {
 	ViaRoles(ctx context.Context, obj *model.ExposureEvidence) ([]string, error)
 }
+type ExposureExplanationResolver interface {
+	Predicates(ctx context.Context, obj *model.ExposureExplanation) ([]*model.RulePredicate, error)
+}
+type ExposureVersionResolver interface {
+	Decision(ctx context.Context, obj *model.ExposureVersion) (*model.Decision, error)
+}
 type IdentityResolver interface {
 	Attributes(ctx context.Context, obj *model.Identity) ([]*model.Attribute, error)
 
@@ -922,6 +1278,20 @@ type IdentityRotationResolver interface {
 	From(ctx context.Context, obj *model.IdentityRotation) (*model.Identity, error)
 	To(ctx context.Context, obj *model.IdentityRotation) (*model.Identity, error)
 }
+type LedgerResolver interface {
+	Root(ctx context.Context, obj *model.Ledger) (*string, error)
+
+	Entries(ctx context.Context, obj *model.Ledger, first *int32, after *string, last *int32, before *string, filter *LedgerFilter) (*model.Connection[*model.LedgerEntry], error)
+	Entry(ctx context.Context, obj *model.Ledger, seq int64) (*model.LedgerEntry, error)
+	Checkpoint(ctx context.Context, obj *model.Ledger) (*LedgerCheckpoint, error)
+	Checkpoints(ctx context.Context, obj *model.Ledger, first *int32) ([]*LedgerCheckpoint, error)
+	InclusionProof(ctx context.Context, obj *model.Ledger, seq int64, size *int64) (*InclusionProof, error)
+	ConsistencyProof(ctx context.Context, obj *model.Ledger, from int64, to *int64) (*ConsistencyProof, error)
+	PublicKey(ctx context.Context, obj *model.Ledger) (*string, error)
+}
+type LedgerEntryResolver interface {
+	PreviousHash(ctx context.Context, obj *model.LedgerEntry) (string, error)
+}
 type LineageResolver interface {
 	Workload(ctx context.Context, obj *model.Lineage) (*model.Workload, error)
 	Destination(ctx context.Context, obj *model.Lineage) (*model.Resource, error)
@@ -929,12 +1299,25 @@ type LineageResolver interface {
 	Routes(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 	Paths(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 }
+type MissingExposureResolver interface {
+	Verdict(ctx context.Context, obj *model.MissingExposure) (*model.RuleVerdict, error)
+}
 type MutationResolver interface {
 	ChangeEvaluationSettings(ctx context.Context, input ChangeEvaluationSettingsInput) (*ChangeEvaluationSettingsPayload, error)
 	EvaluateOrganization(ctx context.Context, input EvaluateOrganizationInput) (*EvaluateOrganizationPayload, error)
 	AttestBaseline(ctx context.Context, input AttestBaselineInput) (*AttestBaselinePayload, error)
 	RecordJustification(ctx context.Context, input RecordJustificationInput) (*RecordJustificationPayload, error)
 	WithdrawJustification(ctx context.Context, input WithdrawJustificationInput) (*WithdrawJustificationPayload, error)
+	AcknowledgeExposure(ctx context.Context, input JudgeExposureInput) (*JudgeExposurePayload, error)
+	UnacknowledgeExposure(ctx context.Context, input JudgeExposureInput) (*JudgeExposurePayload, error)
+	MarkFalsePositive(ctx context.Context, input MarkFalsePositiveInput) (*JudgeExposurePayload, error)
+	UnmarkFalsePositive(ctx context.Context, input JudgeExposureInput) (*JudgeExposurePayload, error)
+	ResolveExposure(ctx context.Context, input JudgeExposureInput) (*JudgeExposurePayload, error)
+	JudgeExposures(ctx context.Context, input JudgeExposuresInput) (*JudgeExposuresPayload, error)
+	UndoBatch(ctx context.Context, input UndoBatchInput) (*JudgeExposuresPayload, error)
+	RegisterSigningKey(ctx context.Context, input RegisterSigningKeyInput) (*SigningKeyPayload, error)
+	RevokeSigningKey(ctx context.Context, input RevokeSigningKeyInput) (*SigningKeyPayload, error)
+	SealEvidencePack(ctx context.Context, input SealEvidencePackInput) (*SealEvidencePackPayload, error)
 }
 type OrganizationResolver interface {
 	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
@@ -948,6 +1331,9 @@ type OrganizationResolver interface {
 	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) (*model.Connection[*model.WorkloadExposure], error)
 	WorkloadExposure(ctx context.Context, obj *model.Organization, id string) (*model.WorkloadExposure, error)
 	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
+	Ledger(ctx context.Context, obj *model.Organization) (*model.Ledger, error)
+	Batch(ctx context.Context, obj *model.Organization, id string) (*model.Batch, error)
+	SigningKeys(ctx context.Context, obj *model.Organization, subject *string) ([]*SigningKey, error)
 	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Workload], error)
 	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string) (*model.Workload, error)
 	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Identity], error)
@@ -962,6 +1348,13 @@ type OwnerResolver interface {
 }
 type OwnerEvidenceResolver interface {
 	Owner(ctx context.Context, obj *model.OwnerEvidence) (*model.Owner, error)
+}
+type PostureCountExplanationResolver interface {
+	Counted(ctx context.Context, obj *model.PostureCountExplanation) (int64, error)
+	Rows(ctx context.Context, obj *model.PostureCountExplanation, first *int32, after *string) (*model.Connection[*model.PostureRow], error)
+}
+type PostureRowResolver interface {
+	Node(ctx context.Context, obj *model.PostureRow) (model.Node, error)
 }
 type PostureSnapshotResolver interface {
 	Sync(ctx context.Context, obj *model.PostureSnapshot) (*model.Sync, error)
@@ -1183,6 +1576,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.Effective(childComplexity), true
+	case "AuthorityPath.explainPrimaryCluster":
+		if e.ComplexityRoot.AuthorityPath.ExplainPrimaryCluster == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuthorityPath.ExplainPrimaryCluster(childComplexity), true
 	case "AuthorityPath.exposures":
 		if e.ComplexityRoot.AuthorityPath.Exposures == nil {
 			break
@@ -1319,6 +1718,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.ViaRoles(childComplexity), true
+	case "AuthorityPath.whyNot":
+		if e.ComplexityRoot.AuthorityPath.WhyNot == nil {
+			break
+		}
+
+		args, err := ec.field_AuthorityPath_whyNot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AuthorityPath.WhyNot(childComplexity, args["cluster"].(string), args["level"].(*posture.Level)), true
 	case "AuthorityPath.workload":
 		if e.ComplexityRoot.AuthorityPath.Workload == nil {
 			break
@@ -1493,6 +1903,158 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuthorityPathVersionEdge.Node(childComplexity), true
 
+	case "Batch.action":
+		if e.ComplexityRoot.Batch.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Action(childComplexity), true
+	case "Batch.actor":
+		if e.ComplexityRoot.Batch.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Actor(childComplexity), true
+	case "Batch.asked":
+		if e.ComplexityRoot.Batch.Asked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Asked(childComplexity), true
+	case "Batch.at":
+		if e.ComplexityRoot.Batch.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.At(childComplexity), true
+	case "Batch.counts":
+		if e.ComplexityRoot.Batch.Counts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Counts(childComplexity), true
+	case "Batch.done":
+		if e.ComplexityRoot.Batch.Done == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Done(childComplexity), true
+	case "Batch.dryRun":
+		if e.ComplexityRoot.Batch.DryRun == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.DryRun(childComplexity), true
+	case "Batch.id":
+		if e.ComplexityRoot.Batch.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.ID(childComplexity), true
+	case "Batch.justification":
+		if e.ComplexityRoot.Batch.Justification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Justification(childComplexity), true
+	case "Batch.outcomes":
+		if e.ComplexityRoot.Batch.Outcomes == nil {
+			break
+		}
+
+		args, err := ec.field_Batch_outcomes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Batch.Outcomes(childComplexity, args["first"].(*int32), args["done"].(*bool)), true
+	case "Batch.reason":
+		if e.ComplexityRoot.Batch.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Reason(childComplexity), true
+	case "Batch.recordedAt":
+		if e.ComplexityRoot.Batch.RecordedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.RecordedAt(childComplexity), true
+	case "Batch.refused":
+		if e.ComplexityRoot.Batch.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Refused(childComplexity), true
+	case "Batch.replayed":
+		if e.ComplexityRoot.Batch.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Replayed(childComplexity), true
+	case "Batch.undoes":
+		if e.ComplexityRoot.Batch.Undoes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Batch.Undoes(childComplexity), true
+
+	case "BatchCount.code":
+		if e.ComplexityRoot.BatchCount.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchCount.Code(childComplexity), true
+	case "BatchCount.count":
+		if e.ComplexityRoot.BatchCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchCount.Count(childComplexity), true
+	case "BatchCount.state":
+		if e.ComplexityRoot.BatchCount.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchCount.State(childComplexity), true
+
+	case "BatchOutcome.code":
+		if e.ComplexityRoot.BatchOutcome.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.Code(childComplexity), true
+	case "BatchOutcome.done":
+		if e.ComplexityRoot.BatchOutcome.Done == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.Done(childComplexity), true
+	case "BatchOutcome.exposure":
+		if e.ComplexityRoot.BatchOutcome.Exposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.Exposure(childComplexity), true
+	case "BatchOutcome.message":
+		if e.ComplexityRoot.BatchOutcome.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.Message(childComplexity), true
+	case "BatchOutcome.seq":
+		if e.ComplexityRoot.BatchOutcome.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.Seq(childComplexity), true
+	case "BatchOutcome.state":
+		if e.ComplexityRoot.BatchOutcome.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BatchOutcome.State(childComplexity), true
+
 	case "ChangeEvaluationSettingsPayload.evaluation":
 		if e.ComplexityRoot.ChangeEvaluationSettingsPayload.Evaluation == nil {
 			break
@@ -1512,6 +2074,74 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ChangeEvaluationSettingsPayload.UserErrors(childComplexity), true
 
+	case "ClusterLevelCounts.identityCount":
+		if e.ComplexityRoot.ClusterLevelCounts.IdentityCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterLevelCounts.IdentityCount(childComplexity), true
+	case "ClusterLevelCounts.level":
+		if e.ComplexityRoot.ClusterLevelCounts.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterLevelCounts.Level(childComplexity), true
+	case "ClusterLevelCounts.pathCount":
+		if e.ComplexityRoot.ClusterLevelCounts.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterLevelCounts.PathCount(childComplexity), true
+	case "ClusterLevelCounts.totalExecution30d":
+		if e.ComplexityRoot.ClusterLevelCounts.TotalExecution30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterLevelCounts.TotalExecution30d(childComplexity), true
+	case "ClusterLevelCounts.workloadCount":
+		if e.ComplexityRoot.ClusterLevelCounts.WorkloadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterLevelCounts.WorkloadCount(childComplexity), true
+
+	case "ClusterMembership.cluster":
+		if e.ComplexityRoot.ClusterMembership.Cluster == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.Cluster(childComplexity), true
+	case "ClusterMembership.level":
+		if e.ComplexityRoot.ClusterMembership.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.Level(childComplexity), true
+	case "ClusterMembership.member":
+		if e.ComplexityRoot.ClusterMembership.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.Member(childComplexity), true
+	case "ClusterMembership.memberFrom":
+		if e.ComplexityRoot.ClusterMembership.MemberFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.MemberFrom(childComplexity), true
+	case "ClusterMembership.obstacle":
+		if e.ComplexityRoot.ClusterMembership.Obstacle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.Obstacle(childComplexity), true
+	case "ClusterMembership.terms":
+		if e.ComplexityRoot.ClusterMembership.Terms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterMembership.Terms(childComplexity), true
+
 	case "ClusterSnapshot.key":
 		if e.ComplexityRoot.ClusterSnapshot.Key == nil {
 			break
@@ -1530,6 +2160,184 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ClusterSnapshot.TotalExecution30d(childComplexity), true
+
+	case "ClusterTerm.types":
+		if e.ComplexityRoot.ClusterTerm.Types == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTerm.Types(childComplexity), true
+
+	case "ClusterTermState.bySeverity":
+		if e.ComplexityRoot.ClusterTermState.BySeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.BySeverity(childComplexity), true
+	case "ClusterTermState.carriedByPath":
+		if e.ComplexityRoot.ClusterTermState.CarriedByPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.CarriedByPath(childComplexity), true
+	case "ClusterTermState.carrierCount":
+		if e.ComplexityRoot.ClusterTermState.CarrierCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.CarrierCount(childComplexity), true
+	case "ClusterTermState.carriers":
+		if e.ComplexityRoot.ClusterTermState.Carriers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.Carriers(childComplexity), true
+	case "ClusterTermState.exposure":
+		if e.ComplexityRoot.ClusterTermState.Exposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.Exposure(childComplexity), true
+	case "ClusterTermState.missing":
+		if e.ComplexityRoot.ClusterTermState.Missing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.Missing(childComplexity), true
+	case "ClusterTermState.satisfied":
+		if e.ComplexityRoot.ClusterTermState.Satisfied == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.Satisfied(childComplexity), true
+	case "ClusterTermState.types":
+		if e.ComplexityRoot.ClusterTermState.Types == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClusterTermState.Types(childComplexity), true
+
+	case "ConsistencyProof.from":
+		if e.ComplexityRoot.ConsistencyProof.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConsistencyProof.From(childComplexity), true
+	case "ConsistencyProof.fromRoot":
+		if e.ComplexityRoot.ConsistencyProof.FromRoot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConsistencyProof.FromRoot(childComplexity), true
+	case "ConsistencyProof.hashes":
+		if e.ComplexityRoot.ConsistencyProof.Hashes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConsistencyProof.Hashes(childComplexity), true
+	case "ConsistencyProof.to":
+		if e.ComplexityRoot.ConsistencyProof.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConsistencyProof.To(childComplexity), true
+	case "ConsistencyProof.toRoot":
+		if e.ComplexityRoot.ConsistencyProof.ToRoot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConsistencyProof.ToRoot(childComplexity), true
+
+	case "Decision.action":
+		if e.ComplexityRoot.Decision.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Action(childComplexity), true
+	case "Decision.actor":
+		if e.ComplexityRoot.Decision.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Actor(childComplexity), true
+	case "Decision.at":
+		if e.ComplexityRoot.Decision.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.At(childComplexity), true
+	case "Decision.batch":
+		if e.ComplexityRoot.Decision.Batch == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Batch(childComplexity), true
+	case "Decision.compensates":
+		if e.ComplexityRoot.Decision.Compensates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Compensates(childComplexity), true
+	case "Decision.from":
+		if e.ComplexityRoot.Decision.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.From(childComplexity), true
+	case "Decision.hash":
+		if e.ComplexityRoot.Decision.Hash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Hash(childComplexity), true
+	case "Decision.inherited":
+		if e.ComplexityRoot.Decision.Inherited == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Inherited(childComplexity), true
+	case "Decision.justification":
+		if e.ComplexityRoot.Decision.Justification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Justification(childComplexity), true
+	case "Decision.reason":
+		if e.ComplexityRoot.Decision.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Reason(childComplexity), true
+	case "Decision.recordedAt":
+		if e.ComplexityRoot.Decision.RecordedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.RecordedAt(childComplexity), true
+	case "Decision.seq":
+		if e.ComplexityRoot.Decision.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Seq(childComplexity), true
+	case "Decision.signed":
+		if e.ComplexityRoot.Decision.Signed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Signed(childComplexity), true
+	case "Decision.to":
+		if e.ComplexityRoot.Decision.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.To(childComplexity), true
+	case "Decision.version":
+		if e.ComplexityRoot.Decision.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Version(childComplexity), true
 
 	case "EvaluateOrganizationPayload.evaluation":
 		if e.ComplexityRoot.EvaluateOrganizationPayload.Evaluation == nil {
@@ -1663,6 +2471,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ExecutionEvidenceSummary.TotalRelatedRecords(childComplexity), true
 
+	case "Exposure.decision":
+		if e.ComplexityRoot.Exposure.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Decision(childComplexity), true
+	case "Exposure.decisions":
+		if e.ComplexityRoot.Exposure.Decisions == nil {
+			break
+		}
+
+		args, err := ec.field_Exposure_decisions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Exposure.Decisions(childComplexity, args["first"].(*int32)), true
 	case "Exposure.detectedAt":
 		if e.ComplexityRoot.Exposure.DetectedAt == nil {
 			break
@@ -1747,6 +2572,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Exposure.LastEvaluatedAt(childComplexity), true
+	case "Exposure.legalActions":
+		if e.ComplexityRoot.Exposure.LegalActions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.LegalActions(childComplexity), true
 	case "Exposure.lineageEffectiveFrom":
 		if e.ComplexityRoot.Exposure.LineageEffectiveFrom == nil {
 			break
@@ -1807,6 +2638,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Exposure.Type(childComplexity), true
+	case "Exposure.version":
+		if e.ComplexityRoot.Exposure.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Exposure.Version(childComplexity), true
 	case "Exposure.versions":
 		if e.ComplexityRoot.Exposure.Versions == nil {
 			break
@@ -1972,6 +2809,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ExposureExplanation.Factors(childComplexity), true
+	case "ExposureExplanation.predicates":
+		if e.ComplexityRoot.ExposureExplanation.Predicates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.Predicates(childComplexity), true
 	case "ExposureExplanation.rule":
 		if e.ComplexityRoot.ExposureExplanation.Rule == nil {
 			break
@@ -1996,6 +2839,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ExposureExplanation.Severity(childComplexity), true
+	case "ExposureExplanation.severityFactors":
+		if e.ComplexityRoot.ExposureExplanation.SeverityFactors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureExplanation.SeverityFactors(childComplexity), true
 	case "ExposureExplanation.text":
 		if e.ComplexityRoot.ExposureExplanation.Text == nil {
 			break
@@ -2009,6 +2858,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ExposureExplanation.WindowAt(childComplexity), true
 
+	case "ExposureVersion.decision":
+		if e.ComplexityRoot.ExposureVersion.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureVersion.Decision(childComplexity), true
 	case "ExposureVersion.disposition":
 		if e.ComplexityRoot.ExposureVersion.Disposition == nil {
 			break
@@ -2305,6 +3160,309 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IdentityRotation.To(childComplexity), true
 
+	case "InclusionProof.entryHash":
+		if e.ComplexityRoot.InclusionProof.EntryHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InclusionProof.EntryHash(childComplexity), true
+	case "InclusionProof.hashes":
+		if e.ComplexityRoot.InclusionProof.Hashes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InclusionProof.Hashes(childComplexity), true
+	case "InclusionProof.root":
+		if e.ComplexityRoot.InclusionProof.Root == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InclusionProof.Root(childComplexity), true
+	case "InclusionProof.seq":
+		if e.ComplexityRoot.InclusionProof.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InclusionProof.Seq(childComplexity), true
+	case "InclusionProof.size":
+		if e.ComplexityRoot.InclusionProof.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InclusionProof.Size(childComplexity), true
+
+	case "JudgeExposurePayload.decision":
+		if e.ComplexityRoot.JudgeExposurePayload.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposurePayload.Decision(childComplexity), true
+	case "JudgeExposurePayload.exposure":
+		if e.ComplexityRoot.JudgeExposurePayload.Exposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposurePayload.Exposure(childComplexity), true
+	case "JudgeExposurePayload.replayed":
+		if e.ComplexityRoot.JudgeExposurePayload.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposurePayload.Replayed(childComplexity), true
+	case "JudgeExposurePayload.userErrors":
+		if e.ComplexityRoot.JudgeExposurePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposurePayload.UserErrors(childComplexity), true
+
+	case "JudgeExposuresPayload.batch":
+		if e.ComplexityRoot.JudgeExposuresPayload.Batch == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposuresPayload.Batch(childComplexity), true
+	case "JudgeExposuresPayload.userErrors":
+		if e.ComplexityRoot.JudgeExposuresPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JudgeExposuresPayload.UserErrors(childComplexity), true
+
+	case "Ledger.at":
+		if e.ComplexityRoot.Ledger.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.At(childComplexity), true
+	case "Ledger.checkpoint":
+		if e.ComplexityRoot.Ledger.Checkpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Checkpoint(childComplexity), true
+	case "Ledger.checkpoints":
+		if e.ComplexityRoot.Ledger.Checkpoints == nil {
+			break
+		}
+
+		args, err := ec.field_Ledger_checkpoints_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Ledger.Checkpoints(childComplexity, args["first"].(*int32)), true
+	case "Ledger.consistencyProof":
+		if e.ComplexityRoot.Ledger.ConsistencyProof == nil {
+			break
+		}
+
+		args, err := ec.field_Ledger_consistencyProof_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Ledger.ConsistencyProof(childComplexity, args["from"].(int64), args["to"].(*int64)), true
+	case "Ledger.entries":
+		if e.ComplexityRoot.Ledger.Entries == nil {
+			break
+		}
+
+		args, err := ec.field_Ledger_entries_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Ledger.Entries(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*LedgerFilter)), true
+	case "Ledger.entry":
+		if e.ComplexityRoot.Ledger.Entry == nil {
+			break
+		}
+
+		args, err := ec.field_Ledger_entry_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Ledger.Entry(childComplexity, args["seq"].(int64)), true
+	case "Ledger.head":
+		if e.ComplexityRoot.Ledger.Head == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Head(childComplexity), true
+	case "Ledger.inclusionProof":
+		if e.ComplexityRoot.Ledger.InclusionProof == nil {
+			break
+		}
+
+		args, err := ec.field_Ledger_inclusionProof_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Ledger.InclusionProof(childComplexity, args["seq"].(int64), args["size"].(*int64)), true
+	case "Ledger.publicKey":
+		if e.ComplexityRoot.Ledger.PublicKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.PublicKey(childComplexity), true
+	case "Ledger.root":
+		if e.ComplexityRoot.Ledger.Root == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Root(childComplexity), true
+	case "Ledger.size":
+		if e.ComplexityRoot.Ledger.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Size(childComplexity), true
+
+	case "LedgerCheckpoint.note":
+		if e.ComplexityRoot.LedgerCheckpoint.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerCheckpoint.Note(childComplexity), true
+	case "LedgerCheckpoint.recordedAt":
+		if e.ComplexityRoot.LedgerCheckpoint.RecordedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerCheckpoint.RecordedAt(childComplexity), true
+	case "LedgerCheckpoint.root":
+		if e.ComplexityRoot.LedgerCheckpoint.Root == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerCheckpoint.Root(childComplexity), true
+	case "LedgerCheckpoint.signer":
+		if e.ComplexityRoot.LedgerCheckpoint.Signer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerCheckpoint.Signer(childComplexity), true
+	case "LedgerCheckpoint.size":
+		if e.ComplexityRoot.LedgerCheckpoint.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerCheckpoint.Size(childComplexity), true
+
+	case "LedgerEntry.actor":
+		if e.ComplexityRoot.LedgerEntry.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Actor(childComplexity), true
+	case "LedgerEntry.batch":
+		if e.ComplexityRoot.LedgerEntry.Batch == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Batch(childComplexity), true
+	case "LedgerEntry.body":
+		if e.ComplexityRoot.LedgerEntry.Body == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Body(childComplexity), true
+	case "LedgerEntry.hash":
+		if e.ComplexityRoot.LedgerEntry.Hash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Hash(childComplexity), true
+	case "LedgerEntry.imported":
+		if e.ComplexityRoot.LedgerEntry.Imported == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Imported(childComplexity), true
+	case "LedgerEntry.kind":
+		if e.ComplexityRoot.LedgerEntry.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Kind(childComplexity), true
+	case "LedgerEntry.occurredAt":
+		if e.ComplexityRoot.LedgerEntry.OccurredAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.OccurredAt(childComplexity), true
+	case "LedgerEntry.previousHash":
+		if e.ComplexityRoot.LedgerEntry.PreviousHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.PreviousHash(childComplexity), true
+	case "LedgerEntry.recordedAt":
+		if e.ComplexityRoot.LedgerEntry.RecordedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.RecordedAt(childComplexity), true
+	case "LedgerEntry.seq":
+		if e.ComplexityRoot.LedgerEntry.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Seq(childComplexity), true
+	case "LedgerEntry.signed":
+		if e.ComplexityRoot.LedgerEntry.Signed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Signed(childComplexity), true
+	case "LedgerEntry.subject":
+		if e.ComplexityRoot.LedgerEntry.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Subject(childComplexity), true
+
+	case "LedgerEntryConnection.edges":
+		if e.ComplexityRoot.LedgerEntryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryConnection.Edges(childComplexity), true
+	case "LedgerEntryConnection.nodes":
+		if e.ComplexityRoot.LedgerEntryConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryConnection.Nodes(childComplexity), true
+	case "LedgerEntryConnection.pageInfo":
+		if e.ComplexityRoot.LedgerEntryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryConnection.PageInfo(childComplexity), true
+	case "LedgerEntryConnection.totalCount":
+		if e.ComplexityRoot.LedgerEntryConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryConnection.TotalCount(childComplexity), true
+
+	case "LedgerEntryEdge.cursor":
+		if e.ComplexityRoot.LedgerEntryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryEdge.Cursor(childComplexity), true
+	case "LedgerEntryEdge.node":
+		if e.ComplexityRoot.LedgerEntryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
+
 	case "Lineage.destination":
 		if e.ComplexityRoot.Lineage.Destination == nil {
 			break
@@ -2342,6 +3500,54 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Lineage.Workload(childComplexity), true
 
+	case "MissingExposure.exposure":
+		if e.ComplexityRoot.MissingExposure.Exposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.Exposure(childComplexity), true
+	case "MissingExposure.reason":
+		if e.ComplexityRoot.MissingExposure.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.Reason(childComplexity), true
+	case "MissingExposure.resolutionReason":
+		if e.ComplexityRoot.MissingExposure.ResolutionReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.ResolutionReason(childComplexity), true
+	case "MissingExposure.resolvedAt":
+		if e.ComplexityRoot.MissingExposure.ResolvedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.ResolvedAt(childComplexity), true
+	case "MissingExposure.type":
+		if e.ComplexityRoot.MissingExposure.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.Type(childComplexity), true
+	case "MissingExposure.verdict":
+		if e.ComplexityRoot.MissingExposure.Verdict == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MissingExposure.Verdict(childComplexity), true
+
+	case "Mutation.acknowledgeExposure":
+		if e.ComplexityRoot.Mutation.AcknowledgeExposure == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_acknowledgeExposure_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AcknowledgeExposure(childComplexity, args["input"].(JudgeExposureInput)), true
 	case "Mutation.attestBaseline":
 		if e.ComplexityRoot.Mutation.AttestBaseline == nil {
 			break
@@ -2375,6 +3581,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EvaluateOrganization(childComplexity, args["input"].(EvaluateOrganizationInput)), true
+	case "Mutation.judgeExposures":
+		if e.ComplexityRoot.Mutation.JudgeExposures == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_judgeExposures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.JudgeExposures(childComplexity, args["input"].(JudgeExposuresInput)), true
+	case "Mutation.markFalsePositive":
+		if e.ComplexityRoot.Mutation.MarkFalsePositive == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_markFalsePositive_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MarkFalsePositive(childComplexity, args["input"].(MarkFalsePositiveInput)), true
 	case "Mutation.recordJustification":
 		if e.ComplexityRoot.Mutation.RecordJustification == nil {
 			break
@@ -2386,6 +3614,83 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RecordJustification(childComplexity, args["input"].(RecordJustificationInput)), true
+	case "Mutation.registerSigningKey":
+		if e.ComplexityRoot.Mutation.RegisterSigningKey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_registerSigningKey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RegisterSigningKey(childComplexity, args["input"].(RegisterSigningKeyInput)), true
+	case "Mutation.resolveExposure":
+		if e.ComplexityRoot.Mutation.ResolveExposure == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resolveExposure_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResolveExposure(childComplexity, args["input"].(JudgeExposureInput)), true
+	case "Mutation.revokeSigningKey":
+		if e.ComplexityRoot.Mutation.RevokeSigningKey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeSigningKey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeSigningKey(childComplexity, args["input"].(RevokeSigningKeyInput)), true
+	case "Mutation.sealEvidencePack":
+		if e.ComplexityRoot.Mutation.SealEvidencePack == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_sealEvidencePack_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SealEvidencePack(childComplexity, args["input"].(SealEvidencePackInput)), true
+	case "Mutation.unacknowledgeExposure":
+		if e.ComplexityRoot.Mutation.UnacknowledgeExposure == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unacknowledgeExposure_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnacknowledgeExposure(childComplexity, args["input"].(JudgeExposureInput)), true
+	case "Mutation.undoBatch":
+		if e.ComplexityRoot.Mutation.UndoBatch == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_undoBatch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UndoBatch(childComplexity, args["input"].(UndoBatchInput)), true
+	case "Mutation.unmarkFalsePositive":
+		if e.ComplexityRoot.Mutation.UnmarkFalsePositive == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unmarkFalsePositive_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnmarkFalsePositive(childComplexity, args["input"].(JudgeExposureInput)), true
 	case "Mutation.withdrawJustification":
 		if e.ComplexityRoot.Mutation.WithdrawJustification == nil {
 			break
@@ -2420,6 +3725,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool)), true
+	case "Organization.batch":
+		if e.ComplexityRoot.Organization.Batch == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_batch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Batch(childComplexity, args["id"].(string)), true
 	case "Organization.createdAt":
 		if e.ComplexityRoot.Organization.CreatedAt == nil {
 			break
@@ -2482,6 +3798,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Identities(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+	case "Organization.ledger":
+		if e.ComplexityRoot.Organization.Ledger == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.Ledger(childComplexity), true
 	case "Organization.name":
 		if e.ComplexityRoot.Organization.Name == nil {
 			break
@@ -2554,6 +3876,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter)), true
+	case "Organization.signingKeys":
+		if e.ComplexityRoot.Organization.SigningKeys == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_signingKeys_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.SigningKeys(childComplexity, args["subject"].(*string)), true
 	case "Organization.slug":
 		if e.ComplexityRoot.Organization.Slug == nil {
 			break
@@ -2968,6 +4301,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Posture.ExecutedPaths(childComplexity), true
+	case "Posture.explain":
+		if e.ComplexityRoot.Posture.Explain == nil {
+			break
+		}
+
+		args, err := ec.field_Posture_explain_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Posture.Explain(childComplexity, args["count"].(posture.Count)), true
 	case "Posture.identityCounts":
 		if e.ComplexityRoot.Posture.IdentityCounts == nil {
 			break
@@ -3023,6 +4367,85 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Posture.WorkloadExposureCounts(childComplexity), true
 
+	case "PostureCountExplanation.count":
+		if e.ComplexityRoot.PostureCountExplanation.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Count(childComplexity), true
+	case "PostureCountExplanation.counted":
+		if e.ComplexityRoot.PostureCountExplanation.Counted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Counted(childComplexity), true
+	case "PostureCountExplanation.definition":
+		if e.ComplexityRoot.PostureCountExplanation.Definition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Definition(childComplexity), true
+	case "PostureCountExplanation.filter":
+		if e.ComplexityRoot.PostureCountExplanation.Filter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Filter(childComplexity), true
+	case "PostureCountExplanation.rows":
+		if e.ComplexityRoot.PostureCountExplanation.Rows == nil {
+			break
+		}
+
+		args, err := ec.field_PostureCountExplanation_rows_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Rows(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "PostureCountExplanation.since":
+		if e.ComplexityRoot.PostureCountExplanation.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Since(childComplexity), true
+	case "PostureCountExplanation.value":
+		if e.ComplexityRoot.PostureCountExplanation.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountExplanation.Value(childComplexity), true
+
+	case "PostureCountFilter.list":
+		if e.ComplexityRoot.PostureCountFilter.List == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountFilter.List(childComplexity), true
+	case "PostureCountFilter.ownershipStatus":
+		if e.ComplexityRoot.PostureCountFilter.OwnershipStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountFilter.OwnershipStatus(childComplexity), true
+	case "PostureCountFilter.sensitivity":
+		if e.ComplexityRoot.PostureCountFilter.Sensitivity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountFilter.Sensitivity(childComplexity), true
+	case "PostureCountFilter.severity":
+		if e.ComplexityRoot.PostureCountFilter.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountFilter.Severity(childComplexity), true
+	case "PostureCountFilter.withoutSeverity":
+		if e.ComplexityRoot.PostureCountFilter.WithoutSeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCountFilter.WithoutSeverity(childComplexity), true
+
 	case "PostureDelta.newAutonomousIdentities":
 		if e.ComplexityRoot.PostureDelta.NewAutonomousIdentities == nil {
 			break
@@ -3059,6 +4482,63 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PostureDelta.Snapshot(childComplexity), true
+
+	case "PostureRow.amount":
+		if e.ComplexityRoot.PostureRow.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRow.Amount(childComplexity), true
+	case "PostureRow.at":
+		if e.ComplexityRoot.PostureRow.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRow.At(childComplexity), true
+	case "PostureRow.node":
+		if e.ComplexityRoot.PostureRow.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRow.Node(childComplexity), true
+
+	case "PostureRowConnection.edges":
+		if e.ComplexityRoot.PostureRowConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowConnection.Edges(childComplexity), true
+	case "PostureRowConnection.nodes":
+		if e.ComplexityRoot.PostureRowConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowConnection.Nodes(childComplexity), true
+	case "PostureRowConnection.pageInfo":
+		if e.ComplexityRoot.PostureRowConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowConnection.PageInfo(childComplexity), true
+	case "PostureRowConnection.totalCount":
+		if e.ComplexityRoot.PostureRowConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowConnection.TotalCount(childComplexity), true
+
+	case "PostureRowEdge.cursor":
+		if e.ComplexityRoot.PostureRowEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowEdge.Cursor(childComplexity), true
+	case "PostureRowEdge.node":
+		if e.ComplexityRoot.PostureRowEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureRowEdge.Node(childComplexity), true
 
 	case "PostureSnapshot.activePaths":
 		if e.ComplexityRoot.PostureSnapshot.ActivePaths == nil {
@@ -3165,6 +4645,107 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PostureSnapshotEdge.Node(childComplexity), true
 
+	case "PredicateCoverage.completeness":
+		if e.ComplexityRoot.PredicateCoverage.Completeness == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateCoverage.Completeness(childComplexity), true
+	case "PredicateCoverage.kind":
+		if e.ComplexityRoot.PredicateCoverage.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateCoverage.Kind(childComplexity), true
+	case "PredicateCoverage.lookedAt":
+		if e.ComplexityRoot.PredicateCoverage.LookedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateCoverage.LookedAt(childComplexity), true
+	case "PredicateCoverage.since":
+		if e.ComplexityRoot.PredicateCoverage.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateCoverage.Since(childComplexity), true
+	case "PredicateCoverage.until":
+		if e.ComplexityRoot.PredicateCoverage.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateCoverage.Until(childComplexity), true
+
+	case "PredicateThreshold.number":
+		if e.ComplexityRoot.PredicateThreshold.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateThreshold.Number(childComplexity), true
+	case "PredicateThreshold.unit":
+		if e.ComplexityRoot.PredicateThreshold.Unit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateThreshold.Unit(childComplexity), true
+
+	case "PredicateValue.at":
+		if e.ComplexityRoot.PredicateValue.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateValue.At(childComplexity), true
+	case "PredicateValue.list":
+		if e.ComplexityRoot.PredicateValue.List == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateValue.List(childComplexity), true
+	case "PredicateValue.number":
+		if e.ComplexityRoot.PredicateValue.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateValue.Number(childComplexity), true
+	case "PredicateValue.text":
+		if e.ComplexityRoot.PredicateValue.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PredicateValue.Text(childComplexity), true
+
+	case "PrimaryClusterExplanation.decidedBy":
+		if e.ComplexityRoot.PrimaryClusterExplanation.DecidedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrimaryClusterExplanation.DecidedBy(childComplexity), true
+	case "PrimaryClusterExplanation.ranking":
+		if e.ComplexityRoot.PrimaryClusterExplanation.Ranking == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrimaryClusterExplanation.Ranking(childComplexity), true
+
+	case "PriorityExplanation.pathCount":
+		if e.ComplexityRoot.PriorityExplanation.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriorityExplanation.PathCount(childComplexity), true
+	case "PriorityExplanation.severity":
+		if e.ComplexityRoot.PriorityExplanation.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriorityExplanation.Severity(childComplexity), true
+	case "PriorityExplanation.value":
+		if e.ComplexityRoot.PriorityExplanation.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriorityExplanation.Value(childComplexity), true
+
 	case "PrivilegeJustification.actions":
 		if e.ComplexityRoot.PrivilegeJustification.Actions == nil {
 			break
@@ -3252,6 +4833,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+
+	case "RankedCluster.cluster":
+		if e.ComplexityRoot.RankedCluster.Cluster == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedCluster.Cluster(childComplexity), true
+	case "RankedCluster.key":
+		if e.ComplexityRoot.RankedCluster.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedCluster.Key(childComplexity), true
+	case "RankedCluster.severity":
+		if e.ComplexityRoot.RankedCluster.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedCluster.Severity(childComplexity), true
+	case "RankedCluster.terms":
+		if e.ComplexityRoot.RankedCluster.Terms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedCluster.Terms(childComplexity), true
 
 	case "RecordJustificationPayload.evaluation":
 		if e.ComplexityRoot.RecordJustificationPayload.Evaluation == nil {
@@ -3435,6 +5041,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RiskCluster.Description(childComplexity), true
+	case "RiskCluster.explain":
+		if e.ComplexityRoot.RiskCluster.Explain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskCluster.Explain(childComplexity), true
 	case "RiskCluster.exposureTypes":
 		if e.ComplexityRoot.RiskCluster.ExposureTypes == nil {
 			break
@@ -3616,6 +5228,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RiskClusterEdge.Node(childComplexity), true
 
+	case "RiskClusterExplanation.definitionVersion":
+		if e.ComplexityRoot.RiskClusterExplanation.DefinitionVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.DefinitionVersion(childComplexity), true
+	case "RiskClusterExplanation.grain":
+		if e.ComplexityRoot.RiskClusterExplanation.Grain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Grain(childComplexity), true
+	case "RiskClusterExplanation.level":
+		if e.ComplexityRoot.RiskClusterExplanation.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Level(childComplexity), true
+	case "RiskClusterExplanation.levels":
+		if e.ComplexityRoot.RiskClusterExplanation.Levels == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Levels(childComplexity), true
+	case "RiskClusterExplanation.priority":
+		if e.ComplexityRoot.RiskClusterExplanation.Priority == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Priority(childComplexity), true
+	case "RiskClusterExplanation.terms":
+		if e.ComplexityRoot.RiskClusterExplanation.Terms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Terms(childComplexity), true
+	case "RiskClusterExplanation.urgency":
+		if e.ComplexityRoot.RiskClusterExplanation.Urgency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterExplanation.Urgency(childComplexity), true
+
 	case "RoleBinding.role":
 		if e.ComplexityRoot.RoleBinding.Role == nil {
 			break
@@ -3628,6 +5283,80 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RoleBinding.Scope(childComplexity), true
+
+	case "RulePredicate.coverage":
+		if e.ComplexityRoot.RulePredicate.Coverage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Coverage(childComplexity), true
+	case "RulePredicate.evidenceIds":
+		if e.ComplexityRoot.RulePredicate.EvidenceIDs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.EvidenceIDs(childComplexity), true
+	case "RulePredicate.holds":
+		if e.ComplexityRoot.RulePredicate.Holds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Holds(childComplexity), true
+	case "RulePredicate.name":
+		if e.ComplexityRoot.RulePredicate.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Name(childComplexity), true
+	case "RulePredicate.oneOf":
+		if e.ComplexityRoot.RulePredicate.OneOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.OneOf(childComplexity), true
+	case "RulePredicate.requires":
+		if e.ComplexityRoot.RulePredicate.Requires == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Requires(childComplexity), true
+	case "RulePredicate.threshold":
+		if e.ComplexityRoot.RulePredicate.Threshold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Threshold(childComplexity), true
+	case "RulePredicate.value":
+		if e.ComplexityRoot.RulePredicate.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RulePredicate.Value(childComplexity), true
+
+	case "RuleVerdict.enabled":
+		if e.ComplexityRoot.RuleVerdict.Enabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleVerdict.Enabled(childComplexity), true
+	case "RuleVerdict.outcome":
+		if e.ComplexityRoot.RuleVerdict.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleVerdict.Outcome(childComplexity), true
+	case "RuleVerdict.predicates":
+		if e.ComplexityRoot.RuleVerdict.Predicates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleVerdict.Predicates(childComplexity), true
+	case "RuleVerdict.rule":
+		if e.ComplexityRoot.RuleVerdict.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleVerdict.Rule(childComplexity), true
 
 	case "ScopeBaseline.actor":
 		if e.ComplexityRoot.ScopeBaseline.Actor == nil {
@@ -3653,6 +5382,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ScopeBaseline.Note(childComplexity), true
+
+	case "SealEvidencePackPayload.entry":
+		if e.ComplexityRoot.SealEvidencePackPayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SealEvidencePackPayload.Entry(childComplexity), true
+	case "SealEvidencePackPayload.evidencePack":
+		if e.ComplexityRoot.SealEvidencePackPayload.EvidencePack == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SealEvidencePackPayload.EvidencePack(childComplexity), true
+	case "SealEvidencePackPayload.userErrors":
+		if e.ComplexityRoot.SealEvidencePackPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SealEvidencePackPayload.UserErrors(childComplexity), true
 
 	case "SensitivityBreakdown.confidential":
 		if e.ComplexityRoot.SensitivityBreakdown.Confidential == nil {
@@ -3684,6 +5432,75 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SensitivityBreakdown.Unknown(childComplexity), true
+
+	case "SeverityContribution.contribution":
+		if e.ComplexityRoot.SeverityContribution.Contribution == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SeverityContribution.Contribution(childComplexity), true
+	case "SeverityContribution.factor":
+		if e.ComplexityRoot.SeverityContribution.Factor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SeverityContribution.Factor(childComplexity), true
+
+	case "SigningKey.keyId":
+		if e.ComplexityRoot.SigningKey.KeyID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.KeyID(childComplexity), true
+	case "SigningKey.publicKey":
+		if e.ComplexityRoot.SigningKey.PublicKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.PublicKey(childComplexity), true
+	case "SigningKey.registeredBy":
+		if e.ComplexityRoot.SigningKey.RegisteredBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.RegisteredBy(childComplexity), true
+	case "SigningKey.revokedBy":
+		if e.ComplexityRoot.SigningKey.RevokedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.RevokedBy(childComplexity), true
+	case "SigningKey.subject":
+		if e.ComplexityRoot.SigningKey.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.Subject(childComplexity), true
+	case "SigningKey.validFrom":
+		if e.ComplexityRoot.SigningKey.ValidFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.ValidFrom(childComplexity), true
+	case "SigningKey.validTo":
+		if e.ComplexityRoot.SigningKey.ValidTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKey.ValidTo(childComplexity), true
+
+	case "SigningKeyPayload.key":
+		if e.ComplexityRoot.SigningKeyPayload.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKeyPayload.Key(childComplexity), true
+	case "SigningKeyPayload.userErrors":
+		if e.ComplexityRoot.SigningKeyPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SigningKeyPayload.UserErrors(childComplexity), true
 
 	case "Source.createdAt":
 		if e.ComplexityRoot.Source.CreatedAt == nil {
@@ -3943,6 +5760,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SyncWarning.Message(childComplexity), true
+
+	case "UrgencyExplanation.because":
+		if e.ComplexityRoot.UrgencyExplanation.Because == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyExplanation.Because(childComplexity), true
+	case "UrgencyExplanation.governanceTypes":
+		if e.ComplexityRoot.UrgencyExplanation.GovernanceTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyExplanation.GovernanceTypes(childComplexity), true
+	case "UrgencyExplanation.value":
+		if e.ComplexityRoot.UrgencyExplanation.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyExplanation.Value(childComplexity), true
+
+	case "UrgencyFact.count":
+		if e.ComplexityRoot.UrgencyFact.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyFact.Count(childComplexity), true
+	case "UrgencyFact.decides":
+		if e.ComplexityRoot.UrgencyFact.Decides == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyFact.Decides(childComplexity), true
+	case "UrgencyFact.fact":
+		if e.ComplexityRoot.UrgencyFact.Fact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UrgencyFact.Fact(childComplexity), true
 
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
@@ -4601,11 +6456,20 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputEvaluateOrganizationInput,
 		ec.unmarshalInputExposureFilter,
 		ec.unmarshalInputExposureOrder,
+		ec.unmarshalInputExposureVersionInput,
+		ec.unmarshalInputJudgeExposureInput,
+		ec.unmarshalInputJudgeExposuresInput,
+		ec.unmarshalInputLedgerFilter,
+		ec.unmarshalInputMarkFalsePositiveInput,
 		ec.unmarshalInputPostureSnapshotFilter,
 		ec.unmarshalInputPostureSnapshotOrder,
 		ec.unmarshalInputRecordJustificationInput,
+		ec.unmarshalInputRegisterSigningKeyInput,
+		ec.unmarshalInputRevokeSigningKeyInput,
 		ec.unmarshalInputRiskClusterFilter,
+		ec.unmarshalInputSealEvidencePackInput,
 		ec.unmarshalInputSyncFilter,
+		ec.unmarshalInputUndoBatchInput,
 		ec.unmarshalInputWithdrawJustificationInput,
 		ec.unmarshalInputWorkloadExposureFilter,
 		ec.unmarshalInputWorkloadExposureOrder,
@@ -4686,7 +6550,8 @@ func newExecutionContext(
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `# The one schema. Sections follow the rooms of the house: root, organizations,
 # authority paths, exposures, risk clusters, workload exposures, posture, settings,
-# what analysts put on record, entities, sources and syncs, lists.
+# what analysts put on record, judgements of people, ledger, entities, sources and
+# syncs, lists.
 
 # ---------------------------------------------------------------- root
 
@@ -4741,6 +6606,54 @@ type Mutation {
   recordJustification(input: RecordJustificationInput!): RecordJustificationPayload!
   "Ends the justification of a path. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
   withdrawJustification(input: WithdrawJustificationInput!): WithdrawJustificationPayload!
+  """
+  Says that somebody knows of an exposure and has taken it on. It stays what it is
+  and counts as acknowledged. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  acknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  "Takes an acknowledgement back: the exposure is open again. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
+  unacknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  """
+  Says that an exposure is none, and why. It no longer counts anywhere; should it
+  clear and come back with the same evidence, it is still none. Takes the scope
+  ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  markFalsePositive(input: MarkFalsePositiveInput!): JudgeExposurePayload!
+  "Takes that back: the exposure is open again. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
+  unmarkFalsePositive(input: JudgeExposureInput!): JudgeExposurePayload!
+  """
+  Resolves an exposure by hand. The next judgement opens it again, with the next
+  ordinal, if its condition still holds. Takes the scope ` + "`" + `vuln:operate` + "`" + `.
+  """
+  resolveExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  """
+  Judges many exposures alike: those of at most 1,000 ids, or those that a filter
+  matches, at most 10,000. Each fares by itself: one that cannot be judged is left
+  alone and says why. With ` + "`" + `dryRun` + "`" + ` it says what would be done, and does nothing.
+  Takes the scope of the action.
+  """
+  judgeExposures(input: JudgeExposuresInput!): JudgeExposuresPayload!
+  """
+  Takes back what a batch did, by new entries of the ledger, as far as nobody
+  touched the exposures since. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  undoBatch(input: UndoBatchInput!): JudgeExposuresPayload!
+  """
+  Makes known a key with which the caller signs decisions; an administrator may do
+  so for others. A key that is known stays as it is. Takes the scope
+  ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  registerSigningKey(input: RegisterSigningKeyInput!): SigningKeyPayload!
+  """
+  Ends the use of a key of the caller, or, for an administrator, of anybody. What it
+  signed stays signed. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
+  """
+  revokeSigningKey(input: RevokeSigningKeyInput!): SigningKeyPayload!
+  """
+  Makes an evidence pack and puts its digests on record, so that the document can be
+  proven later. Takes the scopes ` + "`" + `vuln:investigate` + "`" + ` and ` + "`" + `vuln:view` + "`" + `.
+  """
+  sealEvidencePack(input: SealEvidencePackInput!): SealEvidencePackPayload!
 }
 
 "What was wrong with the input of a mutation."
@@ -4903,6 +6816,16 @@ type Organization implements Node {
     workload: ID
   ): EvidencePack
 
+  """
+  What people decided and what was kept. Null, with an error, without the scope
+  ` + "`" + `vuln:audit` + "`" + `.
+  """
+  ledger: Ledger
+  "The batch of this id; null when there is none. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
+  batch(id: ID!): Batch
+  "The keys with which people sign what they decide, those that were revoked, too: by subject, then by when they were registered."
+  signingKeys("Whose; without it, everybody's." subject: String): [SigningKey!]!
+
   "The workloads, by name: what runs, with or without authority."
   workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter): WorkloadConnection!
   "The workload of this name in its system; null when there is none."
@@ -5009,6 +6932,15 @@ type AuthorityPath implements Node {
   justifications: [PrivilegeJustification!]!
   "The one of them that the path is shown under: the gravest, then the one with most terms, then the first by key. Null without any."
   primaryCluster: RiskCluster
+  "Why that one: all of them, ranked. Null without any."
+  explainPrimaryCluster: PrimaryClusterExplanation
+  "Why the path is a member of a risk cluster, or is not. Null when there is no such cluster."
+  whyNot(
+    "Its key, such as ` + "`" + `orphaned-sensitive` + "`" + `, or its id."
+    cluster: String!
+    "Up to which disposition exposures count; without it, the level of the id, or ACKNOWLEDGED."
+    level: ExposureLevel
+  ): ClusterMembership
 }
 
 "What a list row needs beside the path."
@@ -5221,6 +7153,17 @@ type Exposure implements Node {
   status: ExposureStatus!
   "What people say of it. Of a resolved exposure: what they last said."
   disposition: Disposition!
+  "Counts the states of the exposure from 1. Whoever judges it names the one that was looked at."
+  version: Int!
+  "What can be done with it now, whoever asks."
+  legalActions: [ExposureAction!]!
+  "What its disposition follows from, or its resolution by hand; null if nobody decided anything."
+  decision: Decision
+  """
+  What was decided on it, the latest first: at most 100. Null, with an error, without
+  the scope ` + "`" + `vuln:audit` + "`" + `.
+  """
+  decisions(first: Int = 20): [Decision!]
   "What is wrong, in a sentence."
   explanation: String!
   "Counts the intervals of the path and type from 1."
@@ -5276,6 +7219,8 @@ type ExposureVersion {
   status: ExposureStatus!
   "What people said of it then."
   disposition: Disposition!
+  "What that followed from; null if nobody had decided anything."
+  decision: Decision
   "What was wrong then, in a sentence."
   explanation: String!
 }
@@ -5377,6 +7322,97 @@ type ExposureExplanation {
   text: String!
   "The end of the window that thresholds look back from; null of a resolved exposure."
   windowAt: DateTime
+  "What the severity adds up to: the contributions are steps, of which LOW has one and CRITICAL four."
+  severityFactors: [SeverityContribution!]!
+  """
+  What the rule asks of the path, and what was found while the exposure stood. The
+  rule is true where each holds, and of those that share ` + "`" + `oneOf` + "`" + `, one.
+  """
+  predicates: [RulePredicate!]!
+}
+
+"A part of a severity."
+type SeverityContribution {
+  factor: SeverityFactor!
+  "In steps: of the base as many as the severity that it stands for, of anything else one."
+  contribution: Int!
+}
+
+"One of the things that a rule asks. docs/explain.md lists them."
+type RulePredicate {
+  "Its name for programs, such as ` + "`" + `active_owners` + "`" + `."
+  name: String!
+  "What is required, in words."
+  requires: String!
+  "What its alternatives have in common: one of those that share it is enough. Null: it stands alone."
+  oneOf: String
+  "Whether it holds. What is present decides alone; that something is absent is UNKNOWN unless somebody looked completely."
+  holds: TruthValue!
+  "What was found; null: nothing."
+  value: PredicateValue
+  "What it is compared with; null: with nothing."
+  threshold: PredicateThreshold
+  "How completely the kind of evidence is known that it rests on; null: it rests on none, or nobody knows any more."
+  coverage: PredicateCoverage
+  """
+  The ids of the records that it rests on. Those of nodes can be read by ` + "`" + `node` + "`" + `; the
+  others, of ties, hosts, days of evidence, claims of coverage, baselines and
+  justifications, stand for the record for ever and are made as docs/explain.md says.
+  """
+  evidenceIds: [ID!]!
+}
+
+"What is known of a statement."
+enum TruthValue {
+  TRUE
+  FALSE
+  "Nobody can say."
+  UNKNOWN
+}
+
+"A value: one of its fields is set."
+type PredicateValue {
+  number: Int
+  text: String
+  at: DateTime
+  list: [String!]
+}
+
+"A number that a value is compared with."
+type PredicateThreshold {
+  number: Int!
+  unit: PredicateUnit!
+}
+
+"What a threshold counts."
+enum PredicateUnit {
+  "How many there are."
+  THINGS
+  "Whole days before the end of the window."
+  DAYS
+}
+
+"How completely a kind of evidence is known."
+type PredicateCoverage {
+  kind: EvidenceKind!
+  completeness: CoverageState!
+  "Since when the source that looked best says it has looked; null: from the beginning, or it does not say."
+  since: DateTime
+  "Until when it says it has looked; null: until its last look."
+  until: DateTime
+  "When it last looked; null where nobody does, and of what is not known any more."
+  lookedAt: DateTime
+}
+
+"What a rule says of a path now."
+type RuleVerdict {
+  rule: FindingType!
+  "False: the organization switched the rule off."
+  enabled: Boolean!
+  "TRUE would have opened the exposure; of a rule that is switched off, UNKNOWN."
+  outcome: TruthValue!
+  "What it asks; none where there is nothing to ask, such as an identity."
+  predicates: [RulePredicate!]!
 }
 
 "What is wrong with a path. Each type is opened by one rule."
@@ -5700,6 +7736,181 @@ type RiskCluster implements Node {
   workloads(first: Int, after: String): WorkloadConnection!
   "The identities that members lead through, by id."
   identities(first: Int, after: String): IdentityConnection!
+  "What it asks, and why it is as prior and as urgent as it is."
+  explain: RiskClusterExplanation!
+}
+
+"What a risk cluster asks, and what follows from its members."
+type RiskClusterExplanation {
+  "The version of the definition; another one asks something else."
+  definitionVersion: Int!
+  grain: ClusterGrain!
+  level: ExposureLevel!
+  "What is asked: all of the terms."
+  terms: [ClusterTerm!]!
+  "What the members come to at each level."
+  levels: [ClusterLevelCounts!]!
+  priority: PriorityExplanation!
+  urgency: UrgencyExplanation!
+}
+
+"A term of a risk cluster."
+type ClusterTerm {
+  "Any of these exposures."
+  types: [ExposureType!]!
+}
+
+"What the members up to a level come to."
+type ClusterLevelCounts {
+  level: ExposureLevel!
+  pathCount: Int!
+  identityCount: Int!
+  workloadCount: Int!
+  totalExecution30d: Int64!
+}
+
+"What a priority follows from."
+type PriorityExplanation {
+  value: Priority
+  "How grave the combination is."
+  severity: Severity!
+  "How many paths are members."
+  pathCount: Int!
+}
+
+"What an urgency follows from."
+type UrgencyExplanation {
+  value: Urgency
+  "In the order in which they are asked."
+  because: [UrgencyFact!]!
+  "The terms that say that governance failed."
+  governanceTypes: [ExposureType!]!
+}
+
+"One of the facts that an urgency follows from."
+type UrgencyFact {
+  fact: UrgencyFactName!
+  count: Int64!
+  "Whether it was looked at before the urgency was found."
+  decides: Boolean!
+}
+
+"What an urgency looks at."
+enum UrgencyFactName {
+  "Members that lead to sensitive data and were executed within the window of 30 days."
+  EXECUTED_SENSITIVE_PATHS
+  "Executions of members within the window, each counted once."
+  EXECUTIONS
+  "Members of which nobody can tell whether they were executed."
+  UNWATCHED_PATHS
+  "Terms that say that governance failed."
+  GOVERNANCE_TERMS
+}
+
+"Why a path is a member of a risk cluster, or is not."
+type ClusterMembership {
+  cluster: RiskCluster!
+  "Up to which disposition exposures count."
+  level: ExposureLevel!
+  member: Boolean!
+  "The first level at which it is one; null: at none."
+  memberFrom: ExposureLevel
+  "What keeps it out; null of a member."
+  obstacle: MembershipObstacle
+  "What the cluster asks, and how far it is satisfied: by the path or, at grain WORKLOAD, by the paths of its workload together."
+  terms: [ClusterTermState!]!
+}
+
+"What keeps a path out of a risk cluster."
+enum MembershipObstacle {
+  "The path does not stand any more."
+  PATH_REMOVED
+  "The target system ignores the path."
+  INEFFECTIVE
+  "A term is not satisfied."
+  TERM_MISSING
+  "The workload has the combination, and this path has no part in it."
+  CARRIES_NO_TERM
+}
+
+"How far a term of a risk cluster is satisfied."
+type ClusterTermState {
+  "Any of these exposures satisfies it."
+  types: [ExposureType!]!
+  satisfied: Boolean!
+  "Whether the path itself carries one that counts."
+  carriedByPath: Boolean!
+  "The severity of the exposure below."
+  bySeverity: Severity
+  "The gravest that satisfies it, the path's own before others; null where none does."
+  exposure: Exposure
+  "How many carry one that counts: of the workload's paths at grain WORKLOAD, else the path."
+  carrierCount: Int!
+  "Which: at most 100 for each type."
+  carriers: [Exposure!]!
+  "Where it is not satisfied: why, for each of its types."
+  missing: [MissingExposure!]!
+}
+
+"Why an exposure does not count."
+type MissingExposure {
+  type: ExposureType!
+  reason: MissingExposureReason!
+  "The exposure that there is, or was last; null where there never was one."
+  exposure: Exposure
+  "When it resolved."
+  resolvedAt: DateTime
+  "Why it resolved."
+  resolutionReason: ResolutionReason
+  "What the rule says of the path now, by the facts that are known; null of a path that is not judged."
+  verdict: RuleVerdict
+}
+
+"Why an exposure does not count."
+enum MissingExposureReason {
+  "There never was one."
+  NO_SUCH_EXPOSURE
+  "It no longer holds."
+  RESOLVED
+  "Somebody called it false."
+  FALSE_POSITIVE
+  "Somebody acknowledged it, and the level does not count those."
+  ACKNOWLEDGED
+  "Its risk was accepted, and the level does not count those."
+  RISK_ACCEPTED
+  "The target system ignores the path, which is not judged for that."
+  INEFFECTIVE
+  "The path does not stand any more."
+  PATH_REMOVED
+}
+
+"Why a path is shown under one of its risk clusters."
+type PrimaryClusterExplanation {
+  "What puts the first before the second."
+  decidedBy: PrimaryClusterDecision!
+  "The risk clusters of the path, the primary one first."
+  ranking: [RankedCluster!]!
+}
+
+"A risk cluster, and what it is ranked by."
+type RankedCluster {
+  cluster: RiskCluster!
+  severity: Severity!
+  "How many terms it has."
+  terms: Int!
+  key: String!
+}
+
+"What decides between the risk clusters of a path."
+enum PrimaryClusterDecision {
+  "There is only one."
+  ONLY
+  "It is graver."
+  SEVERITY
+  "It is as grave, and has more terms."
+  TERMS
+  "It is as grave, has as many terms, and comes first by key."
+  KEY
 }
 
 "Paths by who answers for their workload."
@@ -6024,6 +8235,87 @@ type Posture {
   lastRefresh: DateTime
   "The same of each source, by name and system."
   refreshes: [SourceRefresh!]!
+  "What one of these numbers counts, row by row."
+  explain(count: PostureCount!): PostureCountExplanation!
+}
+
+"What a number of a posture counts."
+type PostureCountExplanation {
+  count: PostureCount!
+  "The number; null where it was not measured, or there is no snapshot to count from."
+  value: Int64
+  "The field that docs/posture.md defines it by."
+  definition: String!
+  "The snapshot that it is counted from; null of a number that counts what is, and not what happened."
+  since: PostureSnapshot
+  "A list of the organization and a filter that give the same rows; null where no filter does."
+  filter: PostureCountFilter
+  "What the rows add up to, counted anew: the number."
+  counted: Int64!
+  "The rows: by id or, of what happened, by when it did."
+  rows(first: Int, after: String): PostureRowConnection!
+}
+
+"A list of the organization and its filter."
+type PostureCountFilter {
+  list: PostureCountList!
+  "Of ` + "`" + `AuthorityPathFilter` + "`" + `; null: any."
+  sensitivity: [Sensitivity!]
+  "Of ` + "`" + `AuthorityPathFilter` + "`" + `; null: any."
+  ownershipStatus: [OwnershipStatus!]
+  "Of ` + "`" + `WorkloadExposureFilter` + "`" + `; null: any."
+  severity: [Severity!]
+  "Whether it is ` + "`" + `not: {severity: …}` + "`" + ` with every severity."
+  withoutSeverity: Boolean!
+}
+
+"A list of the organization."
+enum PostureCountList {
+  AUTHORITY_PATHS
+  WORKLOAD_EXPOSURES
+}
+
+"A row that a number of a posture counts."
+type PostureRow {
+  "The authority path, workload or identity."
+  node: Node
+  "How much of the number it is."
+  amount: Int64!
+  "When it happened; null of what is."
+  at: DateTime
+}
+
+"The numbers of a posture."
+enum PostureCount {
+  ACTIVE_PATHS
+  DORMANT_PATHS
+  SENSITIVE_PATHS
+  EXECUTED_PATHS
+  UNWATCHED_PATHS
+  "Its rows are workloads and identities, each with the executions that are counted with it."
+  TOTAL_EXECUTIONS_30D
+  OWNERSHIP_INVALID
+  EXECUTED_INVALID_OWNERSHIP
+  ACTIVE_AUTONOMOUS_IDENTITIES
+  DORMANT_IDENTITIES
+  ACTIVE_IDENTITIES
+  IDENTITIES
+  AUTONOMOUS_WORKLOADS
+  OPERATOR_ASSISTED_WORKLOADS
+  HUMAN_TRIGGERED_WORKLOADS
+  UNCLASSIFIED_WORKLOADS
+  WORKLOADS
+  CRITICAL_WORKLOAD_EXPOSURES
+  HIGH_WORKLOAD_EXPOSURES
+  MEDIUM_WORKLOAD_EXPOSURES
+  LOW_WORKLOAD_EXPOSURES
+  WORKLOAD_EXPOSURES_WITHOUT_SEVERITY
+  WORKLOAD_EXPOSURES
+  NEW_PATHS
+  REMOVED_PATHS
+  NEW_ORPHANED
+  OWNERSHIP_INVALIDATIONS
+  NEW_AUTONOMOUS_IDENTITIES
 }
 
 "Identities that authority paths lead through. One can be in more than one of these numbers."
@@ -6303,6 +8595,397 @@ type WithdrawJustificationPayload {
   "What the judgement without it did."
   evaluation: Evaluation
   userErrors: [UserError!]!
+}
+
+# ---------------------------------------------------------------- judgements of people
+
+"What people can do with an exposure."
+enum ExposureAction {
+  "Somebody knows of it and has taken it on."
+  ACKNOWLEDGE
+  "Back to open."
+  UNACKNOWLEDGE
+  "It is none."
+  MARK_FALSE_POSITIVE
+  "Back to open."
+  UNMARK_FALSE_POSITIVE
+  "It is over, says a person. The next judgement opens it again if its condition still holds."
+  RESOLVE
+}
+
+"What people say of an exposure, or that it has resolved."
+enum ExposureState {
+  "Nothing yet."
+  OPEN
+  "Somebody deals with it."
+  ACKNOWLEDGED
+  "Somebody accepted the risk."
+  RISK_ACCEPTED
+  "Somebody called it wrong."
+  FALSE_POSITIVE
+  "It no longer holds, or somebody said so."
+  RESOLVED
+}
+
+"Why an exposure is none."
+enum FalsePositiveReason {
+  "The destination cannot be reached this way, whatever the roles say."
+  NOT_REACHABLE
+  "Another control stands before it."
+  COMPENSATING_CONTROL
+  "It is about a test environment."
+  TEST_ENVIRONMENT
+  "What a source said was wrong."
+  WRONG_DATA
+  "It is judged elsewhere."
+  DUPLICATE
+  "See the justification."
+  OTHER
+}
+
+"What a person decided on an exposure, as the ledger has it."
+type Decision {
+  action: ExposureAction!
+  "What the exposure was."
+  from: ExposureState!
+  "What it became."
+  to: ExposureState!
+  "The version of the exposure that the decision left."
+  version: Int!
+  "Who answers for it."
+  actor: String!
+  "When, on the organization's clock."
+  at: DateTime!
+  "When it was written down, by the server's clock."
+  recordedAt: DateTime!
+  "What the actor said."
+  justification: String!
+  "Of a false positive: why it is none."
+  reason: FalsePositiveReason
+  "The id of the batch that it was part of; null for a decision on this exposure alone."
+  batch: ID
+  "The place of the entry that it takes back; null for none."
+  compensates: Int64
+  "Whether it was made on a former interval of the exposure, which had the same evidence."
+  inherited: Boolean!
+  "Whether the actor signed it."
+  signed: Boolean!
+  "Its place in the ledger."
+  seq: Int64!
+  "The hash of its entry in the ledger."
+  hash: String!
+}
+
+"A decision on one exposure."
+input JudgeExposureInput {
+  "The id of the exposure."
+  exposure: ID!
+  "The version that was looked at. If it is no longer the current one, nothing is done."
+  expectedVersion: Int!
+  "Why: 1 to 2,000 characters."
+  justification: String!
+  "A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once."
+  idempotencyKey: String!
+  "The decision as a DSSE envelope that the caller signed; see docs/formats/ledger.md."
+  envelope: String
+}
+
+"That an exposure is none."
+input MarkFalsePositiveInput {
+  "The id of the exposure."
+  exposure: ID!
+  "The version that was looked at. If it is no longer the current one, nothing is done."
+  expectedVersion: Int!
+  reason: FalsePositiveReason!
+  "Why: 1 to 2,000 characters."
+  justification: String!
+  "A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once."
+  idempotencyKey: String!
+  "The decision as a DSSE envelope that the caller signed; see docs/formats/ledger.md."
+  envelope: String
+}
+
+"What a decision on one exposure did."
+type JudgeExposurePayload {
+  "The exposure as it is now; null if there was an error."
+  exposure: Exposure
+  "What was put on record; null if there was an error."
+  decision: Decision
+  "Whether the request had been done before, and this is the answer to it."
+  replayed: Boolean!
+  userErrors: [UserError!]!
+}
+
+"A decision on many exposures. Name them by ids or by a filter."
+input JudgeExposuresInput {
+  "The slug of the organization."
+  organization: String!
+  "1 to 1,000 exposures, each once."
+  exposures: [ExposureVersionInput!]
+  "All that match, at most 10,000; without a status those that are ACTIVE or ACKNOWLEDGED."
+  filter: ExposureFilter
+  action: ExposureAction!
+  "Of a false positive: why they are none."
+  reason: FalsePositiveReason
+  "Why: 1 to 2,000 characters. A dry run needs none."
+  justification: String
+  "A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once. A dry run needs none."
+  idempotencyKey: String
+  "Say what would be done, and do nothing."
+  dryRun: Boolean! = false
+}
+
+"An exposure, and the version of it that was looked at."
+input ExposureVersionInput {
+  "The id of the exposure."
+  exposure: ID!
+  "Null: whatever version it has."
+  expectedVersion: Int
+}
+
+"Takes a batch back."
+input UndoBatchInput {
+  "The id of the batch."
+  batch: ID!
+  "Why: 1 to 2,000 characters."
+  justification: String!
+  "A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once."
+  idempotencyKey: String!
+}
+
+"What a decision on many exposures did."
+type JudgeExposuresPayload {
+  "What was done, or would be; null if there was an error."
+  batch: Batch
+  userErrors: [UserError!]!
+}
+
+"A decision on many exposures."
+type Batch {
+  "Null of a dry run. Good for ` + "`" + `batch` + "`" + ` of the organization and for ` + "`" + `undoBatch` + "`" + `."
+  id: ID
+  "What was done; of an undoing, what it took back."
+  action: ExposureAction!
+  "The id of the batch that this one took back; null if it took none."
+  undoes: ID
+  "Who answers for it."
+  actor: String!
+  "When, on the organization's clock; null where nothing was done."
+  at: DateTime
+  "When it was written down, by the server's clock."
+  recordedAt: DateTime!
+  "Of false positives: why they are none."
+  reason: FalsePositiveReason
+  "What the actor said."
+  justification: String!
+  "Whether nothing was done because that was asked."
+  dryRun: Boolean!
+  "Whether the request had been done before, and this is the answer to it."
+  replayed: Boolean!
+  "How many exposures it was asked for."
+  asked: Int!
+  "How many were judged, or would be."
+  done: Int!
+  "How many were left alone, or would be."
+  refused: Int!
+  "How many exposures stood and fared alike: those that were judged, or would be, before the others."
+  counts: [BatchCount!]!
+  "The same by exposure, in an order that stays."
+  outcomes(
+    "How many at most: 1 to 10,000."
+    first: Int = 100
+    "True: those that were judged, or would be. False: those that were left alone."
+    done: Boolean
+  ): [BatchOutcome!]!
+}
+
+"How many exposures of a batch stood alike and fared alike."
+type BatchCount {
+  "What they were before; null of exposures that there are not."
+  state: ExposureState
+  "Why they were left alone: the code of an error; null if they were not."
+  code: String
+  count: Int!
+}
+
+"What became of one exposure of a batch."
+type BatchOutcome {
+  "The id of the exposure."
+  exposure: ID!
+  "What it was before; null of an exposure that there is not."
+  state: ExposureState
+  "Whether it was judged, or would be."
+  done: Boolean!
+  "Why not: the code of an error; null if it was."
+  code: String
+  "What was wrong, and what to do; null if nothing was."
+  message: String
+  "Its place in the ledger; null if it has none."
+  seq: Int64
+}
+
+"A key with which somebody signs decisions, in its interval: from ` + "`" + `validFrom` + "`" + ` up to, and without, ` + "`" + `validTo` + "`" + `."
+type SigningKey {
+  "SHA-256 of the public key, in hexadecimal."
+  keyId: String!
+  "Whose key it is."
+  subject: String!
+  "The Ed25519 public key: 32 bytes, in base64."
+  publicKey: String!
+  "When it was registered, on the organization's clock."
+  validFrom: DateTime!
+  "When it was revoked; null while it can be used."
+  validTo: DateTime
+  "Who registered it."
+  registeredBy: String!
+  "Who revoked it; null while it can be used."
+  revokedBy: String
+}
+
+"A key that somebody signs with."
+input RegisterSigningKeyInput {
+  "The slug of the organization."
+  organization: String!
+  "The Ed25519 public key as PEM (` + "`" + `PUBLIC KEY` + "`" + `)."
+  publicKey: String!
+  "Whose it is; null for the caller."
+  subject: String
+}
+
+"A key whose use ends."
+input RevokeSigningKeyInput {
+  "The slug of the organization."
+  organization: String!
+  "The ` + "`" + `keyId` + "`" + ` of the key."
+  key: String!
+}
+
+"What became of a key."
+type SigningKeyPayload {
+  "The key as it is now; null if there was an error."
+  key: SigningKey
+  userErrors: [UserError!]!
+}
+
+"What the pack is of."
+input SealEvidencePackInput {
+  "The id of an exposure, an authority path or a workload."
+  subject: ID!
+}
+
+"What sealing an evidence pack did."
+type SealEvidencePackPayload {
+  "The pack; null if there was an error."
+  evidencePack: EvidencePack
+  "The entry that holds its digests; null if there was an error."
+  entry: LedgerEntry
+  userErrors: [UserError!]!
+}
+
+# ---------------------------------------------------------------- ledger
+
+"""
+What people decided and what was kept, each entry naming the one before it by its
+hash. docs/formats/ledger.md says how to prove it without this server.
+"""
+type Ledger {
+  "How many entries there are."
+  size: Int64!
+  "The hash of the last one; null while there is none."
+  head: String
+  "The root of the Merkle tree over all entries (RFC 6962); null while there is none."
+  root: String
+  "When the last of what it tells happened, on the organization's clock; null while there is none."
+  at: DateTime
+  "The entries, the latest first."
+  entries(first: Int, after: String, last: Int, before: String, filter: LedgerFilter): LedgerEntryConnection!
+  "The entry of this place; null if there is none."
+  entry(seq: Int64!): LedgerEntry
+  "The latest signed statement of what the ledger was; null if there is none."
+  checkpoint: LedgerCheckpoint
+  "Signed statements, the latest first; at most 100."
+  checkpoints(first: Int = 20): [LedgerCheckpoint!]!
+  "That an entry is part of the ledger of a size."
+  inclusionProof(seq: Int64!, "Without it, that of now." size: Int64): InclusionProof
+  "That the ledger of one size is the beginning of the ledger of another."
+  consistencyProof(from: Int64!, "Without it, that of now." to: Int64): ConsistencyProof
+  "The key that verifies new checkpoints, as signed notes name it; null if the server has none and signs nothing."
+  publicKey: String
+}
+
+"Something that was put on record."
+type LedgerEntry {
+  "Counted from 1, without a gap."
+  seq: Int64!
+  "SHA-256 over a tag, the previous hash and the body, in hexadecimal."
+  hash: String!
+  "The hash of the entry before; zeros for the first."
+  previousHash: String!
+  "What happened, such as ` + "`" + `exposure.acknowledged` + "`" + `."
+  kind: String!
+  "Who answers for it."
+  actor: String!
+  "When it happened, on the organization's clock."
+  occurredAt: DateTime!
+  "When it was written down, by the server's clock."
+  recordedAt: DateTime!
+  "The id of the batch that it was part of; null for none."
+  batch: ID
+  "The id of what it is about; null if that is the organization or a key."
+  subject: ID
+  "Whether it happened before there was a ledger."
+  imported: Boolean!
+  "Whether the actor signed it."
+  signed: Boolean!
+  "The entry as it was hashed: canonical JSON."
+  body: String!
+}
+
+"Narrows the entries of a ledger. Conditions join with AND, the values of one with OR."
+input LedgerFilter {
+  kind: [String!]
+  actor: [String!]
+  "The id of an exposure, an authority path, an identity or a workload. Under that of a path stands, too, what was decided on its exposures."
+  subject: ID
+  "The id of a batch."
+  batch: ID
+  "Then or later, on the organization's clock."
+  occurredAfter: DateTime
+  "Before, on the organization's clock."
+  occurredBefore: DateTime
+}
+
+"A signed statement of what the ledger was at a size."
+type LedgerCheckpoint {
+  size: Int64!
+  "The root of the Merkle tree, in hexadecimal."
+  root: String!
+  "The signed note. Kept elsewhere, it proves that nothing was taken off the end."
+  note: String!
+  "The key that verifies it, as signed notes name it."
+  signer: String!
+  "When it was signed, by the server's clock."
+  recordedAt: DateTime!
+}
+
+"The hashes that lead from an entry to the root, in hexadecimal."
+type InclusionProof {
+  seq: Int64!
+  size: Int64!
+  "The hash of the entry, which the leaf of the tree is made of."
+  entryHash: String!
+  "The root of the tree of this size."
+  root: String!
+  hashes: [String!]!
+}
+
+"The hashes that lead from one root to another, in hexadecimal."
+type ConsistencyProof {
+  from: Int64!
+  to: Int64!
+  fromRoot: String!
+  toRoot: String!
+  hashes: [String!]!
 }
 
 # ---------------------------------------------------------------- entities
@@ -6751,6 +9434,22 @@ type ExposureVersionEdge {
   node: ExposureVersion!
 }
 
+"A page of entries of a ledger."
+type LedgerEntryConnection {
+  edges: [LedgerEntryEdge!]!
+  nodes: [LedgerEntry!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type LedgerEntryEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: LedgerEntry!
+}
+
 "A page of risk clusters."
 type RiskClusterConnection {
   edges: [RiskClusterEdge!]!
@@ -6799,6 +9498,22 @@ type PostureSnapshotEdge {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: PostureSnapshot!
+}
+
+"A page of the rows that a number counts."
+type PostureRowConnection {
+  edges: [PostureRowEdge!]!
+  "The rows themselves, without their cursors."
+  nodes: [PostureRow!]!
+  pageInfo: PageInfo!
+  "How many rows there are, counted anew."
+  totalCount: Int!
+}
+
+"A row of a page."
+type PostureRowEdge {
+  node: PostureRow!
+  cursor: String!
 }
 
 "A page of workloads."
@@ -7000,6 +9715,10 @@ func (ec *executionContext) childFields_AuthorityPath(ctx context.Context, field
 		return ec.fieldContext_AuthorityPath_justifications(ctx, field)
 	case "primaryCluster":
 		return ec.fieldContext_AuthorityPath_primaryCluster(ctx, field)
+	case "explainPrimaryCluster":
+		return ec.fieldContext_AuthorityPath_explainPrimaryCluster(ctx, field)
+	case "whyNot":
+		return ec.fieldContext_AuthorityPath_whyNot(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AuthorityPath", field.Name)
 }
@@ -7088,6 +9807,72 @@ func (ec *executionContext) childFields_AuthorityPathVersionEdge(ctx context.Con
 	return nil, fmt.Errorf("no field named %q was found under type AuthorityPathVersionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_Batch(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Batch_id(ctx, field)
+	case "action":
+		return ec.fieldContext_Batch_action(ctx, field)
+	case "undoes":
+		return ec.fieldContext_Batch_undoes(ctx, field)
+	case "actor":
+		return ec.fieldContext_Batch_actor(ctx, field)
+	case "at":
+		return ec.fieldContext_Batch_at(ctx, field)
+	case "recordedAt":
+		return ec.fieldContext_Batch_recordedAt(ctx, field)
+	case "reason":
+		return ec.fieldContext_Batch_reason(ctx, field)
+	case "justification":
+		return ec.fieldContext_Batch_justification(ctx, field)
+	case "dryRun":
+		return ec.fieldContext_Batch_dryRun(ctx, field)
+	case "replayed":
+		return ec.fieldContext_Batch_replayed(ctx, field)
+	case "asked":
+		return ec.fieldContext_Batch_asked(ctx, field)
+	case "done":
+		return ec.fieldContext_Batch_done(ctx, field)
+	case "refused":
+		return ec.fieldContext_Batch_refused(ctx, field)
+	case "counts":
+		return ec.fieldContext_Batch_counts(ctx, field)
+	case "outcomes":
+		return ec.fieldContext_Batch_outcomes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Batch", field.Name)
+}
+
+func (ec *executionContext) childFields_BatchCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "state":
+		return ec.fieldContext_BatchCount_state(ctx, field)
+	case "code":
+		return ec.fieldContext_BatchCount_code(ctx, field)
+	case "count":
+		return ec.fieldContext_BatchCount_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BatchCount", field.Name)
+}
+
+func (ec *executionContext) childFields_BatchOutcome(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "exposure":
+		return ec.fieldContext_BatchOutcome_exposure(ctx, field)
+	case "state":
+		return ec.fieldContext_BatchOutcome_state(ctx, field)
+	case "done":
+		return ec.fieldContext_BatchOutcome_done(ctx, field)
+	case "code":
+		return ec.fieldContext_BatchOutcome_code(ctx, field)
+	case "message":
+		return ec.fieldContext_BatchOutcome_message(ctx, field)
+	case "seq":
+		return ec.fieldContext_BatchOutcome_seq(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BatchOutcome", field.Name)
+}
+
 func (ec *executionContext) childFields_ChangeEvaluationSettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "settings":
@@ -7100,6 +9885,40 @@ func (ec *executionContext) childFields_ChangeEvaluationSettingsPayload(ctx cont
 	return nil, fmt.Errorf("no field named %q was found under type ChangeEvaluationSettingsPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ClusterLevelCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "level":
+		return ec.fieldContext_ClusterLevelCounts_level(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_ClusterLevelCounts_pathCount(ctx, field)
+	case "identityCount":
+		return ec.fieldContext_ClusterLevelCounts_identityCount(ctx, field)
+	case "workloadCount":
+		return ec.fieldContext_ClusterLevelCounts_workloadCount(ctx, field)
+	case "totalExecution30d":
+		return ec.fieldContext_ClusterLevelCounts_totalExecution30d(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClusterLevelCounts", field.Name)
+}
+
+func (ec *executionContext) childFields_ClusterMembership(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cluster":
+		return ec.fieldContext_ClusterMembership_cluster(ctx, field)
+	case "level":
+		return ec.fieldContext_ClusterMembership_level(ctx, field)
+	case "member":
+		return ec.fieldContext_ClusterMembership_member(ctx, field)
+	case "memberFrom":
+		return ec.fieldContext_ClusterMembership_memberFrom(ctx, field)
+	case "obstacle":
+		return ec.fieldContext_ClusterMembership_obstacle(ctx, field)
+	case "terms":
+		return ec.fieldContext_ClusterMembership_terms(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClusterMembership", field.Name)
+}
+
 func (ec *executionContext) childFields_ClusterSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "key":
@@ -7110,6 +9929,88 @@ func (ec *executionContext) childFields_ClusterSnapshot(ctx context.Context, fie
 		return ec.fieldContext_ClusterSnapshot_totalExecution30d(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ClusterSnapshot", field.Name)
+}
+
+func (ec *executionContext) childFields_ClusterTerm(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "types":
+		return ec.fieldContext_ClusterTerm_types(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClusterTerm", field.Name)
+}
+
+func (ec *executionContext) childFields_ClusterTermState(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "types":
+		return ec.fieldContext_ClusterTermState_types(ctx, field)
+	case "satisfied":
+		return ec.fieldContext_ClusterTermState_satisfied(ctx, field)
+	case "carriedByPath":
+		return ec.fieldContext_ClusterTermState_carriedByPath(ctx, field)
+	case "bySeverity":
+		return ec.fieldContext_ClusterTermState_bySeverity(ctx, field)
+	case "exposure":
+		return ec.fieldContext_ClusterTermState_exposure(ctx, field)
+	case "carrierCount":
+		return ec.fieldContext_ClusterTermState_carrierCount(ctx, field)
+	case "carriers":
+		return ec.fieldContext_ClusterTermState_carriers(ctx, field)
+	case "missing":
+		return ec.fieldContext_ClusterTermState_missing(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClusterTermState", field.Name)
+}
+
+func (ec *executionContext) childFields_ConsistencyProof(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_ConsistencyProof_from(ctx, field)
+	case "to":
+		return ec.fieldContext_ConsistencyProof_to(ctx, field)
+	case "fromRoot":
+		return ec.fieldContext_ConsistencyProof_fromRoot(ctx, field)
+	case "toRoot":
+		return ec.fieldContext_ConsistencyProof_toRoot(ctx, field)
+	case "hashes":
+		return ec.fieldContext_ConsistencyProof_hashes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConsistencyProof", field.Name)
+}
+
+func (ec *executionContext) childFields_Decision(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "action":
+		return ec.fieldContext_Decision_action(ctx, field)
+	case "from":
+		return ec.fieldContext_Decision_from(ctx, field)
+	case "to":
+		return ec.fieldContext_Decision_to(ctx, field)
+	case "version":
+		return ec.fieldContext_Decision_version(ctx, field)
+	case "actor":
+		return ec.fieldContext_Decision_actor(ctx, field)
+	case "at":
+		return ec.fieldContext_Decision_at(ctx, field)
+	case "recordedAt":
+		return ec.fieldContext_Decision_recordedAt(ctx, field)
+	case "justification":
+		return ec.fieldContext_Decision_justification(ctx, field)
+	case "reason":
+		return ec.fieldContext_Decision_reason(ctx, field)
+	case "batch":
+		return ec.fieldContext_Decision_batch(ctx, field)
+	case "compensates":
+		return ec.fieldContext_Decision_compensates(ctx, field)
+	case "inherited":
+		return ec.fieldContext_Decision_inherited(ctx, field)
+	case "signed":
+		return ec.fieldContext_Decision_signed(ctx, field)
+	case "seq":
+		return ec.fieldContext_Decision_seq(ctx, field)
+	case "hash":
+		return ec.fieldContext_Decision_hash(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Decision", field.Name)
 }
 
 func (ec *executionContext) childFields_EvaluateOrganizationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7206,6 +10107,14 @@ func (ec *executionContext) childFields_Exposure(ctx context.Context, field grap
 		return ec.fieldContext_Exposure_status(ctx, field)
 	case "disposition":
 		return ec.fieldContext_Exposure_disposition(ctx, field)
+	case "version":
+		return ec.fieldContext_Exposure_version(ctx, field)
+	case "legalActions":
+		return ec.fieldContext_Exposure_legalActions(ctx, field)
+	case "decision":
+		return ec.fieldContext_Exposure_decision(ctx, field)
+	case "decisions":
+		return ec.fieldContext_Exposure_decisions(ctx, field)
 	case "explanation":
 		return ec.fieldContext_Exposure_explanation(ctx, field)
 	case "ordinal":
@@ -7328,6 +10237,10 @@ func (ec *executionContext) childFields_ExposureExplanation(ctx context.Context,
 		return ec.fieldContext_ExposureExplanation_text(ctx, field)
 	case "windowAt":
 		return ec.fieldContext_ExposureExplanation_windowAt(ctx, field)
+	case "severityFactors":
+		return ec.fieldContext_ExposureExplanation_severityFactors(ctx, field)
+	case "predicates":
+		return ec.fieldContext_ExposureExplanation_predicates(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ExposureExplanation", field.Name)
 }
@@ -7348,6 +10261,8 @@ func (ec *executionContext) childFields_ExposureVersion(ctx context.Context, fie
 		return ec.fieldContext_ExposureVersion_status(ctx, field)
 	case "disposition":
 		return ec.fieldContext_ExposureVersion_disposition(ctx, field)
+	case "decision":
+		return ec.fieldContext_ExposureVersion_decision(ctx, field)
 	case "explanation":
 		return ec.fieldContext_ExposureVersion_explanation(ctx, field)
 	}
@@ -7480,6 +10395,144 @@ func (ec *executionContext) childFields_IdentityRotation(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type IdentityRotation", field.Name)
 }
 
+func (ec *executionContext) childFields_InclusionProof(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_InclusionProof_seq(ctx, field)
+	case "size":
+		return ec.fieldContext_InclusionProof_size(ctx, field)
+	case "entryHash":
+		return ec.fieldContext_InclusionProof_entryHash(ctx, field)
+	case "root":
+		return ec.fieldContext_InclusionProof_root(ctx, field)
+	case "hashes":
+		return ec.fieldContext_InclusionProof_hashes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InclusionProof", field.Name)
+}
+
+func (ec *executionContext) childFields_JudgeExposurePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "exposure":
+		return ec.fieldContext_JudgeExposurePayload_exposure(ctx, field)
+	case "decision":
+		return ec.fieldContext_JudgeExposurePayload_decision(ctx, field)
+	case "replayed":
+		return ec.fieldContext_JudgeExposurePayload_replayed(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_JudgeExposurePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type JudgeExposurePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_JudgeExposuresPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "batch":
+		return ec.fieldContext_JudgeExposuresPayload_batch(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_JudgeExposuresPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type JudgeExposuresPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Ledger(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "size":
+		return ec.fieldContext_Ledger_size(ctx, field)
+	case "head":
+		return ec.fieldContext_Ledger_head(ctx, field)
+	case "root":
+		return ec.fieldContext_Ledger_root(ctx, field)
+	case "at":
+		return ec.fieldContext_Ledger_at(ctx, field)
+	case "entries":
+		return ec.fieldContext_Ledger_entries(ctx, field)
+	case "entry":
+		return ec.fieldContext_Ledger_entry(ctx, field)
+	case "checkpoint":
+		return ec.fieldContext_Ledger_checkpoint(ctx, field)
+	case "checkpoints":
+		return ec.fieldContext_Ledger_checkpoints(ctx, field)
+	case "inclusionProof":
+		return ec.fieldContext_Ledger_inclusionProof(ctx, field)
+	case "consistencyProof":
+		return ec.fieldContext_Ledger_consistencyProof(ctx, field)
+	case "publicKey":
+		return ec.fieldContext_Ledger_publicKey(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Ledger", field.Name)
+}
+
+func (ec *executionContext) childFields_LedgerCheckpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "size":
+		return ec.fieldContext_LedgerCheckpoint_size(ctx, field)
+	case "root":
+		return ec.fieldContext_LedgerCheckpoint_root(ctx, field)
+	case "note":
+		return ec.fieldContext_LedgerCheckpoint_note(ctx, field)
+	case "signer":
+		return ec.fieldContext_LedgerCheckpoint_signer(ctx, field)
+	case "recordedAt":
+		return ec.fieldContext_LedgerCheckpoint_recordedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LedgerCheckpoint", field.Name)
+}
+
+func (ec *executionContext) childFields_LedgerEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_LedgerEntry_seq(ctx, field)
+	case "hash":
+		return ec.fieldContext_LedgerEntry_hash(ctx, field)
+	case "previousHash":
+		return ec.fieldContext_LedgerEntry_previousHash(ctx, field)
+	case "kind":
+		return ec.fieldContext_LedgerEntry_kind(ctx, field)
+	case "actor":
+		return ec.fieldContext_LedgerEntry_actor(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_LedgerEntry_occurredAt(ctx, field)
+	case "recordedAt":
+		return ec.fieldContext_LedgerEntry_recordedAt(ctx, field)
+	case "batch":
+		return ec.fieldContext_LedgerEntry_batch(ctx, field)
+	case "subject":
+		return ec.fieldContext_LedgerEntry_subject(ctx, field)
+	case "imported":
+		return ec.fieldContext_LedgerEntry_imported(ctx, field)
+	case "signed":
+		return ec.fieldContext_LedgerEntry_signed(ctx, field)
+	case "body":
+		return ec.fieldContext_LedgerEntry_body(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LedgerEntry", field.Name)
+}
+
+func (ec *executionContext) childFields_LedgerEntryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_LedgerEntryConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_LedgerEntryConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_LedgerEntryConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_LedgerEntryConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_LedgerEntryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_LedgerEntryEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_LedgerEntryEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_Lineage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -7496,6 +10549,24 @@ func (ec *executionContext) childFields_Lineage(ctx context.Context, field graph
 		return ec.fieldContext_Lineage_paths(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Lineage", field.Name)
+}
+
+func (ec *executionContext) childFields_MissingExposure(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "type":
+		return ec.fieldContext_MissingExposure_type(ctx, field)
+	case "reason":
+		return ec.fieldContext_MissingExposure_reason(ctx, field)
+	case "exposure":
+		return ec.fieldContext_MissingExposure_exposure(ctx, field)
+	case "resolvedAt":
+		return ec.fieldContext_MissingExposure_resolvedAt(ctx, field)
+	case "resolutionReason":
+		return ec.fieldContext_MissingExposure_resolutionReason(ctx, field)
+	case "verdict":
+		return ec.fieldContext_MissingExposure_verdict(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MissingExposure", field.Name)
 }
 
 func (ec *executionContext) childFields_Organization(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7530,6 +10601,12 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_workloadExposure(ctx, field)
 	case "evidencePack":
 		return ec.fieldContext_Organization_evidencePack(ctx, field)
+	case "ledger":
+		return ec.fieldContext_Organization_ledger(ctx, field)
+	case "batch":
+		return ec.fieldContext_Organization_batch(ctx, field)
+	case "signingKeys":
+		return ec.fieldContext_Organization_signingKeys(ctx, field)
 	case "workloads":
 		return ec.fieldContext_Organization_workloads(ctx, field)
 	case "workload":
@@ -7742,8 +10819,46 @@ func (ec *executionContext) childFields_Posture(ctx context.Context, field graph
 		return ec.fieldContext_Posture_lastRefresh(ctx, field)
 	case "refreshes":
 		return ec.fieldContext_Posture_refreshes(ctx, field)
+	case "explain":
+		return ec.fieldContext_Posture_explain(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Posture", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureCountExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "count":
+		return ec.fieldContext_PostureCountExplanation_count(ctx, field)
+	case "value":
+		return ec.fieldContext_PostureCountExplanation_value(ctx, field)
+	case "definition":
+		return ec.fieldContext_PostureCountExplanation_definition(ctx, field)
+	case "since":
+		return ec.fieldContext_PostureCountExplanation_since(ctx, field)
+	case "filter":
+		return ec.fieldContext_PostureCountExplanation_filter(ctx, field)
+	case "counted":
+		return ec.fieldContext_PostureCountExplanation_counted(ctx, field)
+	case "rows":
+		return ec.fieldContext_PostureCountExplanation_rows(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureCountExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureCountFilter(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "list":
+		return ec.fieldContext_PostureCountFilter_list(ctx, field)
+	case "sensitivity":
+		return ec.fieldContext_PostureCountFilter_sensitivity(ctx, field)
+	case "ownershipStatus":
+		return ec.fieldContext_PostureCountFilter_ownershipStatus(ctx, field)
+	case "severity":
+		return ec.fieldContext_PostureCountFilter_severity(ctx, field)
+	case "withoutSeverity":
+		return ec.fieldContext_PostureCountFilter_withoutSeverity(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureCountFilter", field.Name)
 }
 
 func (ec *executionContext) childFields_PostureDelta(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7762,6 +10877,42 @@ func (ec *executionContext) childFields_PostureDelta(ctx context.Context, field 
 		return ec.fieldContext_PostureDelta_newAutonomousIdentities(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PostureDelta", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureRow(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_PostureRow_node(ctx, field)
+	case "amount":
+		return ec.fieldContext_PostureRow_amount(ctx, field)
+	case "at":
+		return ec.fieldContext_PostureRow_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureRow", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureRowConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_PostureRowConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_PostureRowConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_PostureRowConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_PostureRowConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureRowConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureRowEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_PostureRowEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_PostureRowEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureRowEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_PostureSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7816,6 +10967,68 @@ func (ec *executionContext) childFields_PostureSnapshotEdge(ctx context.Context,
 	return nil, fmt.Errorf("no field named %q was found under type PostureSnapshotEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_PredicateCoverage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PredicateCoverage_kind(ctx, field)
+	case "completeness":
+		return ec.fieldContext_PredicateCoverage_completeness(ctx, field)
+	case "since":
+		return ec.fieldContext_PredicateCoverage_since(ctx, field)
+	case "until":
+		return ec.fieldContext_PredicateCoverage_until(ctx, field)
+	case "lookedAt":
+		return ec.fieldContext_PredicateCoverage_lookedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PredicateCoverage", field.Name)
+}
+
+func (ec *executionContext) childFields_PredicateThreshold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "number":
+		return ec.fieldContext_PredicateThreshold_number(ctx, field)
+	case "unit":
+		return ec.fieldContext_PredicateThreshold_unit(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PredicateThreshold", field.Name)
+}
+
+func (ec *executionContext) childFields_PredicateValue(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "number":
+		return ec.fieldContext_PredicateValue_number(ctx, field)
+	case "text":
+		return ec.fieldContext_PredicateValue_text(ctx, field)
+	case "at":
+		return ec.fieldContext_PredicateValue_at(ctx, field)
+	case "list":
+		return ec.fieldContext_PredicateValue_list(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PredicateValue", field.Name)
+}
+
+func (ec *executionContext) childFields_PrimaryClusterExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "decidedBy":
+		return ec.fieldContext_PrimaryClusterExplanation_decidedBy(ctx, field)
+	case "ranking":
+		return ec.fieldContext_PrimaryClusterExplanation_ranking(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PrimaryClusterExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_PriorityExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "value":
+		return ec.fieldContext_PriorityExplanation_value(ctx, field)
+	case "severity":
+		return ec.fieldContext_PriorityExplanation_severity(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_PriorityExplanation_pathCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PriorityExplanation", field.Name)
+}
+
 func (ec *executionContext) childFields_PrivilegeJustification(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "effectiveFrom":
@@ -7832,6 +11045,20 @@ func (ec *executionContext) childFields_PrivilegeJustification(ctx context.Conte
 		return ec.fieldContext_PrivilegeJustification_withdrawnBy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PrivilegeJustification", field.Name)
+}
+
+func (ec *executionContext) childFields_RankedCluster(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cluster":
+		return ec.fieldContext_RankedCluster_cluster(ctx, field)
+	case "severity":
+		return ec.fieldContext_RankedCluster_severity(ctx, field)
+	case "terms":
+		return ec.fieldContext_RankedCluster_terms(ctx, field)
+	case "key":
+		return ec.fieldContext_RankedCluster_key(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RankedCluster", field.Name)
 }
 
 func (ec *executionContext) childFields_RecordJustificationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7960,6 +11187,8 @@ func (ec *executionContext) childFields_RiskCluster(ctx context.Context, field g
 		return ec.fieldContext_RiskCluster_workloads(ctx, field)
 	case "identities":
 		return ec.fieldContext_RiskCluster_identities(ctx, field)
+	case "explain":
+		return ec.fieldContext_RiskCluster_explain(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RiskCluster", field.Name)
 }
@@ -7988,6 +11217,26 @@ func (ec *executionContext) childFields_RiskClusterEdge(ctx context.Context, fie
 	return nil, fmt.Errorf("no field named %q was found under type RiskClusterEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_RiskClusterExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "definitionVersion":
+		return ec.fieldContext_RiskClusterExplanation_definitionVersion(ctx, field)
+	case "grain":
+		return ec.fieldContext_RiskClusterExplanation_grain(ctx, field)
+	case "level":
+		return ec.fieldContext_RiskClusterExplanation_level(ctx, field)
+	case "terms":
+		return ec.fieldContext_RiskClusterExplanation_terms(ctx, field)
+	case "levels":
+		return ec.fieldContext_RiskClusterExplanation_levels(ctx, field)
+	case "priority":
+		return ec.fieldContext_RiskClusterExplanation_priority(ctx, field)
+	case "urgency":
+		return ec.fieldContext_RiskClusterExplanation_urgency(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RiskClusterExplanation", field.Name)
+}
+
 func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "role":
@@ -7996,6 +11245,42 @@ func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field g
 		return ec.fieldContext_RoleBinding_scope(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RoleBinding", field.Name)
+}
+
+func (ec *executionContext) childFields_RulePredicate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_RulePredicate_name(ctx, field)
+	case "requires":
+		return ec.fieldContext_RulePredicate_requires(ctx, field)
+	case "oneOf":
+		return ec.fieldContext_RulePredicate_oneOf(ctx, field)
+	case "holds":
+		return ec.fieldContext_RulePredicate_holds(ctx, field)
+	case "value":
+		return ec.fieldContext_RulePredicate_value(ctx, field)
+	case "threshold":
+		return ec.fieldContext_RulePredicate_threshold(ctx, field)
+	case "coverage":
+		return ec.fieldContext_RulePredicate_coverage(ctx, field)
+	case "evidenceIds":
+		return ec.fieldContext_RulePredicate_evidenceIds(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RulePredicate", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleVerdict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rule":
+		return ec.fieldContext_RuleVerdict_rule(ctx, field)
+	case "enabled":
+		return ec.fieldContext_RuleVerdict_enabled(ctx, field)
+	case "outcome":
+		return ec.fieldContext_RuleVerdict_outcome(ctx, field)
+	case "predicates":
+		return ec.fieldContext_RuleVerdict_predicates(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleVerdict", field.Name)
 }
 
 func (ec *executionContext) childFields_ScopeBaseline(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8012,6 +11297,18 @@ func (ec *executionContext) childFields_ScopeBaseline(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type ScopeBaseline", field.Name)
 }
 
+func (ec *executionContext) childFields_SealEvidencePackPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "evidencePack":
+		return ec.fieldContext_SealEvidencePackPayload_evidencePack(ctx, field)
+	case "entry":
+		return ec.fieldContext_SealEvidencePackPayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SealEvidencePackPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SealEvidencePackPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SensitivityBreakdown(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "unknown":
@@ -8026,6 +11323,46 @@ func (ec *executionContext) childFields_SensitivityBreakdown(ctx context.Context
 		return ec.fieldContext_SensitivityBreakdown_restricted(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SensitivityBreakdown", field.Name)
+}
+
+func (ec *executionContext) childFields_SeverityContribution(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "factor":
+		return ec.fieldContext_SeverityContribution_factor(ctx, field)
+	case "contribution":
+		return ec.fieldContext_SeverityContribution_contribution(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SeverityContribution", field.Name)
+}
+
+func (ec *executionContext) childFields_SigningKey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "keyId":
+		return ec.fieldContext_SigningKey_keyId(ctx, field)
+	case "subject":
+		return ec.fieldContext_SigningKey_subject(ctx, field)
+	case "publicKey":
+		return ec.fieldContext_SigningKey_publicKey(ctx, field)
+	case "validFrom":
+		return ec.fieldContext_SigningKey_validFrom(ctx, field)
+	case "validTo":
+		return ec.fieldContext_SigningKey_validTo(ctx, field)
+	case "registeredBy":
+		return ec.fieldContext_SigningKey_registeredBy(ctx, field)
+	case "revokedBy":
+		return ec.fieldContext_SigningKey_revokedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SigningKey", field.Name)
+}
+
+func (ec *executionContext) childFields_SigningKeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_SigningKeyPayload_key(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SigningKeyPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SigningKeyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Source(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8152,6 +11489,30 @@ func (ec *executionContext) childFields_SyncWarning(ctx context.Context, field g
 		return ec.fieldContext_SyncWarning_message(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SyncWarning", field.Name)
+}
+
+func (ec *executionContext) childFields_UrgencyExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "value":
+		return ec.fieldContext_UrgencyExplanation_value(ctx, field)
+	case "because":
+		return ec.fieldContext_UrgencyExplanation_because(ctx, field)
+	case "governanceTypes":
+		return ec.fieldContext_UrgencyExplanation_governanceTypes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UrgencyExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_UrgencyFact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fact":
+		return ec.fieldContext_UrgencyFact_fact(ctx, field)
+	case "count":
+		return ec.fieldContext_UrgencyFact_count(ctx, field)
+	case "decides":
+		return ec.fieldContext_UrgencyFact_decides(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UrgencyFact", field.Name)
 }
 
 func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8642,6 +12003,64 @@ func (ec *executionContext) field_AuthorityPath_versions_args(ctx context.Contex
 	return args, nil
 }
 
+func (ec *executionContext) field_AuthorityPath_whyNot_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "cluster",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["cluster"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "level",
+		func(ctx context.Context, v any) (*posture.Level, error) {
+			return ec.unmarshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["level"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Batch_outcomes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "done",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["done"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Exposure_decisions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Exposure_versions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -8726,6 +12145,138 @@ func (ec *executionContext) field_Identity_authorityPaths_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_Ledger_checkpoints_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Ledger_consistencyProof_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (int64, error) {
+			return ec.unmarshalNInt642int64(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (*int64, error) {
+			return ec.unmarshalOInt642ᚖint64(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Ledger_entries_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*LedgerFilter, error) {
+			return ec.unmarshalOLedgerFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Ledger_entry_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "seq",
+		func(ctx context.Context, v any) (int64, error) {
+			return ec.unmarshalNInt642int64(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["seq"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Ledger_inclusionProof_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "seq",
+		func(ctx context.Context, v any) (int64, error) {
+			return ec.unmarshalNInt642int64(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["seq"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "size",
+		func(ctx context.Context, v any) (*int64, error) {
+			return ec.unmarshalOInt642ᚖint64(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["size"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_acknowledgeExposure_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (JudgeExposureInput, error) {
+			return ec.unmarshalNJudgeExposureInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposureInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_attestBaseline_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -8768,12 +12319,138 @@ func (ec *executionContext) field_Mutation_evaluateOrganization_args(ctx context
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_judgeExposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (JudgeExposuresInput, error) {
+			return ec.unmarshalNJudgeExposuresInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposuresInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_markFalsePositive_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (MarkFalsePositiveInput, error) {
+			return ec.unmarshalNMarkFalsePositiveInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐMarkFalsePositiveInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_recordJustification_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (RecordJustificationInput, error) {
 			return ec.unmarshalNRecordJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_registerSigningKey_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (RegisterSigningKeyInput, error) {
+			return ec.unmarshalNRegisterSigningKeyInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRegisterSigningKeyInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_resolveExposure_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (JudgeExposureInput, error) {
+			return ec.unmarshalNJudgeExposureInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposureInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_revokeSigningKey_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (RevokeSigningKeyInput, error) {
+			return ec.unmarshalNRevokeSigningKeyInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRevokeSigningKeyInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_sealEvidencePack_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (SealEvidencePackInput, error) {
+			return ec.unmarshalNSealEvidencePackInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSealEvidencePackInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_unacknowledgeExposure_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (JudgeExposureInput, error) {
+			return ec.unmarshalNJudgeExposureInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposureInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_undoBatch_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UndoBatchInput, error) {
+			return ec.unmarshalNUndoBatchInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUndoBatchInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_unmarkFalsePositive_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (JudgeExposureInput, error) {
+			return ec.unmarshalNJudgeExposureInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposureInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8869,6 +12546,20 @@ func (ec *executionContext) field_Organization_authorityPaths_args(ctx context.C
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_batch_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -9252,6 +12943,20 @@ func (ec *executionContext) field_Organization_riskClusters_args(ctx context.Con
 	return args, nil
 }
 
+func (ec *executionContext) field_Organization_signingKeys_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "subject",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["subject"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Organization_syncs_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -9431,6 +13136,42 @@ func (ec *executionContext) field_Organization_workloads_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_PostureCountExplanation_rows_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Posture_explain_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "count",
+		func(ctx context.Context, v any) (posture.Count, error) {
+			return ec.unmarshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["count"] = arg0
 	return args, nil
 }
 
@@ -11154,6 +14895,82 @@ func (ec *executionContext) fieldContext_AuthorityPath_primaryCluster(_ context.
 	return fc, nil
 }
 
+func (ec *executionContext) _AuthorityPath_explainPrimaryCluster(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_explainPrimaryCluster(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuthorityPath().ExplainPrimaryCluster(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PrimaryClusterExplanation) graphql.Marshaler {
+			return ec.marshalOPrimaryClusterExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPrimaryClusterExplanation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_explainPrimaryCluster(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PrimaryClusterExplanation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuthorityPath_whyNot(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_whyNot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.AuthorityPath().WhyNot(ctx, obj, fc.Args["cluster"].(string), fc.Args["level"].(*posture.Level))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ClusterMembership) graphql.Marshaler {
+			return ec.marshalOClusterMembership2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterMembership(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_whyNot(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClusterMembership(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_AuthorityPath_whyNot_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AuthorityPathConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.AuthorityPath]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11847,6 +15664,588 @@ func (ec *executionContext) fieldContext_AuthorityPathVersionEdge_node(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _Batch_id(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_action(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_action(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v triage.Action) graphql.Marshaler {
+			return ec.marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type ExposureAction does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_undoes(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_undoes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Undoes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_undoes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_actor(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_actor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_at(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_recordedAt(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_recordedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RecordedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_recordedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_reason(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *triage.FalsePositiveReason) graphql.Marshaler {
+			return ec.marshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type FalsePositiveReason does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_justification(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_justification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Justification(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_justification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_dryRun(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_dryRun(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DryRun(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_dryRun(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_replayed(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_asked(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_asked(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Asked(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_asked(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_done(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_done(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Done(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_done(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_refused(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_refused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refused(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_refused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Batch", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Batch_counts(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_counts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Counts(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.BatchCount) graphql.Marshaler {
+			return ec.marshalNBatchCount2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_counts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Batch",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BatchCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Batch_outcomes(ctx context.Context, field graphql.CollectedField, obj *model.Batch) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Batch_outcomes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Outcomes(fc.Args["first"].(*int32), fc.Args["done"].(*bool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.BatchOutcome) graphql.Marshaler {
+			return ec.marshalNBatchOutcome2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchOutcomeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Batch_outcomes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Batch",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BatchOutcome(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Batch_outcomes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _BatchCount_state(ctx context.Context, field graphql.CollectedField, obj *model.BatchCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchCount_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *triage.State) graphql.Marshaler {
+			return ec.marshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchCount_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchCount", field, false, false, errors.New("field of type ExposureState does not have child fields"))
+}
+
+func (ec *executionContext) _BatchCount_code(ctx context.Context, field graphql.CollectedField, obj *model.BatchCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchCount_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchCount_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchCount", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BatchCount_count(ctx context.Context, field graphql.CollectedField, obj *model.BatchCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BatchCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchCount", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_exposure(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exposure, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_exposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_state(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *triage.State) graphql.Marshaler {
+			return ec.marshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type ExposureState does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_done(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_done(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Done, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_done(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_code(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_message(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BatchOutcome_seq(ctx context.Context, field graphql.CollectedField, obj *model.BatchOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BatchOutcome_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BatchOutcome_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BatchOutcome", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _ChangeEvaluationSettingsPayload_settings(ctx context.Context, field graphql.CollectedField, obj *ChangeEvaluationSettingsPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11943,6 +16342,277 @@ func (ec *executionContext) fieldContext_ChangeEvaluationSettingsPayload_userErr
 	return fc, nil
 }
 
+func (ec *executionContext) _ClusterLevelCounts_level(ctx context.Context, field graphql.CollectedField, obj *model.ClusterLevelCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterLevelCounts_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Level) graphql.Marshaler {
+			return ec.marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterLevelCounts_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterLevelCounts", field, false, false, errors.New("field of type ExposureLevel does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterLevelCounts_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.ClusterLevelCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterLevelCounts_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterLevelCounts_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterLevelCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterLevelCounts_identityCount(ctx context.Context, field graphql.CollectedField, obj *model.ClusterLevelCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterLevelCounts_identityCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterLevelCounts_identityCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterLevelCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterLevelCounts_workloadCount(ctx context.Context, field graphql.CollectedField, obj *model.ClusterLevelCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterLevelCounts_workloadCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterLevelCounts_workloadCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterLevelCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterLevelCounts_totalExecution30d(ctx context.Context, field graphql.CollectedField, obj *model.ClusterLevelCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterLevelCounts_totalExecution30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecution30d, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterLevelCounts_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterLevelCounts", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterMembership_cluster(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_cluster(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cluster, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_cluster(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClusterMembership",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClusterMembership_level(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Level) graphql.Marshaler {
+			return ec.marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterMembership", field, false, false, errors.New("field of type ExposureLevel does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterMembership_member(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_member(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Member, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_member(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterMembership", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterMembership_memberFrom(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_memberFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MemberFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Level) graphql.Marshaler {
+			return ec.marshalOExposureLevel2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_memberFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterMembership", field, false, false, errors.New("field of type ExposureLevel does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterMembership_obstacle(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_obstacle(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Obstacle, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Obstacle) graphql.Marshaler {
+			return ec.marshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_obstacle(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterMembership", field, false, false, errors.New("field of type MembershipObstacle does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterMembership_terms(ctx context.Context, field graphql.CollectedField, obj *model.ClusterMembership) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterMembership_terms(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Terms, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.ClusterTermState) graphql.Marshaler {
+			return ec.marshalNClusterTermState2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermStateᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterMembership_terms(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClusterMembership",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClusterTermState(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ClusterSnapshot_key(ctx context.Context, field graphql.CollectedField, obj *model.ClusterSnapshot) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12010,6 +16680,700 @@ func (ec *executionContext) _ClusterSnapshot_totalExecution30d(ctx context.Conte
 }
 func (ec *executionContext) fieldContext_ClusterSnapshot_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ClusterSnapshot", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTerm_types(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTerm) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTerm_types(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Types, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTerm_types(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTerm", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_types(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_types(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Types, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_types(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTermState", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_satisfied(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_satisfied(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Satisfied, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_satisfied(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTermState", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_carriedByPath(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_carriedByPath(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CarriedByPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_carriedByPath(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTermState", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_bySeverity(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_bySeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BySeverity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_bySeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTermState", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_exposure(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exposure, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_exposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClusterTermState",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClusterTermState_carrierCount(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_carrierCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CarrierCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_carrierCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClusterTermState", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ClusterTermState_carriers(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_carriers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Carriers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Exposure) graphql.Marshaler {
+			return ec.marshalNExposure2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_carriers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClusterTermState",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClusterTermState_missing(ctx context.Context, field graphql.CollectedField, obj *model.ClusterTermState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClusterTermState_missing(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Missing, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.MissingExposure) graphql.Marshaler {
+			return ec.marshalNMissingExposure2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐMissingExposureᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClusterTermState_missing(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClusterTermState",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MissingExposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ConsistencyProof_from(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConsistencyProof_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConsistencyProof_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConsistencyProof", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ConsistencyProof_to(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConsistencyProof_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConsistencyProof_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConsistencyProof", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ConsistencyProof_fromRoot(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConsistencyProof_fromRoot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FromRoot, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConsistencyProof_fromRoot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConsistencyProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ConsistencyProof_toRoot(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConsistencyProof_toRoot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToRoot, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConsistencyProof_toRoot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConsistencyProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ConsistencyProof_hashes(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConsistencyProof_hashes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Hashes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ConsistencyProof_hashes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ConsistencyProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_action(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_action(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v triage.Action) graphql.Marshaler {
+			return ec.marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type ExposureAction does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_from(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v triage.State) graphql.Marshaler {
+			return ec.marshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type ExposureState does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_to(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v triage.State) graphql.Marshaler {
+			return ec.marshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type ExposureState does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_version(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_actor(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_actor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_at(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_recordedAt(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_recordedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RecordedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_recordedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_justification(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_justification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Justification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_justification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_reason(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *triage.FalsePositiveReason) graphql.Marshaler {
+			return ec.marshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type FalsePositiveReason does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_batch(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_batch(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Batch, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_batch(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_compensates(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_compensates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Compensates, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_compensates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_inherited(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_inherited(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Inherited, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_inherited(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_signed(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_signed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Signed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_signed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_seq(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _Decision_hash(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_hash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Decision().Hash(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _EvaluateOrganizationPayload_evaluation(ctx context.Context, field graphql.CollectedField, obj *EvaluateOrganizationPayload) (ret graphql.Marshaler) {
@@ -12672,6 +18036,128 @@ func (ec *executionContext) _Exposure_disposition(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_Exposure_disposition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type Disposition does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_version(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_legalActions(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_legalActions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LegalActions(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []triage.Action) graphql.Marshaler {
+			return ec.marshalNExposureAction2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐActionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_legalActions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Exposure", field, true, false, errors.New("field of type ExposureAction does not have child fields"))
+}
+
+func (ec *executionContext) _Exposure_decision(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_decision(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Exposure().Decision(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Decision) graphql.Marshaler {
+			return ec.marshalODecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_decision(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Decision(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Exposure_decisions(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_decisions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Exposure().Decisions(ctx, obj, fc.Args["first"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Decision) graphql.Marshaler {
+			return ec.marshalODecision2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecisionᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_decisions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Decision(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Exposure_decisions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Exposure_explanation(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
@@ -13930,6 +19416,70 @@ func (ec *executionContext) fieldContext_ExposureExplanation_windowAt(_ context.
 	return graphql.NewScalarFieldContext("ExposureExplanation", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _ExposureExplanation_severityFactors(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_severityFactors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SeverityFactors(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.SeverityContribution) graphql.Marshaler {
+			return ec.marshalNSeverityContribution2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSeverityContributionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_severityFactors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SeverityContribution(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureExplanation_predicates(ctx context.Context, field graphql.CollectedField, obj *model.ExposureExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureExplanation_predicates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureExplanation().Predicates(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RulePredicate) graphql.Marshaler {
+			return ec.marshalNRulePredicate2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicateᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureExplanation_predicates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RulePredicate(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ExposureVersion_version(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14089,6 +19639,38 @@ func (ec *executionContext) _ExposureVersion_disposition(ctx context.Context, fi
 }
 func (ec *executionContext) fieldContext_ExposureVersion_disposition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ExposureVersion", field, false, false, errors.New("field of type Disposition does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureVersion_decision(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureVersion_decision(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureVersion().Decision(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Decision) graphql.Marshaler {
+			return ec.marshalODecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureVersion_decision(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Decision(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _ExposureVersion_explanation(ctx context.Context, field graphql.CollectedField, obj *model.ExposureVersion) (ret graphql.Marshaler) {
@@ -15167,6 +20749,1236 @@ func (ec *executionContext) fieldContext_IdentityRotation_to(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _InclusionProof_seq(ctx context.Context, field graphql.CollectedField, obj *InclusionProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InclusionProof_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InclusionProof_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InclusionProof", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _InclusionProof_size(ctx context.Context, field graphql.CollectedField, obj *InclusionProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InclusionProof_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InclusionProof_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InclusionProof", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _InclusionProof_entryHash(ctx context.Context, field graphql.CollectedField, obj *InclusionProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InclusionProof_entryHash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EntryHash, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InclusionProof_entryHash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InclusionProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _InclusionProof_root(ctx context.Context, field graphql.CollectedField, obj *InclusionProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InclusionProof_root(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Root, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InclusionProof_root(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InclusionProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _InclusionProof_hashes(ctx context.Context, field graphql.CollectedField, obj *InclusionProof) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InclusionProof_hashes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Hashes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InclusionProof_hashes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InclusionProof", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _JudgeExposurePayload_exposure(ctx context.Context, field graphql.CollectedField, obj *JudgeExposurePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposurePayload_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exposure, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposurePayload_exposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "JudgeExposurePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _JudgeExposurePayload_decision(ctx context.Context, field graphql.CollectedField, obj *JudgeExposurePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposurePayload_decision(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Decision, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Decision) graphql.Marshaler {
+			return ec.marshalODecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposurePayload_decision(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "JudgeExposurePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Decision(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _JudgeExposurePayload_replayed(ctx context.Context, field graphql.CollectedField, obj *JudgeExposurePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposurePayload_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposurePayload_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("JudgeExposurePayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _JudgeExposurePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *JudgeExposurePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposurePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposurePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "JudgeExposurePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _JudgeExposuresPayload_batch(ctx context.Context, field graphql.CollectedField, obj *JudgeExposuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposuresPayload_batch(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Batch, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Batch) graphql.Marshaler {
+			return ec.marshalOBatch2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatch(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposuresPayload_batch(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "JudgeExposuresPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Batch(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _JudgeExposuresPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *JudgeExposuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_JudgeExposuresPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_JudgeExposuresPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "JudgeExposuresPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_size(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _Ledger_head(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_head(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Head, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_head(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Ledger_root(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_root(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Ledger().Root(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_root(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Ledger_at(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Ledger_entries(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_entries(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Ledger().Entries(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*LedgerFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.LedgerEntry]) graphql.Marshaler {
+			return ec.marshalNLedgerEntryConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_entries(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntryConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Ledger_entries_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_entry(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_entry(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Ledger().Entry(ctx, obj, fc.Args["seq"].(int64))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LedgerEntry) graphql.Marshaler {
+			return ec.marshalOLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_entry(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntry(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Ledger_entry_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_checkpoint(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_checkpoint(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Ledger().Checkpoint(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *LedgerCheckpoint) graphql.Marshaler {
+			return ec.marshalOLedgerCheckpoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpoint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_checkpoint(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerCheckpoint(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_checkpoints(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_checkpoints(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Ledger().Checkpoints(ctx, obj, fc.Args["first"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*LedgerCheckpoint) graphql.Marshaler {
+			return ec.marshalNLedgerCheckpoint2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpointᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_checkpoints(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerCheckpoint(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Ledger_checkpoints_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_inclusionProof(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_inclusionProof(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Ledger().InclusionProof(ctx, obj, fc.Args["seq"].(int64), fc.Args["size"].(*int64))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *InclusionProof) graphql.Marshaler {
+			return ec.marshalOInclusionProof2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐInclusionProof(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_inclusionProof(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InclusionProof(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Ledger_inclusionProof_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_consistencyProof(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_consistencyProof(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Ledger().ConsistencyProof(ctx, obj, fc.Args["from"].(int64), fc.Args["to"].(*int64))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ConsistencyProof) graphql.Marshaler {
+			return ec.marshalOConsistencyProof2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐConsistencyProof(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_consistencyProof(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Ledger",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ConsistencyProof(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Ledger_consistencyProof_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Ledger_publicKey(ctx context.Context, field graphql.CollectedField, obj *model.Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_publicKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Ledger().PublicKey(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_publicKey(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerCheckpoint_size(ctx context.Context, field graphql.CollectedField, obj *LedgerCheckpoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerCheckpoint_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerCheckpoint_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerCheckpoint", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerCheckpoint_root(ctx context.Context, field graphql.CollectedField, obj *LedgerCheckpoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerCheckpoint_root(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Root, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerCheckpoint_root(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerCheckpoint", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerCheckpoint_note(ctx context.Context, field graphql.CollectedField, obj *LedgerCheckpoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerCheckpoint_note(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Note, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerCheckpoint_note(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerCheckpoint", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerCheckpoint_signer(ctx context.Context, field graphql.CollectedField, obj *LedgerCheckpoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerCheckpoint_signer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Signer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerCheckpoint_signer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerCheckpoint", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerCheckpoint_recordedAt(ctx context.Context, field graphql.CollectedField, obj *LedgerCheckpoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerCheckpoint_recordedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RecordedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerCheckpoint_recordedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerCheckpoint", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_seq(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_hash(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_hash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Hash, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_previousHash(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_previousHash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.LedgerEntry().PreviousHash(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_previousHash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_kind(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_actor(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_actor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_occurredAt(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_occurredAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OccurredAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_recordedAt(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_recordedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RecordedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_recordedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_batch(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_batch(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Batch, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_batch(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_subject(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_subject(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Subject, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_subject(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_imported(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_imported(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Imported, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_imported(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_signed(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_signed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Signed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_signed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_body(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_body(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Body, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_body(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntryConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.LedgerEntry]) graphql.Marshaler {
+			return ec.marshalNLedgerEntryEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LedgerEntryConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntryEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _LedgerEntryConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.LedgerEntry) graphql.Marshaler {
+			return ec.marshalNLedgerEntry2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntryᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LedgerEntryConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntry(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _LedgerEntryConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LedgerEntryConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _LedgerEntryConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntryConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntryEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntryEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntryEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.LedgerEntry]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntryEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LedgerEntry) graphql.Marshaler {
+			return ec.marshalNLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntryEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LedgerEntryEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntry(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Lineage_id(ctx context.Context, field graphql.CollectedField, obj *model.Lineage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -15336,6 +22148,162 @@ func (ec *executionContext) fieldContext_Lineage_paths(_ context.Context, field 
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_AuthorityPath(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _MissingExposure_type(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MissingExposure", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _MissingExposure_reason(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Gap) graphql.Marshaler {
+			return ec.marshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MissingExposure", field, false, false, errors.New("field of type MissingExposureReason does not have child fields"))
+}
+
+func (ec *executionContext) _MissingExposure_exposure(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exposure, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_exposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MissingExposure",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _MissingExposure_resolvedAt(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_resolvedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResolvedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_resolvedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MissingExposure", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _MissingExposure_resolutionReason(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_resolutionReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResolutionReason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Reason) graphql.Marshaler {
+			return ec.marshalOResolutionReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_resolutionReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MissingExposure", field, false, false, errors.New("field of type ResolutionReason does not have child fields"))
+}
+
+func (ec *executionContext) _MissingExposure_verdict(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MissingExposure_verdict(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.MissingExposure().Verdict(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RuleVerdict) graphql.Marshaler {
+			return ec.marshalORuleVerdict2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRuleVerdict(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MissingExposure_verdict(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MissingExposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RuleVerdict(ctx, field)
 		},
 	}
 	return fc, nil
@@ -15555,6 +22523,446 @@ func (ec *executionContext) fieldContext_Mutation_withdrawJustification(ctx cont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_withdrawJustification_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_acknowledgeExposure(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_acknowledgeExposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AcknowledgeExposure(ctx, fc.Args["input"].(JudgeExposureInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_acknowledgeExposure(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposurePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_acknowledgeExposure_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_unacknowledgeExposure(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_unacknowledgeExposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UnacknowledgeExposure(ctx, fc.Args["input"].(JudgeExposureInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_unacknowledgeExposure(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposurePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_unacknowledgeExposure_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_markFalsePositive(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_markFalsePositive(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MarkFalsePositive(ctx, fc.Args["input"].(MarkFalsePositiveInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_markFalsePositive(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposurePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_markFalsePositive_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_unmarkFalsePositive(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_unmarkFalsePositive(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UnmarkFalsePositive(ctx, fc.Args["input"].(JudgeExposureInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_unmarkFalsePositive(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposurePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_unmarkFalsePositive_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_resolveExposure(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_resolveExposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ResolveExposure(ctx, fc.Args["input"].(JudgeExposureInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_resolveExposure(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposurePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_resolveExposure_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_judgeExposures(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_judgeExposures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().JudgeExposures(ctx, fc.Args["input"].(JudgeExposuresInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposuresPayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposuresPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposuresPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_judgeExposures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposuresPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_judgeExposures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_undoBatch(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_undoBatch(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UndoBatch(ctx, fc.Args["input"].(UndoBatchInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *JudgeExposuresPayload) graphql.Marshaler {
+			return ec.marshalNJudgeExposuresPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposuresPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_undoBatch(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_JudgeExposuresPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_undoBatch_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_registerSigningKey(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_registerSigningKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RegisterSigningKey(ctx, fc.Args["input"].(RegisterSigningKeyInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *SigningKeyPayload) graphql.Marshaler {
+			return ec.marshalNSigningKeyPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKeyPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_registerSigningKey(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SigningKeyPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_registerSigningKey_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_revokeSigningKey(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_revokeSigningKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RevokeSigningKey(ctx, fc.Args["input"].(RevokeSigningKeyInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *SigningKeyPayload) graphql.Marshaler {
+			return ec.marshalNSigningKeyPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKeyPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_revokeSigningKey(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SigningKeyPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_revokeSigningKey_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_sealEvidencePack(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_sealEvidencePack(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SealEvidencePack(ctx, fc.Args["input"].(SealEvidencePackInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *SealEvidencePackPayload) graphql.Marshaler {
+			return ec.marshalNSealEvidencePackPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSealEvidencePackPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_sealEvidencePack(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SealEvidencePackPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_sealEvidencePack_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -16131,6 +23539,126 @@ func (ec *executionContext) fieldContext_Organization_evidencePack(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Organization_evidencePack_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_ledger(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_ledger(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().Ledger(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Ledger) graphql.Marshaler {
+			return ec.marshalOLedger2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedger(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_ledger(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Ledger(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_batch(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_batch(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Batch(ctx, obj, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Batch) graphql.Marshaler {
+			return ec.marshalOBatch2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatch(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_batch(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Batch(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_batch_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_signingKeys(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_signingKeys(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().SigningKeys(ctx, obj, fc.Args["subject"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*SigningKey) graphql.Marshaler {
+			return ec.marshalNSigningKey2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKeyᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_signingKeys(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SigningKey(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_signingKeys_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -18095,6 +25623,365 @@ func (ec *executionContext) fieldContext_Posture_refreshes(_ context.Context, fi
 	return fc, nil
 }
 
+func (ec *executionContext) _Posture_explain(ctx context.Context, field graphql.CollectedField, obj *model.Posture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Posture_explain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Explain(fc.Args["count"].(posture.Count)), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureCountExplanation) graphql.Marshaler {
+			return ec.marshalNPostureCountExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCountExplanation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Posture_explain(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Posture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureCountExplanation(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Posture_explain_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureCountExplanation_count(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Count) graphql.Marshaler {
+			return ec.marshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountExplanation", field, false, false, errors.New("field of type PostureCount does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountExplanation_value(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountExplanation", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountExplanation_definition(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_definition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Definition, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_definition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountExplanation", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountExplanation_since(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
+			return ec.marshalOPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureCountExplanation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureSnapshot(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureCountExplanation_filter(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_filter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Filter, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureCountFilter) graphql.Marshaler {
+			return ec.marshalOPostureCountFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCountFilter(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_filter(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureCountExplanation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureCountFilter(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureCountExplanation_counted(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_counted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PostureCountExplanation().Counted(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_counted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountExplanation", field, true, true, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountExplanation_rows(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountExplanation_rows(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.PostureCountExplanation().Rows(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.PostureRow]) graphql.Marshaler {
+			return ec.marshalNPostureRowConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountExplanation_rows(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureCountExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureRowConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_PostureCountExplanation_rows_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureCountFilter_list(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountFilter_list(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.List, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.List) graphql.Marshaler {
+			return ec.marshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountFilter_list(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountFilter", field, false, false, errors.New("field of type PostureCountList does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountFilter_sensitivity(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountFilter_sensitivity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sensitivity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []authority.Sensitivity) graphql.Marshaler {
+			return ec.marshalOSensitivity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivityᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountFilter_sensitivity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountFilter", field, false, false, errors.New("field of type Sensitivity does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountFilter_ownershipStatus(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountFilter_ownershipStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OwnershipStatus, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []authority.OwnershipStatus) graphql.Marshaler {
+			return ec.marshalOOwnershipStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐOwnershipStatusᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountFilter_ownershipStatus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountFilter", field, false, false, errors.New("field of type OwnershipStatus does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountFilter_severity(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountFilter_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountFilter_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountFilter", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCountFilter_withoutSeverity(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCountFilter_withoutSeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WithoutSeverity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCountFilter_withoutSeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCountFilter", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _PostureDelta_snapshot(ctx context.Context, field graphql.CollectedField, obj *model.PostureDelta) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -18240,6 +26127,258 @@ func (ec *executionContext) _PostureDelta_newAutonomousIdentities(ctx context.Co
 }
 func (ec *executionContext) fieldContext_PostureDelta_newAutonomousIdentities(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureRow_node(ctx context.Context, field graphql.CollectedField, obj *model.PostureRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRow_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PostureRow().Node(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.Node) graphql.Marshaler {
+			return ec.marshalONode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐNode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRow_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureRow",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureRow_amount(ctx context.Context, field graphql.CollectedField, obj *model.PostureRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRow_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRow_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureRow", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureRow_at(ctx context.Context, field graphql.CollectedField, obj *model.PostureRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRow_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRow_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureRow", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureRowConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.PostureRow]) graphql.Marshaler {
+			return ec.marshalNPostureRowEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureRowConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureRowEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureRowConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PostureRow) graphql.Marshaler {
+			return ec.marshalNPostureRow2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureRowᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureRowConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureRow(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureRowConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureRowConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureRowConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureRowConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureRowEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureRow) graphql.Marshaler {
+			return ec.marshalNPostureRow2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureRow(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureRowEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureRow(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureRowEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.PostureRow]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureRowEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureRowEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureRowEdge", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _PostureSnapshot_at(ctx context.Context, field graphql.CollectedField, obj *model.PostureSnapshot) (ret graphql.Marshaler) {
@@ -18705,6 +26844,383 @@ func (ec *executionContext) fieldContext_PostureSnapshotEdge_node(_ context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _PredicateCoverage_kind(ctx context.Context, field graphql.CollectedField, obj *model.PredicateCoverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateCoverage_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.EvidenceKind) graphql.Marshaler {
+			return ec.marshalNEvidenceKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐEvidenceKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateCoverage_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateCoverage", field, false, false, errors.New("field of type EvidenceKind does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateCoverage_completeness(ctx context.Context, field graphql.CollectedField, obj *model.PredicateCoverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateCoverage_completeness(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Completeness, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Coverage) graphql.Marshaler {
+			return ec.marshalNCoverageState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐCoverage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateCoverage_completeness(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateCoverage", field, false, false, errors.New("field of type CoverageState does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateCoverage_since(ctx context.Context, field graphql.CollectedField, obj *model.PredicateCoverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateCoverage_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateCoverage_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateCoverage", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateCoverage_until(ctx context.Context, field graphql.CollectedField, obj *model.PredicateCoverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateCoverage_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateCoverage_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateCoverage", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateCoverage_lookedAt(ctx context.Context, field graphql.CollectedField, obj *model.PredicateCoverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateCoverage_lookedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LookedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateCoverage_lookedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateCoverage", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateThreshold_number(ctx context.Context, field graphql.CollectedField, obj *rule.Threshold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateThreshold_number(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateThreshold_number(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateThreshold", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateThreshold_unit(ctx context.Context, field graphql.CollectedField, obj *rule.Threshold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateThreshold_unit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Unit) graphql.Marshaler {
+			return ec.marshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateThreshold_unit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateThreshold", field, false, false, errors.New("field of type PredicateUnit does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateValue_number(ctx context.Context, field graphql.CollectedField, obj *model.PredicateValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateValue_number(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateValue_number(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateValue", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateValue_text(ctx context.Context, field graphql.CollectedField, obj *model.PredicateValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateValue_text(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Text, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateValue_text(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateValue", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateValue_at(ctx context.Context, field graphql.CollectedField, obj *model.PredicateValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateValue_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateValue_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateValue", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PredicateValue_list(ctx context.Context, field graphql.CollectedField, obj *model.PredicateValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PredicateValue_list(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.List, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PredicateValue_list(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PredicateValue", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PrimaryClusterExplanation_decidedBy(ctx context.Context, field graphql.CollectedField, obj *model.PrimaryClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrimaryClusterExplanation_decidedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DecidedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Deciding) graphql.Marshaler {
+			return ec.marshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrimaryClusterExplanation_decidedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PrimaryClusterExplanation", field, false, false, errors.New("field of type PrimaryClusterDecision does not have child fields"))
+}
+
+func (ec *executionContext) _PrimaryClusterExplanation_ranking(ctx context.Context, field graphql.CollectedField, obj *model.PrimaryClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PrimaryClusterExplanation_ranking(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ranking, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.RankedCluster) graphql.Marshaler {
+			return ec.marshalNRankedCluster2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRankedClusterᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PrimaryClusterExplanation_ranking(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PrimaryClusterExplanation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RankedCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PriorityExplanation_value(ctx context.Context, field graphql.CollectedField, obj *model.PriorityExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PriorityExplanation_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Priority) graphql.Marshaler {
+			return ec.marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PriorityExplanation_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PriorityExplanation", field, false, false, errors.New("field of type Priority does not have child fields"))
+}
+
+func (ec *executionContext) _PriorityExplanation_severity(ctx context.Context, field graphql.CollectedField, obj *model.PriorityExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PriorityExplanation_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PriorityExplanation_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PriorityExplanation", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _PriorityExplanation_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.PriorityExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PriorityExplanation_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PriorityExplanation_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PriorityExplanation", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _PrivilegeJustification_effectiveFrom(ctx context.Context, field graphql.CollectedField, obj *PrivilegeJustification) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19125,6 +27641,107 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _RankedCluster_cluster(ctx context.Context, field graphql.CollectedField, obj *model.RankedCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RankedCluster_cluster(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cluster, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
+			return ec.marshalNRiskCluster2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskCluster(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RankedCluster_cluster(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RankedCluster",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskCluster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RankedCluster_severity(ctx context.Context, field graphql.CollectedField, obj *model.RankedCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RankedCluster_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RankedCluster_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedCluster", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _RankedCluster_terms(ctx context.Context, field graphql.CollectedField, obj *model.RankedCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RankedCluster_terms(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Terms, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RankedCluster_terms(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedCluster", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RankedCluster_key(ctx context.Context, field graphql.CollectedField, obj *model.RankedCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RankedCluster_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RankedCluster_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedCluster", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _RecordJustificationPayload_justification(ctx context.Context, field graphql.CollectedField, obj *RecordJustificationPayload) (ret graphql.Marshaler) {
@@ -20460,6 +29077,38 @@ func (ec *executionContext) fieldContext_RiskCluster_identities(ctx context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _RiskCluster_explain(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_explain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Explain(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskClusterExplanation) graphql.Marshaler {
+			return ec.marshalNRiskClusterExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterExplanation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_explain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskClusterExplanation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RiskClusterConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20634,6 +29283,203 @@ func (ec *executionContext) fieldContext_RiskClusterEdge_node(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _RiskClusterExplanation_definitionVersion(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_definitionVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DefinitionVersion(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_definitionVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterExplanation", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterExplanation_grain(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_grain(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Grain, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Grain) graphql.Marshaler {
+			return ec.marshalNClusterGrain2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGrain(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_grain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterExplanation", field, false, false, errors.New("field of type ClusterGrain does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterExplanation_level(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_level(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Level, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Level) graphql.Marshaler {
+			return ec.marshalNExposureLevel2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐLevel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_level(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterExplanation", field, false, false, errors.New("field of type ExposureLevel does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterExplanation_terms(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_terms(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Terms(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.ClusterTerm) graphql.Marshaler {
+			return ec.marshalNClusterTerm2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_terms(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClusterTerm(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterExplanation_levels(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_levels(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Levels(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.ClusterLevelCounts) graphql.Marshaler {
+			return ec.marshalNClusterLevelCounts2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterLevelCountsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_levels(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClusterLevelCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterExplanation_priority(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_priority(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Priority(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PriorityExplanation) graphql.Marshaler {
+			return ec.marshalNPriorityExplanation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPriorityExplanation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_priority(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PriorityExplanation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterExplanation_urgency(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterExplanation_urgency(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Urgency(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.UrgencyExplanation) graphql.Marshaler {
+			return ec.marshalNUrgencyExplanation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐUrgencyExplanation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterExplanation_urgency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskClusterExplanation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UrgencyExplanation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RoleBinding_role(ctx context.Context, field graphql.CollectedField, obj *model.RoleBinding) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20687,6 +29533,318 @@ func (ec *executionContext) _RoleBinding_scope(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_RoleBinding_scope(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RoleBinding", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RulePredicate_name(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RulePredicate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RulePredicate_requires(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_requires(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Requires, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_requires(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RulePredicate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RulePredicate_oneOf(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_oneOf(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OneOf, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_oneOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RulePredicate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RulePredicate_holds(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_holds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Holds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Outcome) graphql.Marshaler {
+			return ec.marshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_holds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RulePredicate", field, false, false, errors.New("field of type TruthValue does not have child fields"))
+}
+
+func (ec *executionContext) _RulePredicate_value(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PredicateValue) graphql.Marshaler {
+			return ec.marshalOPredicateValue2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPredicateValue(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RulePredicate",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PredicateValue(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RulePredicate_threshold(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_threshold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Threshold, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Threshold) graphql.Marshaler {
+			return ec.marshalOPredicateThreshold2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐThreshold(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_threshold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RulePredicate",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PredicateThreshold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RulePredicate_coverage(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_coverage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Coverage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PredicateCoverage) graphql.Marshaler {
+			return ec.marshalOPredicateCoverage2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPredicateCoverage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_coverage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RulePredicate",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PredicateCoverage(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RulePredicate_evidenceIds(ctx context.Context, field graphql.CollectedField, obj *model.RulePredicate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RulePredicate_evidenceIds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EvidenceIDs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RulePredicate_evidenceIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RulePredicate", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _RuleVerdict_rule(ctx context.Context, field graphql.CollectedField, obj *model.RuleVerdict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RuleVerdict_rule(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rule, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Rule) graphql.Marshaler {
+			return ec.marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RuleVerdict_rule(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RuleVerdict", field, false, false, errors.New("field of type FindingType does not have child fields"))
+}
+
+func (ec *executionContext) _RuleVerdict_enabled(ctx context.Context, field graphql.CollectedField, obj *model.RuleVerdict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RuleVerdict_enabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Enabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RuleVerdict_enabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RuleVerdict", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _RuleVerdict_outcome(ctx context.Context, field graphql.CollectedField, obj *model.RuleVerdict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RuleVerdict_outcome(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Outcome, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Outcome) graphql.Marshaler {
+			return ec.marshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RuleVerdict_outcome(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RuleVerdict", field, false, false, errors.New("field of type TruthValue does not have child fields"))
+}
+
+func (ec *executionContext) _RuleVerdict_predicates(ctx context.Context, field graphql.CollectedField, obj *model.RuleVerdict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RuleVerdict_predicates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Predicates, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.RulePredicate) graphql.Marshaler {
+			return ec.marshalNRulePredicate2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicateᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RuleVerdict_predicates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RuleVerdict",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RulePredicate(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _ScopeBaseline_at(ctx context.Context, field graphql.CollectedField, obj *ScopeBaseline) (ret graphql.Marshaler) {
@@ -20779,6 +29937,102 @@ func (ec *executionContext) _ScopeBaseline_note(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_ScopeBaseline_note(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ScopeBaseline", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SealEvidencePackPayload_evidencePack(ctx context.Context, field graphql.CollectedField, obj *SealEvidencePackPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SealEvidencePackPayload_evidencePack(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EvidencePack, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *EvidencePack) graphql.Marshaler {
+			return ec.marshalOEvidencePack2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐEvidencePack(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SealEvidencePackPayload_evidencePack(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SealEvidencePackPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EvidencePack(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SealEvidencePackPayload_entry(ctx context.Context, field graphql.CollectedField, obj *SealEvidencePackPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SealEvidencePackPayload_entry(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Entry, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LedgerEntry) graphql.Marshaler {
+			return ec.marshalOLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SealEvidencePackPayload_entry(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SealEvidencePackPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LedgerEntry(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SealEvidencePackPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *SealEvidencePackPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SealEvidencePackPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SealEvidencePackPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SealEvidencePackPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _SensitivityBreakdown_unknown(ctx context.Context, field graphql.CollectedField, obj *model.SensitivityBreakdown) (ret graphql.Marshaler) {
@@ -20894,6 +30148,277 @@ func (ec *executionContext) _SensitivityBreakdown_restricted(ctx context.Context
 }
 func (ec *executionContext) fieldContext_SensitivityBreakdown_restricted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SensitivityBreakdown", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SeverityContribution_factor(ctx context.Context, field graphql.CollectedField, obj *model.SeverityContribution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SeverityContribution_factor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Factor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Factors) graphql.Marshaler {
+			return ec.marshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SeverityContribution_factor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SeverityContribution", field, false, false, errors.New("field of type SeverityFactor does not have child fields"))
+}
+
+func (ec *executionContext) _SeverityContribution_contribution(ctx context.Context, field graphql.CollectedField, obj *model.SeverityContribution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SeverityContribution_contribution(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Contribution, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SeverityContribution_contribution(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SeverityContribution", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_keyId(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_keyId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.KeyID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_keyId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_subject(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_subject(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Subject, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_subject(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_publicKey(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_publicKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PublicKey, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_publicKey(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_validFrom(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_validFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ValidFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_validFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_validTo(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_validTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ValidTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_validTo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_registeredBy(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_registeredBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegisteredBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_registeredBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKey_revokedBy(ctx context.Context, field graphql.CollectedField, obj *SigningKey) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKey_revokedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RevokedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKey_revokedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SigningKey", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SigningKeyPayload_key(ctx context.Context, field graphql.CollectedField, obj *SigningKeyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKeyPayload_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *SigningKey) graphql.Marshaler {
+			return ec.marshalOSigningKey2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKey(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKeyPayload_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SigningKeyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SigningKey(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SigningKeyPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *SigningKeyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SigningKeyPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SigningKeyPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SigningKeyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Source_id(ctx context.Context, field graphql.CollectedField, obj *model.Source) (ret graphql.Marshaler) {
@@ -21932,6 +31457,153 @@ func (ec *executionContext) _SyncWarning_message(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_SyncWarning_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SyncWarning", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _UrgencyExplanation_value(ctx context.Context, field graphql.CollectedField, obj *model.UrgencyExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyExplanation_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Urgency) graphql.Marshaler {
+			return ec.marshalOUrgency2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐUrgency(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyExplanation_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UrgencyExplanation", field, false, false, errors.New("field of type Urgency does not have child fields"))
+}
+
+func (ec *executionContext) _UrgencyExplanation_because(ctx context.Context, field graphql.CollectedField, obj *model.UrgencyExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyExplanation_because(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Because, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []posture.Because) graphql.Marshaler {
+			return ec.marshalNUrgencyFact2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBecauseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyExplanation_because(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UrgencyExplanation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UrgencyFact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UrgencyExplanation_governanceTypes(ctx context.Context, field graphql.CollectedField, obj *model.UrgencyExplanation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyExplanation_governanceTypes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GovernanceTypes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐTypeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyExplanation_governanceTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UrgencyExplanation", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _UrgencyFact_fact(ctx context.Context, field graphql.CollectedField, obj *posture.Because) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyFact_fact(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Fact, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Fact) graphql.Marshaler {
+			return ec.marshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyFact_fact(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UrgencyFact", field, false, false, errors.New("field of type UrgencyFactName does not have child fields"))
+}
+
+func (ec *executionContext) _UrgencyFact_count(ctx context.Context, field graphql.CollectedField, obj *posture.Because) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyFact_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyFact_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UrgencyFact", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _UrgencyFact_decides(ctx context.Context, field graphql.CollectedField, obj *posture.Because) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UrgencyFact_decides(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Decides, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UrgencyFact_decides(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UrgencyFact", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
 func (ec *executionContext) _UserError_code(ctx context.Context, field graphql.CollectedField, obj *UserError) (ret graphql.Marshaler) {
@@ -26165,6 +35837,314 @@ func (ec *executionContext) unmarshalInputExposureOrder(ctx context.Context, obj
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputExposureVersionInput(ctx context.Context, obj any) (ExposureVersionInput, error) {
+	var it ExposureVersionInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"exposure", "expectedVersion"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "exposure":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposure"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exposure = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputJudgeExposureInput(ctx context.Context, obj any) (JudgeExposureInput, error) {
+	var it JudgeExposureInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"exposure", "expectedVersion", "justification", "idempotencyKey", "envelope"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "exposure":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposure"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exposure = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalNInt2int32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		case "justification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("justification"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Justification = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "envelope":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("envelope"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Envelope = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputJudgeExposuresInput(ctx context.Context, obj any) (JudgeExposuresInput, error) {
+	var it JudgeExposuresInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["dryRun"]; !present {
+		asMap["dryRun"] = false
+	}
+
+	fieldsInOrder := [...]string{"organization", "exposures", "filter", "action", "reason", "justification", "idempotencyKey", "dryRun"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "organization":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("organization"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Organization = data
+		case "exposures":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposures"))
+			data, err := ec.unmarshalOExposureVersionInput2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureVersionInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exposures = data
+		case "filter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("filter"))
+			data, err := ec.unmarshalOExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureFilter(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Filter = data
+		case "action":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("action"))
+			data, err := ec.unmarshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Action = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "justification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("justification"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Justification = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "dryRun":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DryRun = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputLedgerFilter(ctx context.Context, obj any) (LedgerFilter, error) {
+	var it LedgerFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"kind", "actor", "subject", "batch", "occurredAfter", "occurredBefore"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "actor":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actor"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Actor = data
+		case "subject":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("subject"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Subject = data
+		case "batch":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("batch"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Batch = data
+		case "occurredAfter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("occurredAfter"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OccurredAfter = data
+		case "occurredBefore":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("occurredBefore"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OccurredBefore = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputMarkFalsePositiveInput(ctx context.Context, obj any) (MarkFalsePositiveInput, error) {
+	var it MarkFalsePositiveInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"exposure", "expectedVersion", "reason", "justification", "idempotencyKey", "envelope"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "exposure":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposure"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exposure = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalNInt2int32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "justification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("justification"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Justification = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "envelope":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("envelope"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Envelope = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputPostureSnapshotFilter(ctx context.Context, obj any) (PostureSnapshotFilter, error) {
 	var it PostureSnapshotFilter
 	if obj == nil {
@@ -26283,6 +36263,87 @@ func (ec *executionContext) unmarshalInputRecordJustificationInput(ctx context.C
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputRegisterSigningKeyInput(ctx context.Context, obj any) (RegisterSigningKeyInput, error) {
+	var it RegisterSigningKeyInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"organization", "publicKey", "subject"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "organization":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("organization"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Organization = data
+		case "publicKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("publicKey"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PublicKey = data
+		case "subject":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("subject"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Subject = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputRevokeSigningKeyInput(ctx context.Context, obj any) (RevokeSigningKeyInput, error) {
+	var it RevokeSigningKeyInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"organization", "key"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "organization":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("organization"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Organization = data
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Key = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputRiskClusterFilter(ctx context.Context, obj any) (RiskClusterFilter, error) {
 	var it RiskClusterFilter
 	if obj == nil {
@@ -26334,6 +36395,36 @@ func (ec *executionContext) unmarshalInputRiskClusterFilter(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputSealEvidencePackInput(ctx context.Context, obj any) (SealEvidencePackInput, error) {
+	var it SealEvidencePackInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"subject"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "subject":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("subject"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Subject = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSyncFilter(ctx context.Context, obj any) (SyncFilter, error) {
 	var it SyncFilter
 	if obj == nil {
@@ -26366,6 +36457,50 @@ func (ec *executionContext) unmarshalInputSyncFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it.Outcome = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputUndoBatchInput(ctx context.Context, obj any) (UndoBatchInput, error) {
+	var it UndoBatchInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"batch", "justification", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "batch":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("batch"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Batch = data
+		case "justification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("justification"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Justification = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
 		}
 	}
 	return it, nil
@@ -27540,6 +37675,82 @@ func (ec *executionContext) _AuthorityPath(ctx context.Context, sel ast.Selectio
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "explainPrimaryCluster":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_explainPrimaryCluster(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "whyNot":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_whyNot(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -27960,6 +38171,225 @@ func (ec *executionContext) _AuthorityPathVersionEdge(ctx context.Context, sel a
 	return out
 }
 
+var batchImplementors = []string{"Batch"}
+
+func (ec *executionContext) _Batch(ctx context.Context, sel ast.SelectionSet, obj *model.Batch) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, batchImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Batch")
+		case "id":
+			out.Values[i] = ec._Batch_id(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "action":
+			out.Values[i] = ec._Batch_action(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "undoes":
+			out.Values[i] = ec._Batch_undoes(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "actor":
+			out.Values[i] = ec._Batch_actor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._Batch_at(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "recordedAt":
+			out.Values[i] = ec._Batch_recordedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._Batch_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "justification":
+			out.Values[i] = ec._Batch_justification(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dryRun":
+			out.Values[i] = ec._Batch_dryRun(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "replayed":
+			out.Values[i] = ec._Batch_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "asked":
+			out.Values[i] = ec._Batch_asked(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "done":
+			out.Values[i] = ec._Batch_done(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refused":
+			out.Values[i] = ec._Batch_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "counts":
+			out.Values[i] = ec._Batch_counts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "outcomes":
+			out.Values[i] = ec._Batch_outcomes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var batchCountImplementors = []string{"BatchCount"}
+
+func (ec *executionContext) _BatchCount(ctx context.Context, sel ast.SelectionSet, obj *model.BatchCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, batchCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BatchCount")
+		case "state":
+			out.Values[i] = ec._BatchCount_state(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "code":
+			out.Values[i] = ec._BatchCount_code(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._BatchCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var batchOutcomeImplementors = []string{"BatchOutcome"}
+
+func (ec *executionContext) _BatchOutcome(ctx context.Context, sel ast.SelectionSet, obj *model.BatchOutcome) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, batchOutcomeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BatchOutcome")
+		case "exposure":
+			out.Values[i] = ec._BatchOutcome_exposure(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "state":
+			out.Values[i] = ec._BatchOutcome_state(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "done":
+			out.Values[i] = ec._BatchOutcome_done(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "code":
+			out.Values[i] = ec._BatchOutcome_code(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._BatchOutcome_message(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "seq":
+			out.Values[i] = ec._BatchOutcome_seq(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var changeEvaluationSettingsPayloadImplementors = []string{"ChangeEvaluationSettingsPayload"}
 
 func (ec *executionContext) _ChangeEvaluationSettingsPayload(ctx context.Context, sel ast.SelectionSet, obj *ChangeEvaluationSettingsPayload) graphql.Marshaler {
@@ -27984,6 +38414,127 @@ func (ec *executionContext) _ChangeEvaluationSettingsPayload(ctx context.Context
 			}
 		case "userErrors":
 			out.Values[i] = ec._ChangeEvaluationSettingsPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var clusterLevelCountsImplementors = []string{"ClusterLevelCounts"}
+
+func (ec *executionContext) _ClusterLevelCounts(ctx context.Context, sel ast.SelectionSet, obj *model.ClusterLevelCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clusterLevelCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClusterLevelCounts")
+		case "level":
+			out.Values[i] = ec._ClusterLevelCounts_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pathCount":
+			out.Values[i] = ec._ClusterLevelCounts_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "identityCount":
+			out.Values[i] = ec._ClusterLevelCounts_identityCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "workloadCount":
+			out.Values[i] = ec._ClusterLevelCounts_workloadCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalExecution30d":
+			out.Values[i] = ec._ClusterLevelCounts_totalExecution30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var clusterMembershipImplementors = []string{"ClusterMembership"}
+
+func (ec *executionContext) _ClusterMembership(ctx context.Context, sel ast.SelectionSet, obj *model.ClusterMembership) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clusterMembershipImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClusterMembership")
+		case "cluster":
+			out.Values[i] = ec._ClusterMembership_cluster(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "level":
+			out.Values[i] = ec._ClusterMembership_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "member":
+			out.Values[i] = ec._ClusterMembership_member(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "memberFrom":
+			out.Values[i] = ec._ClusterMembership_memberFrom(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "obstacle":
+			out.Values[i] = ec._ClusterMembership_obstacle(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "terms":
+			out.Values[i] = ec._ClusterMembership_terms(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -28035,6 +38586,316 @@ func (ec *executionContext) _ClusterSnapshot(ctx context.Context, sel ast.Select
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var clusterTermImplementors = []string{"ClusterTerm"}
+
+func (ec *executionContext) _ClusterTerm(ctx context.Context, sel ast.SelectionSet, obj *model.ClusterTerm) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clusterTermImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClusterTerm")
+		case "types":
+			out.Values[i] = ec._ClusterTerm_types(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var clusterTermStateImplementors = []string{"ClusterTermState"}
+
+func (ec *executionContext) _ClusterTermState(ctx context.Context, sel ast.SelectionSet, obj *model.ClusterTermState) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, clusterTermStateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClusterTermState")
+		case "types":
+			out.Values[i] = ec._ClusterTermState_types(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "satisfied":
+			out.Values[i] = ec._ClusterTermState_satisfied(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "carriedByPath":
+			out.Values[i] = ec._ClusterTermState_carriedByPath(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "bySeverity":
+			out.Values[i] = ec._ClusterTermState_bySeverity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "exposure":
+			out.Values[i] = ec._ClusterTermState_exposure(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "carrierCount":
+			out.Values[i] = ec._ClusterTermState_carrierCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "carriers":
+			out.Values[i] = ec._ClusterTermState_carriers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "missing":
+			out.Values[i] = ec._ClusterTermState_missing(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var consistencyProofImplementors = []string{"ConsistencyProof"}
+
+func (ec *executionContext) _ConsistencyProof(ctx context.Context, sel ast.SelectionSet, obj *ConsistencyProof) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, consistencyProofImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ConsistencyProof")
+		case "from":
+			out.Values[i] = ec._ConsistencyProof_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = ec._ConsistencyProof_to(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "fromRoot":
+			out.Values[i] = ec._ConsistencyProof_fromRoot(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "toRoot":
+			out.Values[i] = ec._ConsistencyProof_toRoot(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "hashes":
+			out.Values[i] = ec._ConsistencyProof_hashes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var decisionImplementors = []string{"Decision"}
+
+func (ec *executionContext) _Decision(ctx context.Context, sel ast.SelectionSet, obj *model.Decision) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, decisionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Decision")
+		case "action":
+			out.Values[i] = ec._Decision_action(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "from":
+			out.Values[i] = ec._Decision_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "to":
+			out.Values[i] = ec._Decision_to(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			out.Values[i] = ec._Decision_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "actor":
+			out.Values[i] = ec._Decision_actor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "at":
+			out.Values[i] = ec._Decision_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "recordedAt":
+			out.Values[i] = ec._Decision_recordedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "justification":
+			out.Values[i] = ec._Decision_justification(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = ec._Decision_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "batch":
+			out.Values[i] = ec._Decision_batch(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "compensates":
+			out.Values[i] = ec._Decision_compensates(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "inherited":
+			out.Values[i] = ec._Decision_inherited(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "signed":
+			out.Values[i] = ec._Decision_signed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "seq":
+			out.Values[i] = ec._Decision_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "hash":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Decision_hash(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -28406,6 +39267,92 @@ func (ec *executionContext) _Exposure(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "version":
+			out.Values[i] = ec._Exposure_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "legalActions":
+			out.Values[i] = ec._Exposure_legalActions(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "decision":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_decision(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "decisions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_decisions(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "explanation":
 			out.Values[i] = ec._Exposure_explanation(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -29147,38 +40094,81 @@ func (ec *executionContext) _ExposureExplanation(ctx context.Context, sel ast.Se
 		case "rule":
 			out.Values[i] = ec._ExposureExplanation_rule(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "ruleVersion":
 			out.Values[i] = ec._ExposureExplanation_ruleVersion(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "settingsVersion":
 			out.Values[i] = ec._ExposureExplanation_settingsVersion(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "severity":
 			out.Values[i] = ec._ExposureExplanation_severity(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "factors":
 			out.Values[i] = ec._ExposureExplanation_factors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "text":
 			out.Values[i] = ec._ExposureExplanation_text(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "windowAt":
 			out.Values[i] = ec._ExposureExplanation_windowAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "severityFactors":
+			out.Values[i] = ec._ExposureExplanation_severityFactors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "predicates":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureExplanation_predicates(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -29215,42 +40205,80 @@ func (ec *executionContext) _ExposureVersion(ctx context.Context, sel ast.Select
 		case "version":
 			out.Values[i] = ec._ExposureVersion_version(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "effectiveFrom":
 			out.Values[i] = ec._ExposureVersion_effectiveFrom(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "effectiveTo":
 			out.Values[i] = ec._ExposureVersion_effectiveTo(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "severity":
 			out.Values[i] = ec._ExposureVersion_severity(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "factors":
 			out.Values[i] = ec._ExposureVersion_factors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
 			out.Values[i] = ec._ExposureVersion_status(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "disposition":
 			out.Values[i] = ec._ExposureVersion_disposition(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "decision":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureVersion_decision(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "explanation":
 			out.Values[i] = ec._ExposureVersion_explanation(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -30062,6 +41090,825 @@ func (ec *executionContext) _IdentityRotation(ctx context.Context, sel ast.Selec
 	return out
 }
 
+var inclusionProofImplementors = []string{"InclusionProof"}
+
+func (ec *executionContext) _InclusionProof(ctx context.Context, sel ast.SelectionSet, obj *InclusionProof) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, inclusionProofImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("InclusionProof")
+		case "seq":
+			out.Values[i] = ec._InclusionProof_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "size":
+			out.Values[i] = ec._InclusionProof_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "entryHash":
+			out.Values[i] = ec._InclusionProof_entryHash(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "root":
+			out.Values[i] = ec._InclusionProof_root(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "hashes":
+			out.Values[i] = ec._InclusionProof_hashes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var judgeExposurePayloadImplementors = []string{"JudgeExposurePayload"}
+
+func (ec *executionContext) _JudgeExposurePayload(ctx context.Context, sel ast.SelectionSet, obj *JudgeExposurePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, judgeExposurePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("JudgeExposurePayload")
+		case "exposure":
+			out.Values[i] = ec._JudgeExposurePayload_exposure(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "decision":
+			out.Values[i] = ec._JudgeExposurePayload_decision(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replayed":
+			out.Values[i] = ec._JudgeExposurePayload_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._JudgeExposurePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var judgeExposuresPayloadImplementors = []string{"JudgeExposuresPayload"}
+
+func (ec *executionContext) _JudgeExposuresPayload(ctx context.Context, sel ast.SelectionSet, obj *JudgeExposuresPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, judgeExposuresPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("JudgeExposuresPayload")
+		case "batch":
+			out.Values[i] = ec._JudgeExposuresPayload_batch(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._JudgeExposuresPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ledgerImplementors = []string{"Ledger"}
+
+func (ec *executionContext) _Ledger(ctx context.Context, sel ast.SelectionSet, obj *model.Ledger) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ledgerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Ledger")
+		case "size":
+			out.Values[i] = ec._Ledger_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "head":
+			out.Values[i] = ec._Ledger_head(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "root":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_root(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "at":
+			out.Values[i] = ec._Ledger_at(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "entries":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_entries(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "entry":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_entry(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "checkpoint":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_checkpoint(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "checkpoints":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_checkpoints(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "inclusionProof":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_inclusionProof(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "consistencyProof":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_consistencyProof(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "publicKey":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Ledger_publicKey(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ledgerCheckpointImplementors = []string{"LedgerCheckpoint"}
+
+func (ec *executionContext) _LedgerCheckpoint(ctx context.Context, sel ast.SelectionSet, obj *LedgerCheckpoint) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ledgerCheckpointImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LedgerCheckpoint")
+		case "size":
+			out.Values[i] = ec._LedgerCheckpoint_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "root":
+			out.Values[i] = ec._LedgerCheckpoint_root(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "note":
+			out.Values[i] = ec._LedgerCheckpoint_note(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "signer":
+			out.Values[i] = ec._LedgerCheckpoint_signer(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "recordedAt":
+			out.Values[i] = ec._LedgerCheckpoint_recordedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ledgerEntryImplementors = []string{"LedgerEntry"}
+
+func (ec *executionContext) _LedgerEntry(ctx context.Context, sel ast.SelectionSet, obj *model.LedgerEntry) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ledgerEntryImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LedgerEntry")
+		case "seq":
+			out.Values[i] = ec._LedgerEntry_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "hash":
+			out.Values[i] = ec._LedgerEntry_hash(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "previousHash":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._LedgerEntry_previousHash(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "kind":
+			out.Values[i] = ec._LedgerEntry_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "actor":
+			out.Values[i] = ec._LedgerEntry_actor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "occurredAt":
+			out.Values[i] = ec._LedgerEntry_occurredAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "recordedAt":
+			out.Values[i] = ec._LedgerEntry_recordedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "batch":
+			out.Values[i] = ec._LedgerEntry_batch(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "subject":
+			out.Values[i] = ec._LedgerEntry_subject(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "imported":
+			out.Values[i] = ec._LedgerEntry_imported(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "signed":
+			out.Values[i] = ec._LedgerEntry_signed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "body":
+			out.Values[i] = ec._LedgerEntry_body(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ledgerEntryConnectionImplementors = []string{"LedgerEntryConnection"}
+
+func (ec *executionContext) _LedgerEntryConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.LedgerEntry]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ledgerEntryConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LedgerEntryConnection")
+		case "edges":
+			out.Values[i] = ec._LedgerEntryConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._LedgerEntryConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._LedgerEntryConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._LedgerEntryConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ledgerEntryEdgeImplementors = []string{"LedgerEntryEdge"}
+
+func (ec *executionContext) _LedgerEntryEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.LedgerEntry]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ledgerEntryEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LedgerEntryEdge")
+		case "cursor":
+			out.Values[i] = ec._LedgerEntryEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._LedgerEntryEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var lineageImplementors = []string{"Lineage", "Node"}
 
 func (ec *executionContext) _Lineage(ctx context.Context, sel ast.SelectionSet, obj *model.Lineage) graphql.Marshaler {
@@ -30290,6 +42137,102 @@ func (ec *executionContext) _Lineage(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var missingExposureImplementors = []string{"MissingExposure"}
+
+func (ec *executionContext) _MissingExposure(ctx context.Context, sel ast.SelectionSet, obj *model.MissingExposure) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, missingExposureImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MissingExposure")
+		case "type":
+			out.Values[i] = ec._MissingExposure_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = ec._MissingExposure_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "exposure":
+			out.Values[i] = ec._MissingExposure_exposure(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "resolvedAt":
+			out.Values[i] = ec._MissingExposure_resolvedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "resolutionReason":
+			out.Values[i] = ec._MissingExposure_resolutionReason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "verdict":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._MissingExposure_verdict(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -30341,6 +42284,76 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "withdrawJustification":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_withdrawJustification(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "acknowledgeExposure":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_acknowledgeExposure(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unacknowledgeExposure":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_unacknowledgeExposure(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "markFalsePositive":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_markFalsePositive(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unmarkFalsePositive":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_unmarkFalsePositive(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resolveExposure":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_resolveExposure(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "judgeExposures":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_judgeExposures(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "undoBatch":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_undoBatch(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "registerSigningKey":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_registerSigningKey(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokeSigningKey":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_revokeSigningKey(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sealEvidencePack":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_sealEvidencePack(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -30789,6 +42802,120 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 				}()
 				res = ec._Organization_evidencePack(ctx, field, obj)
 				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "ledger":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_ledger(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "batch":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_batch(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "signingKeys":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_signingKeys(ctx, field, obj)
+				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -31940,6 +44067,203 @@ func (ec *executionContext) _Posture(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "explain":
+			out.Values[i] = ec._Posture_explain(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureCountExplanationImplementors = []string{"PostureCountExplanation"}
+
+func (ec *executionContext) _PostureCountExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.PostureCountExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureCountExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureCountExplanation")
+		case "count":
+			out.Values[i] = ec._PostureCountExplanation_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "value":
+			out.Values[i] = ec._PostureCountExplanation_value(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "definition":
+			out.Values[i] = ec._PostureCountExplanation_definition(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "since":
+			out.Values[i] = ec._PostureCountExplanation_since(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "filter":
+			out.Values[i] = ec._PostureCountExplanation_filter(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "counted":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureCountExplanation_counted(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "rows":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureCountExplanation_rows(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureCountFilterImplementors = []string{"PostureCountFilter"}
+
+func (ec *executionContext) _PostureCountFilter(ctx context.Context, sel ast.SelectionSet, obj *model.PostureCountFilter) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureCountFilterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureCountFilter")
+		case "list":
+			out.Values[i] = ec._PostureCountFilter_list(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sensitivity":
+			out.Values[i] = ec._PostureCountFilter_sensitivity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "ownershipStatus":
+			out.Values[i] = ec._PostureCountFilter_ownershipStatus(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._PostureCountFilter_severity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "withoutSeverity":
+			out.Values[i] = ec._PostureCountFilter_withoutSeverity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -32001,6 +44325,216 @@ func (ec *executionContext) _PostureDelta(ctx context.Context, sel ast.Selection
 		case "newAutonomousIdentities":
 			out.Values[i] = ec._PostureDelta_newAutonomousIdentities(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureRowImplementors = []string{"PostureRow"}
+
+func (ec *executionContext) _PostureRow(ctx context.Context, sel ast.SelectionSet, obj *model.PostureRow) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureRowImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureRow")
+		case "node":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureRow_node(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "amount":
+			out.Values[i] = ec._PostureRow_amount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "at":
+			out.Values[i] = ec._PostureRow_at(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureRowConnectionImplementors = []string{"PostureRowConnection"}
+
+func (ec *executionContext) _PostureRowConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.PostureRow]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureRowConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureRowConnection")
+		case "edges":
+			out.Values[i] = ec._PostureRowConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._PostureRowConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._PostureRowConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureRowConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureRowEdgeImplementors = []string{"PostureRowEdge"}
+
+func (ec *executionContext) _PostureRowEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.PostureRow]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureRowEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureRowEdge")
+		case "node":
+			out.Values[i] = ec._PostureRowEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = ec._PostureRowEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -32274,6 +44808,251 @@ func (ec *executionContext) _PostureSnapshotEdge(ctx context.Context, sel ast.Se
 	return out
 }
 
+var predicateCoverageImplementors = []string{"PredicateCoverage"}
+
+func (ec *executionContext) _PredicateCoverage(ctx context.Context, sel ast.SelectionSet, obj *model.PredicateCoverage) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, predicateCoverageImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PredicateCoverage")
+		case "kind":
+			out.Values[i] = ec._PredicateCoverage_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "completeness":
+			out.Values[i] = ec._PredicateCoverage_completeness(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._PredicateCoverage_since(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "until":
+			out.Values[i] = ec._PredicateCoverage_until(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lookedAt":
+			out.Values[i] = ec._PredicateCoverage_lookedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var predicateThresholdImplementors = []string{"PredicateThreshold"}
+
+func (ec *executionContext) _PredicateThreshold(ctx context.Context, sel ast.SelectionSet, obj *rule.Threshold) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, predicateThresholdImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PredicateThreshold")
+		case "number":
+			out.Values[i] = ec._PredicateThreshold_number(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unit":
+			out.Values[i] = ec._PredicateThreshold_unit(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var predicateValueImplementors = []string{"PredicateValue"}
+
+func (ec *executionContext) _PredicateValue(ctx context.Context, sel ast.SelectionSet, obj *model.PredicateValue) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, predicateValueImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PredicateValue")
+		case "number":
+			out.Values[i] = ec._PredicateValue_number(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "text":
+			out.Values[i] = ec._PredicateValue_text(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._PredicateValue_at(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "list":
+			out.Values[i] = ec._PredicateValue_list(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var primaryClusterExplanationImplementors = []string{"PrimaryClusterExplanation"}
+
+func (ec *executionContext) _PrimaryClusterExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.PrimaryClusterExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, primaryClusterExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PrimaryClusterExplanation")
+		case "decidedBy":
+			out.Values[i] = ec._PrimaryClusterExplanation_decidedBy(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "ranking":
+			out.Values[i] = ec._PrimaryClusterExplanation_ranking(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var priorityExplanationImplementors = []string{"PriorityExplanation"}
+
+func (ec *executionContext) _PriorityExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.PriorityExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, priorityExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PriorityExplanation")
+		case "value":
+			out.Values[i] = ec._PriorityExplanation_value(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._PriorityExplanation_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pathCount":
+			out.Values[i] = ec._PriorityExplanation_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var privilegeJustificationImplementors = []string{"PrivilegeJustification"}
 
 func (ec *executionContext) _PrivilegeJustification(ctx context.Context, sel ast.SelectionSet, obj *PrivilegeJustification) graphql.Marshaler {
@@ -32480,6 +45259,59 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var rankedClusterImplementors = []string{"RankedCluster"}
+
+func (ec *executionContext) _RankedCluster(ctx context.Context, sel ast.SelectionSet, obj *model.RankedCluster) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, rankedClusterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RankedCluster")
+		case "cluster":
+			out.Values[i] = ec._RankedCluster_cluster(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._RankedCluster_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "terms":
+			out.Values[i] = ec._RankedCluster_terms(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "key":
+			out.Values[i] = ec._RankedCluster_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -33094,6 +45926,11 @@ func (ec *executionContext) _RiskCluster(ctx context.Context, sel ast.SelectionS
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "explain":
+			out.Values[i] = ec._RiskCluster_explain(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -33244,6 +46081,74 @@ func (ec *executionContext) _RiskClusterEdge(ctx context.Context, sel ast.Select
 	return out
 }
 
+var riskClusterExplanationImplementors = []string{"RiskClusterExplanation"}
+
+func (ec *executionContext) _RiskClusterExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.RiskClusterExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, riskClusterExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RiskClusterExplanation")
+		case "definitionVersion":
+			out.Values[i] = ec._RiskClusterExplanation_definitionVersion(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "grain":
+			out.Values[i] = ec._RiskClusterExplanation_grain(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "level":
+			out.Values[i] = ec._RiskClusterExplanation_level(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "terms":
+			out.Values[i] = ec._RiskClusterExplanation_terms(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "levels":
+			out.Values[i] = ec._RiskClusterExplanation_levels(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "priority":
+			out.Values[i] = ec._RiskClusterExplanation_priority(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "urgency":
+			out.Values[i] = ec._RiskClusterExplanation_urgency(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var roleBindingImplementors = []string{"RoleBinding"}
 
 func (ec *executionContext) _RoleBinding(ctx context.Context, sel ast.SelectionSet, obj *model.RoleBinding) graphql.Marshaler {
@@ -33320,6 +46225,132 @@ func (ec *executionContext) _RoleBinding(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var rulePredicateImplementors = []string{"RulePredicate"}
+
+func (ec *executionContext) _RulePredicate(ctx context.Context, sel ast.SelectionSet, obj *model.RulePredicate) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, rulePredicateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RulePredicate")
+		case "name":
+			out.Values[i] = ec._RulePredicate_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "requires":
+			out.Values[i] = ec._RulePredicate_requires(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "oneOf":
+			out.Values[i] = ec._RulePredicate_oneOf(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "holds":
+			out.Values[i] = ec._RulePredicate_holds(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "value":
+			out.Values[i] = ec._RulePredicate_value(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "threshold":
+			out.Values[i] = ec._RulePredicate_threshold(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "coverage":
+			out.Values[i] = ec._RulePredicate_coverage(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "evidenceIds":
+			out.Values[i] = ec._RulePredicate_evidenceIds(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var ruleVerdictImplementors = []string{"RuleVerdict"}
+
+func (ec *executionContext) _RuleVerdict(ctx context.Context, sel ast.SelectionSet, obj *model.RuleVerdict) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, ruleVerdictImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RuleVerdict")
+		case "rule":
+			out.Values[i] = ec._RuleVerdict_rule(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "enabled":
+			out.Values[i] = ec._RuleVerdict_enabled(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "outcome":
+			out.Values[i] = ec._RuleVerdict_outcome(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "predicates":
+			out.Values[i] = ec._RuleVerdict_predicates(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var scopeBaselineImplementors = []string{"ScopeBaseline"}
 
 func (ec *executionContext) _ScopeBaseline(ctx context.Context, sel ast.SelectionSet, obj *ScopeBaseline) graphql.Marshaler {
@@ -33350,6 +46381,54 @@ func (ec *executionContext) _ScopeBaseline(ctx context.Context, sel ast.Selectio
 		case "note":
 			out.Values[i] = ec._ScopeBaseline_note(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var sealEvidencePackPayloadImplementors = []string{"SealEvidencePackPayload"}
+
+func (ec *executionContext) _SealEvidencePackPayload(ctx context.Context, sel ast.SelectionSet, obj *SealEvidencePackPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sealEvidencePackPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SealEvidencePackPayload")
+		case "evidencePack":
+			out.Values[i] = ec._SealEvidencePackPayload_evidencePack(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "entry":
+			out.Values[i] = ec._SealEvidencePackPayload_entry(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._SealEvidencePackPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -33407,6 +46486,160 @@ func (ec *executionContext) _SensitivityBreakdown(ctx context.Context, sel ast.S
 			}
 		case "restricted":
 			out.Values[i] = ec._SensitivityBreakdown_restricted(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var severityContributionImplementors = []string{"SeverityContribution"}
+
+func (ec *executionContext) _SeverityContribution(ctx context.Context, sel ast.SelectionSet, obj *model.SeverityContribution) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, severityContributionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SeverityContribution")
+		case "factor":
+			out.Values[i] = ec._SeverityContribution_factor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "contribution":
+			out.Values[i] = ec._SeverityContribution_contribution(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var signingKeyImplementors = []string{"SigningKey"}
+
+func (ec *executionContext) _SigningKey(ctx context.Context, sel ast.SelectionSet, obj *SigningKey) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, signingKeyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SigningKey")
+		case "keyId":
+			out.Values[i] = ec._SigningKey_keyId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "subject":
+			out.Values[i] = ec._SigningKey_subject(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "publicKey":
+			out.Values[i] = ec._SigningKey_publicKey(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "validFrom":
+			out.Values[i] = ec._SigningKey_validFrom(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "validTo":
+			out.Values[i] = ec._SigningKey_validTo(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "registeredBy":
+			out.Values[i] = ec._SigningKey_registeredBy(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokedBy":
+			out.Values[i] = ec._SigningKey_revokedBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var signingKeyPayloadImplementors = []string{"SigningKeyPayload"}
+
+func (ec *executionContext) _SigningKeyPayload(ctx context.Context, sel ast.SelectionSet, obj *SigningKeyPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, signingKeyPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SigningKeyPayload")
+		case "key":
+			out.Values[i] = ec._SigningKeyPayload_key(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._SigningKeyPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -33914,6 +47147,102 @@ func (ec *executionContext) _SyncWarning(ctx context.Context, sel ast.SelectionS
 			}
 		case "message":
 			out.Values[i] = ec._SyncWarning_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var urgencyExplanationImplementors = []string{"UrgencyExplanation"}
+
+func (ec *executionContext) _UrgencyExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.UrgencyExplanation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, urgencyExplanationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UrgencyExplanation")
+		case "value":
+			out.Values[i] = ec._UrgencyExplanation_value(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "because":
+			out.Values[i] = ec._UrgencyExplanation_because(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "governanceTypes":
+			out.Values[i] = ec._UrgencyExplanation_governanceTypes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var urgencyFactImplementors = []string{"UrgencyFact"}
+
+func (ec *executionContext) _UrgencyFact(ctx context.Context, sel ast.SelectionSet, obj *posture.Because) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, urgencyFactImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UrgencyFact")
+		case "fact":
+			out.Values[i] = ec._UrgencyFact_fact(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._UrgencyFact_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "decides":
+			out.Values[i] = ec._UrgencyFact_decides(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -36244,6 +49573,46 @@ func (ec *executionContext) marshalNBaselineBasis2githubᚗcomᚋexposuregraph�
 	return v
 }
 
+func (ec *executionContext) marshalNBatchCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchCount(ctx context.Context, sel ast.SelectionSet, v model.BatchCount) graphql.Marshaler {
+	return ec._BatchCount(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNBatchCount2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchCountᚄ(ctx context.Context, sel ast.SelectionSet, v []model.BatchCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNBatchCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNBatchOutcome2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchOutcome(ctx context.Context, sel ast.SelectionSet, v model.BatchOutcome) graphql.Marshaler {
+	return ec._BatchOutcome(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNBatchOutcome2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchOutcomeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.BatchOutcome) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNBatchOutcome2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatchOutcome(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -36303,6 +49672,26 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNClusterLevelCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterLevelCounts(ctx context.Context, sel ast.SelectionSet, v model.ClusterLevelCounts) graphql.Marshaler {
+	return ec._ClusterLevelCounts(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNClusterLevelCounts2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterLevelCountsᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ClusterLevelCounts) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNClusterLevelCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterLevelCounts(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNClusterSnapshot2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshot(ctx context.Context, sel ast.SelectionSet, v model.ClusterSnapshot) graphql.Marshaler {
 	return ec._ClusterSnapshot(ctx, sel, &v)
 }
@@ -36312,6 +49701,46 @@ func (ec *executionContext) marshalNClusterSnapshot2ᚕgithubᚗcomᚋexposuregr
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNClusterSnapshot2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterSnapshot(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNClusterTerm2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTerm(ctx context.Context, sel ast.SelectionSet, v model.ClusterTerm) graphql.Marshaler {
+	return ec._ClusterTerm(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNClusterTerm2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ClusterTerm) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNClusterTerm2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTerm(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNClusterTermState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermState(ctx context.Context, sel ast.SelectionSet, v model.ClusterTermState) graphql.Marshaler {
+	return ec._ClusterTermState(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNClusterTermState2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermStateᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ClusterTermState) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNClusterTermState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterTermState(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -36391,6 +49820,16 @@ func (ec *executionContext) marshalNDateTime2ᚖtimeᚐTime(ctx context.Context,
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNDecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx context.Context, sel ast.SelectionSet, v *model.Decision) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Decision(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNDisposition2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDisposition(ctx context.Context, v any) (exposure.Disposition, error) {
@@ -36722,6 +50161,70 @@ func (ec *executionContext) marshalNExposure2ᚖgithubᚗcomᚋexposuregraphᚋe
 	return ec._Exposure(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx context.Context, v any) (triage.Action, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx context.Context, sel ast.SelectionSet, v triage.Action) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction = map[string]triage.Action{
+		"ACKNOWLEDGE":           triage.Acknowledge,
+		"UNACKNOWLEDGE":         triage.Unacknowledge,
+		"MARK_FALSE_POSITIVE":   triage.MarkFalsePositive,
+		"UNMARK_FALSE_POSITIVE": triage.UnmarkFalsePositive,
+		"RESOLVE":               triage.Resolve,
+	}
+	marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction = map[triage.Action]string{
+		triage.Acknowledge:         "ACKNOWLEDGE",
+		triage.Unacknowledge:       "UNACKNOWLEDGE",
+		triage.MarkFalsePositive:   "MARK_FALSE_POSITIVE",
+		triage.UnmarkFalsePositive: "UNMARK_FALSE_POSITIVE",
+		triage.Resolve:             "RESOLVE",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureAction2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐActionᚄ(ctx context.Context, v any) ([]triage.Action, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]triage.Action, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNExposureAction2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐActionᚄ(ctx context.Context, sel ast.SelectionSet, v []triage.Action) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureAction2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐAction(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -36829,6 +50332,40 @@ var (
 		exposure.BySeverity:   "SEVERITY",
 		exposure.ByDetectedAt: "DETECTED_AT",
 		exposure.ByResolvedAt: "RESOLVED_AT",
+	}
+)
+
+func (ec *executionContext) unmarshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx context.Context, v any) (triage.State, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx context.Context, sel ast.SelectionSet, v triage.State) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState = map[string]triage.State{
+		"OPEN":           triage.Open,
+		"ACKNOWLEDGED":   triage.Acknowledged,
+		"RISK_ACCEPTED":  triage.RiskAccepted,
+		"FALSE_POSITIVE": triage.FalsePositive,
+		"RESOLVED":       triage.Resolved,
+	}
+	marshalNExposureState2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState = map[triage.State]string{
+		triage.Open:          "OPEN",
+		triage.Acknowledged:  "ACKNOWLEDGED",
+		triage.RiskAccepted:  "RISK_ACCEPTED",
+		triage.FalsePositive: "FALSE_POSITIVE",
+		triage.Resolved:      "RESOLVED",
 	}
 )
 
@@ -36999,6 +50536,47 @@ func (ec *executionContext) marshalNExposureVersionEdge2ᚕgithubᚗcomᚋexposu
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalNExposureVersionInput2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureVersionInput(ctx context.Context, v any) (*ExposureVersionInput, error) {
+	res, err := ec.unmarshalInputExposureVersionInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx context.Context, v any) (triage.FalsePositiveReason, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx context.Context, sel ast.SelectionSet, v triage.FalsePositiveReason) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason = map[string]triage.FalsePositiveReason{
+		"NOT_REACHABLE":        triage.NotReachable,
+		"COMPENSATING_CONTROL": triage.CompensatingControl,
+		"TEST_ENVIRONMENT":     triage.TestEnvironment,
+		"WRONG_DATA":           triage.WrongData,
+		"DUPLICATE":            triage.Duplicate,
+		"OTHER":                triage.Other,
+	}
+	marshalNFalsePositiveReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason = map[triage.FalsePositiveReason]string{
+		triage.NotReachable:        "NOT_REACHABLE",
+		triage.CompensatingControl: "COMPENSATING_CONTROL",
+		triage.TestEnvironment:     "TEST_ENVIRONMENT",
+		triage.WrongData:           "WRONG_DATA",
+		triage.Duplicate:           "DUPLICATE",
+		triage.Other:               "OTHER",
+	}
+)
 
 func (ec *executionContext) unmarshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule(ctx context.Context, v any) (rule.Rule, error) {
 	tmp, err := graphql.UnmarshalString(v)
@@ -37347,6 +50925,118 @@ func (ec *executionContext) marshalNInt642int64(ctx context.Context, sel ast.Sel
 	return res
 }
 
+func (ec *executionContext) unmarshalNJudgeExposureInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposureInput(ctx context.Context, v any) (JudgeExposureInput, error) {
+	res, err := ec.unmarshalInputJudgeExposureInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNJudgeExposurePayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposurePayload(ctx context.Context, sel ast.SelectionSet, v *JudgeExposurePayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._JudgeExposurePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNJudgeExposuresInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposuresInput(ctx context.Context, v any) (JudgeExposuresInput, error) {
+	res, err := ec.unmarshalInputJudgeExposuresInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNJudgeExposuresPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐJudgeExposuresPayload(ctx context.Context, sel ast.SelectionSet, v *JudgeExposuresPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._JudgeExposuresPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLedgerCheckpoint2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpointᚄ(ctx context.Context, sel ast.SelectionSet, v []*LedgerCheckpoint) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLedgerCheckpoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpoint(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNLedgerCheckpoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpoint(ctx context.Context, sel ast.SelectionSet, v *LedgerCheckpoint) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LedgerCheckpoint(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLedgerEntry2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.LedgerEntry) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx context.Context, sel ast.SelectionSet, v *model.LedgerEntry) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LedgerEntry(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLedgerEntryConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.LedgerEntry]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LedgerEntryConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLedgerEntryEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.LedgerEntry]) graphql.Marshaler {
+	return ec._LedgerEntryEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNLedgerEntryEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.LedgerEntry]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLedgerEntryEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNLineage2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLineage(ctx context.Context, sel ast.SelectionSet, v *model.Lineage) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -37356,6 +51046,69 @@ func (ec *executionContext) marshalNLineage2ᚖgithubᚗcomᚋexposuregraphᚋex
 	}
 	return ec._Lineage(ctx, sel, v)
 }
+
+func (ec *executionContext) unmarshalNMarkFalsePositiveInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐMarkFalsePositiveInput(ctx context.Context, v any) (MarkFalsePositiveInput, error) {
+	res, err := ec.unmarshalInputMarkFalsePositiveInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNMissingExposure2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐMissingExposure(ctx context.Context, sel ast.SelectionSet, v model.MissingExposure) graphql.Marshaler {
+	return ec._MissingExposure(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNMissingExposure2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐMissingExposureᚄ(ctx context.Context, sel ast.SelectionSet, v []model.MissingExposure) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNMissingExposure2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐMissingExposure(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap(ctx context.Context, v any) (posture.Gap, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap(ctx context.Context, sel ast.SelectionSet, v posture.Gap) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap = map[string]posture.Gap{
+		"NO_SUCH_EXPOSURE": posture.GapNone,
+		"RESOLVED":         posture.GapResolved,
+		"FALSE_POSITIVE":   posture.GapFalsePositive,
+		"ACKNOWLEDGED":     posture.GapAcknowledged,
+		"RISK_ACCEPTED":    posture.GapAccepted,
+		"INEFFECTIVE":      posture.GapIneffective,
+		"PATH_REMOVED":     posture.GapRemoved,
+	}
+	marshalNMissingExposureReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐGap = map[posture.Gap]string{
+		posture.GapNone:          "NO_SUCH_EXPOSURE",
+		posture.GapResolved:      "RESOLVED",
+		posture.GapFalsePositive: "FALSE_POSITIVE",
+		posture.GapAcknowledged:  "ACKNOWLEDGED",
+		posture.GapAccepted:      "RISK_ACCEPTED",
+		posture.GapIneffective:   "INEFFECTIVE",
+		posture.GapRemoved:       "PATH_REMOVED",
+	}
+)
 
 func (ec *executionContext) marshalNNode2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐNode(ctx context.Context, sel ast.SelectionSet, v []model.Node) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
@@ -37643,6 +51396,180 @@ func (ec *executionContext) marshalNPathSummary2githubᚗcomᚋexposuregraphᚋe
 	return ec._PathSummary(ctx, sel, &v)
 }
 
+func (ec *executionContext) unmarshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx context.Context, v any) (posture.Count, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx context.Context, sel ast.SelectionSet, v posture.Count) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount = map[string]posture.Count{
+		"ACTIVE_PATHS":                        posture.CountActivePaths,
+		"DORMANT_PATHS":                       posture.CountDormantPaths,
+		"SENSITIVE_PATHS":                     posture.CountSensitivePaths,
+		"EXECUTED_PATHS":                      posture.CountExecutedPaths,
+		"UNWATCHED_PATHS":                     posture.CountUnwatchedPaths,
+		"TOTAL_EXECUTIONS_30D":                posture.CountExecutions,
+		"OWNERSHIP_INVALID":                   posture.CountInvalid,
+		"EXECUTED_INVALID_OWNERSHIP":          posture.CountExecutedInvalid,
+		"ACTIVE_AUTONOMOUS_IDENTITIES":        posture.CountActiveAutonomous,
+		"DORMANT_IDENTITIES":                  posture.CountDormantIdentities,
+		"ACTIVE_IDENTITIES":                   posture.CountActiveIdentities,
+		"IDENTITIES":                          posture.CountIdentities,
+		"AUTONOMOUS_WORKLOADS":                posture.CountAutonomous,
+		"OPERATOR_ASSISTED_WORKLOADS":         posture.CountOperatorAssisted,
+		"HUMAN_TRIGGERED_WORKLOADS":           posture.CountHumanTriggered,
+		"UNCLASSIFIED_WORKLOADS":              posture.CountUnclassified,
+		"WORKLOADS":                           posture.CountWorkloads,
+		"CRITICAL_WORKLOAD_EXPOSURES":         posture.CountCritical,
+		"HIGH_WORKLOAD_EXPOSURES":             posture.CountHigh,
+		"MEDIUM_WORKLOAD_EXPOSURES":           posture.CountMedium,
+		"LOW_WORKLOAD_EXPOSURES":              posture.CountLow,
+		"WORKLOAD_EXPOSURES_WITHOUT_SEVERITY": posture.CountHarmless,
+		"WORKLOAD_EXPOSURES":                  posture.CountListed,
+		"NEW_PATHS":                           posture.CountNewPaths,
+		"REMOVED_PATHS":                       posture.CountRemovedPaths,
+		"NEW_ORPHANED":                        posture.CountNewOrphaned,
+		"OWNERSHIP_INVALIDATIONS":             posture.CountInvalidations,
+		"NEW_AUTONOMOUS_IDENTITIES":           posture.CountNewAutonomous,
+	}
+	marshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount = map[posture.Count]string{
+		posture.CountActivePaths:       "ACTIVE_PATHS",
+		posture.CountDormantPaths:      "DORMANT_PATHS",
+		posture.CountSensitivePaths:    "SENSITIVE_PATHS",
+		posture.CountExecutedPaths:     "EXECUTED_PATHS",
+		posture.CountUnwatchedPaths:    "UNWATCHED_PATHS",
+		posture.CountExecutions:        "TOTAL_EXECUTIONS_30D",
+		posture.CountInvalid:           "OWNERSHIP_INVALID",
+		posture.CountExecutedInvalid:   "EXECUTED_INVALID_OWNERSHIP",
+		posture.CountActiveAutonomous:  "ACTIVE_AUTONOMOUS_IDENTITIES",
+		posture.CountDormantIdentities: "DORMANT_IDENTITIES",
+		posture.CountActiveIdentities:  "ACTIVE_IDENTITIES",
+		posture.CountIdentities:        "IDENTITIES",
+		posture.CountAutonomous:        "AUTONOMOUS_WORKLOADS",
+		posture.CountOperatorAssisted:  "OPERATOR_ASSISTED_WORKLOADS",
+		posture.CountHumanTriggered:    "HUMAN_TRIGGERED_WORKLOADS",
+		posture.CountUnclassified:      "UNCLASSIFIED_WORKLOADS",
+		posture.CountWorkloads:         "WORKLOADS",
+		posture.CountCritical:          "CRITICAL_WORKLOAD_EXPOSURES",
+		posture.CountHigh:              "HIGH_WORKLOAD_EXPOSURES",
+		posture.CountMedium:            "MEDIUM_WORKLOAD_EXPOSURES",
+		posture.CountLow:               "LOW_WORKLOAD_EXPOSURES",
+		posture.CountHarmless:          "WORKLOAD_EXPOSURES_WITHOUT_SEVERITY",
+		posture.CountListed:            "WORKLOAD_EXPOSURES",
+		posture.CountNewPaths:          "NEW_PATHS",
+		posture.CountRemovedPaths:      "REMOVED_PATHS",
+		posture.CountNewOrphaned:       "NEW_ORPHANED",
+		posture.CountInvalidations:     "OWNERSHIP_INVALIDATIONS",
+		posture.CountNewAutonomous:     "NEW_AUTONOMOUS_IDENTITIES",
+	}
+)
+
+func (ec *executionContext) marshalNPostureCountExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCountExplanation(ctx context.Context, sel ast.SelectionSet, v *model.PostureCountExplanation) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureCountExplanation(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList(ctx context.Context, v any) (posture.List, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList(ctx context.Context, sel ast.SelectionSet, v posture.List) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList = map[string]posture.List{
+		"AUTHORITY_PATHS":    posture.ListPaths,
+		"WORKLOAD_EXPOSURES": posture.ListWorkloadExposures,
+	}
+	marshalNPostureCountList2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐList = map[posture.List]string{
+		posture.ListPaths:             "AUTHORITY_PATHS",
+		posture.ListWorkloadExposures: "WORKLOAD_EXPOSURES",
+	}
+)
+
+func (ec *executionContext) marshalNPostureRow2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureRowᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PostureRow) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureRow2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureRow(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPostureRow2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureRow(ctx context.Context, sel ast.SelectionSet, v *model.PostureRow) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureRow(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPostureRowConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.PostureRow]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureRowConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPostureRowEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.PostureRow]) graphql.Marshaler {
+	return ec._PostureRowEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPostureRowEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.PostureRow]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureRowEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNPostureSnapshot2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshotᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PostureSnapshot) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -37709,6 +51636,66 @@ func (ec *executionContext) marshalNPostureSnapshotOrderField2githubᚗcomᚋexp
 	return v
 }
 
+func (ec *executionContext) unmarshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit(ctx context.Context, v any) (rule.Unit, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit(ctx context.Context, sel ast.SelectionSet, v rule.Unit) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit = map[string]rule.Unit{
+		"THINGS": rule.Things,
+		"DAYS":   rule.WholeDays,
+	}
+	marshalNPredicateUnit2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐUnit = map[rule.Unit]string{
+		rule.Things:    "THINGS",
+		rule.WholeDays: "DAYS",
+	}
+)
+
+func (ec *executionContext) unmarshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding(ctx context.Context, v any) (posture.Deciding, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding(ctx context.Context, sel ast.SelectionSet, v posture.Deciding) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding = map[string]posture.Deciding{
+		"ONLY":     posture.DecidedAlone,
+		"SEVERITY": posture.DecidedBySeverity,
+		"TERMS":    posture.DecidedByTerms,
+		"KEY":      posture.DecidedByKey,
+	}
+	marshalNPrimaryClusterDecision2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐDeciding = map[posture.Deciding]string{
+		posture.DecidedAlone:      "ONLY",
+		posture.DecidedBySeverity: "SEVERITY",
+		posture.DecidedByTerms:    "TERMS",
+		posture.DecidedByKey:      "KEY",
+	}
+)
+
 func (ec *executionContext) unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx context.Context, v any) (posture.Priority, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNPriority2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority[tmp]
@@ -37739,6 +51726,10 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNPriorityExplanation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPriorityExplanation(ctx context.Context, sel ast.SelectionSet, v model.PriorityExplanation) graphql.Marshaler {
+	return ec._PriorityExplanation(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNPrivilegeJustification2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPrivilegeJustificationᚄ(ctx context.Context, sel ast.SelectionSet, v []*PrivilegeJustification) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -37765,6 +51756,26 @@ func (ec *executionContext) marshalNPrivilegeJustification2ᚖgithubᚗcomᚋexp
 	return ec._PrivilegeJustification(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNRankedCluster2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRankedCluster(ctx context.Context, sel ast.SelectionSet, v model.RankedCluster) graphql.Marshaler {
+	return ec._RankedCluster(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNRankedCluster2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRankedClusterᚄ(ctx context.Context, sel ast.SelectionSet, v []model.RankedCluster) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRankedCluster2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRankedCluster(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNRecordJustificationInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRecordJustificationInput(ctx context.Context, v any) (RecordJustificationInput, error) {
 	res, err := ec.unmarshalInputRecordJustificationInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -37778,6 +51789,11 @@ func (ec *executionContext) marshalNRecordJustificationPayload2ᚖgithubᚗcom�
 		return graphql.Null
 	}
 	return ec._RecordJustificationPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRegisterSigningKeyInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRegisterSigningKeyInput(ctx context.Context, v any) (RegisterSigningKeyInput, error) {
+	res, err := ec.unmarshalInputRegisterSigningKeyInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNResource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐResourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Resource) graphql.Marshaler {
@@ -37836,6 +51852,11 @@ func (ec *executionContext) marshalNResourceEdge2ᚕgithubᚗcomᚋexposuregraph
 	return ret
 }
 
+func (ec *executionContext) unmarshalNRevokeSigningKeyInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐRevokeSigningKeyInput(ctx context.Context, v any) (RevokeSigningKeyInput, error) {
+	res, err := ec.unmarshalInputRevokeSigningKeyInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNRiskCluster2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RiskCluster) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -37892,6 +51913,16 @@ func (ec *executionContext) marshalNRiskClusterEdge2ᚕgithubᚗcomᚋexposuregr
 	return ret
 }
 
+func (ec *executionContext) marshalNRiskClusterExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterExplanation(ctx context.Context, sel ast.SelectionSet, v *model.RiskClusterExplanation) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RiskClusterExplanation(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNRole2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋaccessᚐRole(ctx context.Context, v any) (access.Role, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNRole2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋaccessᚐRole[tmp]
@@ -37946,6 +51977,52 @@ func (ec *executionContext) marshalNRoleBinding2ᚖgithubᚗcomᚋexposuregraph�
 	return ec._RoleBinding(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNRulePredicate2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicate(ctx context.Context, sel ast.SelectionSet, v model.RulePredicate) graphql.Marshaler {
+	return ec._RulePredicate(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNRulePredicate2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicateᚄ(ctx context.Context, sel ast.SelectionSet, v []model.RulePredicate) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRulePredicate2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicate(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRulePredicate2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicateᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RulePredicate) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRulePredicate2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicate(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRulePredicate2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRulePredicate(ctx context.Context, sel ast.SelectionSet, v *model.RulePredicate) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RulePredicate(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNScopeBaseline2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaselineᚄ(ctx context.Context, sel ast.SelectionSet, v []*ScopeBaseline) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -37970,6 +52047,21 @@ func (ec *executionContext) marshalNScopeBaseline2ᚖgithubᚗcomᚋexposuregrap
 		return graphql.Null
 	}
 	return ec._ScopeBaseline(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNSealEvidencePackInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSealEvidencePackInput(ctx context.Context, v any) (SealEvidencePackInput, error) {
+	res, err := ec.unmarshalInputSealEvidencePackInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSealEvidencePackPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSealEvidencePackPayload(ctx context.Context, sel ast.SelectionSet, v *SealEvidencePackPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SealEvidencePackPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSensitivity2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐSensitivity(ctx context.Context, v any) (authority.Sensitivity, error) {
@@ -38042,6 +52134,26 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNSeverityContribution2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSeverityContribution(ctx context.Context, sel ast.SelectionSet, v model.SeverityContribution) graphql.Marshaler {
+	return ec._SeverityContribution(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNSeverityContribution2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSeverityContributionᚄ(ctx context.Context, sel ast.SelectionSet, v []model.SeverityContribution) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSeverityContribution2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSeverityContribution(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors(ctx context.Context, v any) (rule.Factors, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNSeverityFactor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐFactors[tmp]
@@ -38112,6 +52224,42 @@ func (ec *executionContext) marshalNSeverityFactor2ᚕgithubᚗcomᚋexposuregra
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNSigningKey2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKeyᚄ(ctx context.Context, sel ast.SelectionSet, v []*SigningKey) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSigningKey2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKey(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNSigningKey2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKey(ctx context.Context, sel ast.SelectionSet, v *SigningKey) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SigningKey(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNSigningKeyPayload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKeyPayload(ctx context.Context, sel ast.SelectionSet, v *SigningKeyPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SigningKeyPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNSource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Source) graphql.Marshaler {
@@ -38330,6 +52478,97 @@ func (ec *executionContext) marshalNSyncWarning2ᚕgithubᚗcomᚋexposuregraph�
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome(ctx context.Context, v any) (rule.Outcome, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome(ctx context.Context, sel ast.SelectionSet, v rule.Outcome) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome = map[string]rule.Outcome{
+		"TRUE":    rule.True,
+		"FALSE":   rule.False,
+		"UNKNOWN": rule.Unknown,
+	}
+	marshalNTruthValue2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐOutcome = map[rule.Outcome]string{
+		rule.True:    "TRUE",
+		rule.False:   "FALSE",
+		rule.Unknown: "UNKNOWN",
+	}
+)
+
+func (ec *executionContext) unmarshalNUndoBatchInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUndoBatchInput(ctx context.Context, v any) (UndoBatchInput, error) {
+	res, err := ec.unmarshalInputUndoBatchInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUrgencyExplanation2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐUrgencyExplanation(ctx context.Context, sel ast.SelectionSet, v model.UrgencyExplanation) graphql.Marshaler {
+	return ec._UrgencyExplanation(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNUrgencyFact2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBecause(ctx context.Context, sel ast.SelectionSet, v posture.Because) graphql.Marshaler {
+	return ec._UrgencyFact(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNUrgencyFact2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBecauseᚄ(ctx context.Context, sel ast.SelectionSet, v []posture.Because) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUrgencyFact2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐBecause(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact(ctx context.Context, v any) (posture.Fact, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact(ctx context.Context, sel ast.SelectionSet, v posture.Fact) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact = map[string]posture.Fact{
+		"EXECUTED_SENSITIVE_PATHS": posture.FactExecutedSensitive,
+		"EXECUTIONS":               posture.FactExecutions,
+		"UNWATCHED_PATHS":          posture.FactUnwatched,
+		"GOVERNANCE_TERMS":         posture.FactGovernance,
+	}
+	marshalNUrgencyFactName2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐFact = map[posture.Fact]string{
+		posture.FactExecutedSensitive: "EXECUTED_SENSITIVE_PATHS",
+		posture.FactExecutions:        "EXECUTIONS",
+		posture.FactUnwatched:         "UNWATCHED_PATHS",
+		posture.FactGovernance:        "GOVERNANCE_TERMS",
+	}
+)
 
 func (ec *executionContext) marshalNUserError2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*UserError) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
@@ -38756,6 +52995,13 @@ func (ec *executionContext) unmarshalOAuthorityPathOrder2ᚖgithubᚗcomᚋexpos
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOBatch2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐBatch(ctx context.Context, sel ast.SelectionSet, v *model.Batch) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Batch(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -38786,6 +53032,20 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOClusterMembership2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐClusterMembership(ctx context.Context, sel ast.SelectionSet, v *model.ClusterMembership) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ClusterMembership(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOConsistencyProof2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐConsistencyProof(ctx context.Context, sel ast.SelectionSet, v *ConsistencyProof) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ConsistencyProof(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalODateTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {
 	if v == nil {
 		return nil, nil
@@ -38802,6 +53062,32 @@ func (ec *executionContext) marshalODateTime2ᚖtimeᚐTime(ctx context.Context,
 	_ = ctx
 	res := model.MarshalDateTime(*v)
 	return res
+}
+
+func (ec *executionContext) marshalODecision2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecisionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Decision) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalODecision2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐDecision(ctx context.Context, sel ast.SelectionSet, v *model.Decision) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Decision(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOEgressCategory2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐEgressCategoryᚄ(ctx context.Context, v any) ([]authority.EgressCategory, error) {
@@ -39062,6 +53348,42 @@ func (ec *executionContext) unmarshalOExposureOrder2ᚖgithubᚗcomᚋexposuregr
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx context.Context, v any) (*triage.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState(ctx context.Context, sel ast.SelectionSet, v *triage.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState[*v])
+	return res
+}
+
+var (
+	unmarshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState = map[string]triage.State{
+		"OPEN":           triage.Open,
+		"ACKNOWLEDGED":   triage.Acknowledged,
+		"RISK_ACCEPTED":  triage.RiskAccepted,
+		"FALSE_POSITIVE": triage.FalsePositive,
+		"RESOLVED":       triage.Resolved,
+	}
+	marshalOExposureState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐState = map[triage.State]string{
+		triage.Open:          "OPEN",
+		triage.Acknowledged:  "ACKNOWLEDGED",
+		triage.RiskAccepted:  "RISK_ACCEPTED",
+		triage.FalsePositive: "FALSE_POSITIVE",
+		triage.Resolved:      "RESOLVED",
+	}
+)
+
 func (ec *executionContext) unmarshalOExposureStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐStatusᚄ(ctx context.Context, v any) ([]exposure.Status, error) {
 	if v == nil {
 		return nil, nil
@@ -39133,6 +53455,61 @@ func (ec *executionContext) marshalOExposureType2ᚕgithubᚗcomᚋexposuregraph
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalOExposureVersionInput2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureVersionInputᚄ(ctx context.Context, v any) ([]*ExposureVersionInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ExposureVersionInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureVersionInput2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureVersionInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) unmarshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx context.Context, v any) (*triage.FalsePositiveReason, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason(ctx context.Context, sel ast.SelectionSet, v *triage.FalsePositiveReason) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason[*v])
+	return res
+}
+
+var (
+	unmarshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason = map[string]triage.FalsePositiveReason{
+		"NOT_REACHABLE":        triage.NotReachable,
+		"COMPENSATING_CONTROL": triage.CompensatingControl,
+		"TEST_ENVIRONMENT":     triage.TestEnvironment,
+		"WRONG_DATA":           triage.WrongData,
+		"DUPLICATE":            triage.Duplicate,
+		"OTHER":                triage.Other,
+	}
+	marshalOFalsePositiveReason2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋtriageᚐFalsePositiveReason = map[triage.FalsePositiveReason]string{
+		triage.NotReachable:        "NOT_REACHABLE",
+		triage.CompensatingControl: "COMPENSATING_CONTROL",
+		triage.TestEnvironment:     "TEST_ENVIRONMENT",
+		triage.WrongData:           "WRONG_DATA",
+		triage.Duplicate:           "DUPLICATE",
+		triage.Other:               "OTHER",
+	}
+)
 
 func (ec *executionContext) unmarshalOFindingType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRuleᚄ(ctx context.Context, v any) ([]rule.Rule, error) {
 	if v == nil {
@@ -39273,6 +53650,13 @@ func (ec *executionContext) marshalOIdentityCounts2ᚖgithubᚗcomᚋexposuregra
 	return ec._IdentityCounts(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOInclusionProof2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐInclusionProof(ctx context.Context, sel ast.SelectionSet, v *InclusionProof) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._InclusionProof(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
@@ -39344,6 +53728,69 @@ func (ec *executionContext) marshalOLabels2map(ctx context.Context, sel ast.Sele
 	res := model.MarshalLabels(v)
 	return res
 }
+
+func (ec *executionContext) marshalOLedger2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedger(ctx context.Context, sel ast.SelectionSet, v *model.Ledger) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Ledger(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOLedgerCheckpoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerCheckpoint(ctx context.Context, sel ast.SelectionSet, v *LedgerCheckpoint) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._LedgerCheckpoint(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOLedgerEntry2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐLedgerEntry(ctx context.Context, sel ast.SelectionSet, v *model.LedgerEntry) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._LedgerEntry(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOLedgerFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐLedgerFilter(ctx context.Context, v any) (*LedgerFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputLedgerFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle(ctx context.Context, v any) (*posture.Obstacle, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle(ctx context.Context, sel ast.SelectionSet, v *posture.Obstacle) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle[*v])
+	return res
+}
+
+var (
+	unmarshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle = map[string]posture.Obstacle{
+		"PATH_REMOVED":    posture.ObstacleRemoved,
+		"INEFFECTIVE":     posture.ObstacleIneffective,
+		"TERM_MISSING":    posture.ObstacleTerm,
+		"CARRIES_NO_TERM": posture.ObstacleNotHere,
+	}
+	marshalOMembershipObstacle2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐObstacle = map[posture.Obstacle]string{
+		posture.ObstacleRemoved:     "PATH_REMOVED",
+		posture.ObstacleIneffective: "INEFFECTIVE",
+		posture.ObstacleTerm:        "TERM_MISSING",
+		posture.ObstacleNotHere:     "CARRIES_NO_TERM",
+	}
+)
 
 func (ec *executionContext) marshalONode2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐNode(ctx context.Context, sel ast.SelectionSet, v model.Node) graphql.Marshaler {
 	if v == nil {
@@ -39475,11 +53922,25 @@ func (ec *executionContext) marshalOPosture2ᚖgithubᚗcomᚋexposuregraphᚋex
 	return ec._Posture(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOPostureCountFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCountFilter(ctx context.Context, sel ast.SelectionSet, v *model.PostureCountFilter) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PostureCountFilter(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOPostureDelta2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureDelta(ctx context.Context, sel ast.SelectionSet, v *model.PostureDelta) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._PostureDelta(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx context.Context, sel ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PostureSnapshot(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOPostureSnapshotFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐPostureSnapshotFilter(ctx context.Context, v any) (*PostureSnapshotFilter, error) {
@@ -39496,6 +53957,34 @@ func (ec *executionContext) unmarshalOPostureSnapshotOrder2ᚖgithubᚗcomᚋexp
 	}
 	res, err := ec.unmarshalInputPostureSnapshotOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPredicateCoverage2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPredicateCoverage(ctx context.Context, sel ast.SelectionSet, v *model.PredicateCoverage) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PredicateCoverage(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPredicateThreshold2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐThreshold(ctx context.Context, sel ast.SelectionSet, v *rule.Threshold) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PredicateThreshold(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPredicateValue2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPredicateValue(ctx context.Context, sel ast.SelectionSet, v *model.PredicateValue) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PredicateValue(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPrimaryClusterExplanation2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPrimaryClusterExplanation(ctx context.Context, sel ast.SelectionSet, v *model.PrimaryClusterExplanation) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PrimaryClusterExplanation(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOPriority2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriorityᚄ(ctx context.Context, v any) ([]posture.Priority, error) {
@@ -39670,6 +54159,13 @@ func (ec *executionContext) unmarshalORiskClusterFilter2ᚖgithubᚗcomᚋexposu
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalORuleVerdict2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRuleVerdict(ctx context.Context, sel ast.SelectionSet, v *model.RuleVerdict) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RuleVerdict(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOScopeBaseline2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐScopeBaseline(ctx context.Context, sel ast.SelectionSet, v *ScopeBaseline) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -39782,6 +54278,13 @@ var (
 		rule.Critical: "CRITICAL",
 	}
 )
+
+func (ec *executionContext) marshalOSigningKey2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐSigningKey(ctx context.Context, sel ast.SelectionSet, v *SigningKey) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SigningKey(ctx, sel, v)
+}
 
 func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
 	if v == nil {

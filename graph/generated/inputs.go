@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 // Which identity to vouch for.
@@ -97,6 +99,15 @@ type ChangeEvaluationSettingsPayload struct {
 	// What the judgement by them did.
 	Evaluation *Evaluation  `json:"evaluation,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The hashes that lead from one root to another, in hexadecimal.
+type ConsistencyProof struct {
+	From     int64    `json:"from"`
+	To       int64    `json:"to"`
+	FromRoot string   `json:"fromRoot"`
+	ToRoot   string   `json:"toRoot"`
+	Hashes   []string `json:"hashes"`
 }
 
 // Narrows a list of entities. Fields join with AND, the values of one field with
@@ -198,6 +209,118 @@ type ExposureOrder struct {
 	Direction OrderDirection      `json:"direction"`
 }
 
+// An exposure, and the version of it that was looked at.
+type ExposureVersionInput struct {
+	// The id of the exposure.
+	Exposure string `json:"exposure"`
+	// Null: whatever version it has.
+	ExpectedVersion *int32 `json:"expectedVersion,omitempty"`
+}
+
+// The hashes that lead from an entry to the root, in hexadecimal.
+type InclusionProof struct {
+	Seq  int64 `json:"seq"`
+	Size int64 `json:"size"`
+	// The hash of the entry, which the leaf of the tree is made of.
+	EntryHash string `json:"entryHash"`
+	// The root of the tree of this size.
+	Root   string   `json:"root"`
+	Hashes []string `json:"hashes"`
+}
+
+// A decision on one exposure.
+type JudgeExposureInput struct {
+	// The id of the exposure.
+	Exposure string `json:"exposure"`
+	// The version that was looked at. If it is no longer the current one, nothing is done.
+	ExpectedVersion int32 `json:"expectedVersion"`
+	// Why: 1 to 2,000 characters.
+	Justification string `json:"justification"`
+	// A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once.
+	IdempotencyKey string `json:"idempotencyKey"`
+	// The decision as a DSSE envelope that the caller signed; see docs/formats/ledger.md.
+	Envelope *string `json:"envelope,omitempty"`
+}
+
+// What a decision on one exposure did.
+type JudgeExposurePayload struct {
+	// The exposure as it is now; null if there was an error.
+	Exposure *model.Exposure `json:"exposure,omitempty"`
+	// What was put on record; null if there was an error.
+	Decision *model.Decision `json:"decision,omitempty"`
+	// Whether the request had been done before, and this is the answer to it.
+	Replayed   bool         `json:"replayed"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A decision on many exposures. Name them by ids or by a filter.
+type JudgeExposuresInput struct {
+	// The slug of the organization.
+	Organization string `json:"organization"`
+	// 1 to 1,000 exposures, each once.
+	Exposures []*ExposureVersionInput `json:"exposures,omitempty"`
+	// All that match, at most 10,000; without a status those that are ACTIVE or ACKNOWLEDGED.
+	Filter *ExposureFilter `json:"filter,omitempty"`
+	Action triage.Action   `json:"action"`
+	// Of a false positive: why they are none.
+	Reason *triage.FalsePositiveReason `json:"reason,omitempty"`
+	// Why: 1 to 2,000 characters. A dry run needs none.
+	Justification *string `json:"justification,omitempty"`
+	// A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once. A dry run needs none.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+	// Say what would be done, and do nothing.
+	DryRun bool `json:"dryRun"`
+}
+
+// What a decision on many exposures did.
+type JudgeExposuresPayload struct {
+	// What was done, or would be; null if there was an error.
+	Batch      *model.Batch `json:"batch,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A signed statement of what the ledger was at a size.
+type LedgerCheckpoint struct {
+	Size int64 `json:"size"`
+	// The root of the Merkle tree, in hexadecimal.
+	Root string `json:"root"`
+	// The signed note. Kept elsewhere, it proves that nothing was taken off the end.
+	Note string `json:"note"`
+	// The key that verifies it, as signed notes name it.
+	Signer string `json:"signer"`
+	// When it was signed, by the server's clock.
+	RecordedAt time.Time `json:"recordedAt"`
+}
+
+// Narrows the entries of a ledger. Conditions join with AND, the values of one with OR.
+type LedgerFilter struct {
+	Kind  []string `json:"kind,omitempty"`
+	Actor []string `json:"actor,omitempty"`
+	// The id of an exposure, an authority path, an identity or a workload. Under that of a path stands, too, what was decided on its exposures.
+	Subject *string `json:"subject,omitempty"`
+	// The id of a batch.
+	Batch *string `json:"batch,omitempty"`
+	// Then or later, on the organization's clock.
+	OccurredAfter *time.Time `json:"occurredAfter,omitempty"`
+	// Before, on the organization's clock.
+	OccurredBefore *time.Time `json:"occurredBefore,omitempty"`
+}
+
+// That an exposure is none.
+type MarkFalsePositiveInput struct {
+	// The id of the exposure.
+	Exposure string `json:"exposure"`
+	// The version that was looked at. If it is no longer the current one, nothing is done.
+	ExpectedVersion int32                      `json:"expectedVersion"`
+	Reason          triage.FalsePositiveReason `json:"reason"`
+	// Why: 1 to 2,000 characters.
+	Justification string `json:"justification"`
+	// A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once.
+	IdempotencyKey string `json:"idempotencyKey"`
+	// The decision as a DSSE envelope that the caller signed; see docs/formats/ledger.md.
+	Envelope *string `json:"envelope,omitempty"`
+}
+
 // What can be changed. Every mutation answers with what it changed, and with what
 // was wrong with its input where something was (`userErrors`); who may not change
 // it gets an error instead.
@@ -261,6 +384,24 @@ type RecordJustificationPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A key that somebody signs with.
+type RegisterSigningKeyInput struct {
+	// The slug of the organization.
+	Organization string `json:"organization"`
+	// The Ed25519 public key as PEM (`PUBLIC KEY`).
+	PublicKey string `json:"publicKey"`
+	// Whose it is; null for the caller.
+	Subject *string `json:"subject,omitempty"`
+}
+
+// A key whose use ends.
+type RevokeSigningKeyInput struct {
+	// The slug of the organization.
+	Organization string `json:"organization"`
+	// The `keyId` of the key.
+	Key string `json:"key"`
+}
+
 // Narrows a list of risk clusters. Fields join with AND, the values of one field with OR.
 type RiskClusterFilter struct {
 	Severity []rule.Severity    `json:"severity,omitempty"`
@@ -283,11 +424,61 @@ type ScopeBaseline struct {
 	Note *string `json:"note,omitempty"`
 }
 
+// What the pack is of.
+type SealEvidencePackInput struct {
+	// The id of an exposure, an authority path or a workload.
+	Subject string `json:"subject"`
+}
+
+// What sealing an evidence pack did.
+type SealEvidencePackPayload struct {
+	// The pack; null if there was an error.
+	EvidencePack *EvidencePack `json:"evidencePack,omitempty"`
+	// The entry that holds its digests; null if there was an error.
+	Entry      *model.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError       `json:"userErrors"`
+}
+
+// A key with which somebody signs decisions, in its interval: from `validFrom` up to, and without, `validTo`.
+type SigningKey struct {
+	// SHA-256 of the public key, in hexadecimal.
+	KeyID string `json:"keyId"`
+	// Whose key it is.
+	Subject string `json:"subject"`
+	// The Ed25519 public key: 32 bytes, in base64.
+	PublicKey string `json:"publicKey"`
+	// When it was registered, on the organization's clock.
+	ValidFrom time.Time `json:"validFrom"`
+	// When it was revoked; null while it can be used.
+	ValidTo *time.Time `json:"validTo,omitempty"`
+	// Who registered it.
+	RegisteredBy string `json:"registeredBy"`
+	// Who revoked it; null while it can be used.
+	RevokedBy *string `json:"revokedBy,omitempty"`
+}
+
+// What became of a key.
+type SigningKeyPayload struct {
+	// The key as it is now; null if there was an error.
+	Key        *SigningKey  `json:"key,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Narrows a list of deliveries.
 type SyncFilter struct {
 	// Ids of sources.
 	Source  []string            `json:"source,omitempty"`
 	Outcome []authority.Outcome `json:"outcome,omitempty"`
+}
+
+// Takes a batch back.
+type UndoBatchInput struct {
+	// The id of the batch.
+	Batch string `json:"batch"`
+	// Why: 1 to 2,000 characters.
+	Justification string `json:"justification"`
+	// A name of the caller's for this request, 1 to 200 visible ASCII characters: should it come twice, it is done once.
+	IdempotencyKey string `json:"idempotencyKey"`
 }
 
 // What was wrong with the input of a mutation.

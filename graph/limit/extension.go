@@ -72,6 +72,11 @@ func (e *Extension) MutateOperationParameters(ctx context.Context, request *grap
 		!strings.Contains(strings.ToLower(request.Query), `fffd`) {
 		return badInput(`a string in the document holds half of a surrogate pair, such as \ud800: write both halves`)
 	}
+	if shape.Huge { // of which the validation knows only where the type is Int
+		err := gqlerror.Errorf("a number in the document takes more than 64 bits: write a smaller one")
+		errcode.Set(err, errcode.ValidationFailed)
+		return err
+	}
 	return e.limits.Check(shape)
 }
 

@@ -59,7 +59,9 @@ type Limits struct {
 	ListSize int64 // items of a list that takes no size; 5
 
 	// Weights are the costs of single fields, as "Type.field"; others cost 1. Without
-	// any, those that read much for one object: an evidence pack costs 25,000.
+	// any, those that read much for one object, or change much: an evidence pack and
+	// a batch cost 25,000, the rows of a number of the posture, which are counted
+	// anew, 5,000, a root or a proof of a ledger 1,000.
 	Weights map[string]int64
 }
 
@@ -81,7 +83,10 @@ func (l Limits) orDefault() Limits {
 	l.PageSize = cmp.Or(l.PageSize, 20)
 	l.ListSize = cmp.Or(l.ListSize, 5)
 	if l.Weights == nil {
-		l.Weights = map[string]int64{"Organization.evidencePack": 25_000}
+		l.Weights = map[string]int64{
+			"Organization.evidencePack": 25_000, "Mutation.sealEvidencePack": 25_000, "Mutation.judgeExposures": 25_000, "Mutation.undoBatch": 25_000,
+			"Posture.explain": 5_000, "Organization.batch": 1_000, "Ledger.root": 1_000, "Ledger.inclusionProof": 1_000, "Ledger.consistencyProof": 1_000,
+		}
 	}
 	return l
 }

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -25,6 +26,7 @@ type Shape struct {
 	Cycle  string // a fragment that reaches itself
 	NUL    bool   // a string value holds a NUL
 	Marks  bool   // a string value holds U+FFFD, which a lone surrogate becomes
+	Huge   bool   // a number takes more than 64 bits
 
 	Nodes int // visited by the measuring; at most the nodes of the document
 }
@@ -206,6 +208,12 @@ func (m *measurer) value(value *ast.Value) {
 	case ast.StringValue, ast.BlockValue:
 		m.NUL = m.NUL || strings.ContainsRune(value.Raw, 0)
 		m.Marks = m.Marks || strings.ContainsRune(value.Raw, '\uFFFD')
+	case ast.IntValue:
+		_, err := strconv.ParseInt(value.Raw, 10, 64)
+		m.Huge = m.Huge || err != nil
+	case ast.FloatValue:
+		_, err := strconv.ParseFloat(value.Raw, 64)
+		m.Huge = m.Huge || err != nil
 	case ast.Variable, ast.EnumValue:
 		m.name(value.Raw)
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
 // Wait is how long a loader collects keys. The library's own 16 ms would be
@@ -59,6 +61,9 @@ type Scope struct {
 	Dossiers       Loader[id.ID, *posture.Dossier]
 	WorkloadLists  Loader[WorkloadListKey, exposure.Page]
 	WorkloadCounts Loader[id.ID, int]
+
+	Explaining
+	Judgements
 
 	mu    sync.Mutex
 	lists map[listKey]any
@@ -148,6 +153,8 @@ type Stores struct {
 	Paths     *authority.Service
 	Exposures *exposure.Reader
 	Clusters  *posture.Reader
+	Ledger    *book.Book
+	Decisions *triage.Reader
 }
 
 // NewScope makes the scope of a response. Whoever makes it closes its snapshot.
@@ -157,6 +164,8 @@ func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
 	s.exposure(stores.Exposures, wait)
 	s.posture(stores.Clusters, stores.Paths, wait)
 	s.workloads(stores.Clusters, wait)
+	s.explaining(stores.Exposures, wait)
+	s.judgements(stores.Ledger, stores.Decisions, wait)
 	return s
 }
 

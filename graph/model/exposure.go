@@ -21,8 +21,11 @@ type Exposure struct{ exposure.Exposure }
 func (*Exposure) IsNode() {}
 
 // ID is the exposure's global id.
-func (x *Exposure) ID() string {
-	return ID{Type: TypeExposure, Organization: x.OrganizationID, Parts: [2]id.ID{x.PathID, pair(int64(x.Exposure.Type), int64(x.Exposure.Ordinal))}}.String()
+func (x *Exposure) ID() string { return ExposureID(x.OrganizationID, x.Key) }
+
+// ExposureID is the global id of the exposure of a key.
+func ExposureID(organization id.ID, key exposure.Key) string {
+	return ID{Type: TypeExposure, Organization: organization, Parts: [2]id.ID{key.PathID, pair(int64(key.Type), int64(key.Ordinal))}}.String()
 }
 
 // ExposureKey is the exposure that an id names; ok is false for an id of
@@ -89,19 +92,23 @@ func (x *Exposure) EvidenceDigest() string { return x.Exposure.EvidenceDigest.St
 
 // ExposureVersion is a state of an exposure and its interval.
 type ExposureVersion struct {
-	Version       int
-	EffectiveFrom time.Time
-	EffectiveTo   *time.Time
-	Severity      rule.Severity
-	Factors       []rule.Factors
-	Status        exposure.Status
-	Disposition   exposure.Disposition
-	Explanation   string
+	OrganizationID id.ID
+	Of             exposure.Key
+	DecidedSeq     *int64
+	Version        int
+	EffectiveFrom  time.Time
+	EffectiveTo    *time.Time
+	Severity       rule.Severity
+	Factors        []rule.Factors
+	Status         exposure.Status
+	Disposition    exposure.Disposition
+	Explanation    string
 }
 
 // NewExposureVersion shows a version.
-func NewExposureVersion(v *exposure.Version) *ExposureVersion {
+func NewExposureVersion(organization id.ID, v *exposure.Version) *ExposureVersion {
 	return &ExposureVersion{
+		OrganizationID: organization, Of: v.Key, DecidedSeq: v.DecidedSeq,
 		Version: v.Version, EffectiveFrom: v.FromAt, EffectiveTo: v.ToAt, Severity: v.Severity, Factors: split(v.Factors),
 		Status: exposure.StatusOf(v.Disposition), Disposition: v.Disposition, Explanation: v.Explanation,
 	}
@@ -188,6 +195,8 @@ func list[T any](values []T) []T {
 
 // ExposureExplanation is how a verdict came about.
 type ExposureExplanation struct {
+	OrganizationID  id.ID
+	Of              exposure.Key
 	Rule            rule.Rule
 	RuleVersion     *int
 	SettingsVersion int
@@ -200,6 +209,7 @@ type ExposureExplanation struct {
 // NewExposureExplanation shows how the verdict behind an exposure came about.
 func NewExposureExplanation(x *exposure.Exposure, s *exposure.Standing) *ExposureExplanation {
 	shown := &ExposureExplanation{
+		OrganizationID: x.OrganizationID, Of: x.Key,
 		Rule: rule.Rule(x.Type), RuleVersion: s.RuleVersion, SettingsVersion: s.SettingVersion, Severity: x.Severity,
 		Factors: split(x.Factors), Text: x.Explanation, WindowAt: s.WindowAt,
 	}

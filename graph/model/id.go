@@ -26,6 +26,20 @@ const (
 	TypeSync          Type = "Sync"
 )
 
+// TypeBatch is of ids that only Organization.batch and undoBatch take.
+const TypeBatch Type = "Batch"
+
+// The types of ids that explanations give of records without a node: node
+// answers null.
+const (
+	TypeTie           Type = "Tie"
+	TypeEgress        Type = "Egress"
+	TypeExecution     Type = "Execution"
+	TypeCoverage      Type = "Coverage"
+	TypeBaseline      Type = "Baseline"
+	TypeJustification Type = "Justification"
+)
+
 // ID is a global id, opened: a type, an organization and one or two parts.
 type ID struct {
 	Type         Type

@@ -36,15 +36,23 @@ func MarshalInt64(n int64) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.FormatInt(n, 10)) })
 }
 
+// most is the greatest number that every reader of JSON reads exactly.
+const most = 1<<53 - 1
+
 // UnmarshalInt64 reads a whole number.
 func UnmarshalInt64(v any) (int64, error) {
+	whole, ok := int64(0), false
 	switch n := v.(type) {
 	case int64:
-		return n, nil
+		whole, ok = n, true
 	case json.Number:
-		return n.Int64()
+		read, err := n.Int64()
+		whole, ok = read, err == nil
 	}
-	return 0, badInput("a whole number is expected")
+	if !ok || whole < -most || whole > most {
+		return 0, badInput("a whole number of at most 2^53 - 1 is expected")
+	}
+	return whole, nil
 }
 
 // MarshalLabels writes labels as a JSON object.

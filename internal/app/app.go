@@ -14,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
@@ -33,6 +34,8 @@ type Config struct {
 	DataDir          string // of the embedded database
 	Demo             bool
 	DemoDate         time.Time // the day up to which the demo's history goes; zero: today
+	LedgerKey        string    // file of the key that signs ledgers; empty: see LedgerKeyFile
+	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
 	Logger           *slog.Logger
 	Now              func() time.Time
 }
@@ -47,6 +50,7 @@ type App struct {
 	organizations *org.Store
 	authority     *authority.Service
 	importer      *importer.Service
+	ledger        *book.Library
 	server        *server.Server
 	schedule      *schedule.Schedule
 	demo          *Tokens
@@ -76,10 +80,15 @@ func (a *App) start(ctx context.Context) (err error) {
 	a.organizations = &org.Store{}
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger)
 	a.importer = importer.New(a.authority, a.config.Now)
+	checkpointer, err := a.openLedger(ctx)
+	if err != nil {
+		return err
+	}
 	a.server = server.New(server.Config{
 		GraphQL:  a.graphQL(),
 		GraphiQL: web.GraphiQL(examples()),
 		Importer: a.importer,
+		Ledger:   a.ledger,
 		Verifier: a.verifier,
 		Checks:   a.checks(),
 		Logger:   a.config.Logger,
@@ -90,6 +99,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		DB:            a.db,
 		Organizations: a.organizations,
 		Evaluator:     a.authority,
+		Checkpointer:  checkpointer,
 		Logger:        a.config.Logger,
 		Now:           a.config.Now,
 	})

@@ -54,7 +54,7 @@ func start(t *testing.T, config app.Config) (*app.App, func() error) {
 	return a, stop
 }
 
-func ask(t *testing.T, a *app.App, token, document string) (answer struct {
+func ask(t *testing.T, a *app.App, token, document string, operation ...string) (answer struct {
 	Data   map[string]json.RawMessage
 	Errors []struct {
 		Message    string
@@ -62,7 +62,7 @@ func ask(t *testing.T, a *app.App, token, document string) (answer struct {
 	}
 }) {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"query": document})
+	body, err := json.Marshal(map[string]string{"query": document, "operationName": strings.Join(operation, "")})
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"/graphql", bytes.NewReader(body))
 	require.NoError(t, err)

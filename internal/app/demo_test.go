@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -160,28 +161,14 @@ func TestDemoDateInFuture(t *testing.T) {
 	requireRefused(t, tomorrow, problem.Invalid, "DEMO_DATE_IN_FUTURE")
 }
 
-// TestDocumentsAreAnswered asks the documents that we show, on the demo: the tabs
+// operation is the kind and the name of an operation of a document.
+var operation = regexp.MustCompile(`(?m)^(query|mutation) (\w+)`)
+
+// TestExamplesAreAnswered asks the documents that we show, on the demo: the tabs
 // of GraphiQL, and those of docs/operations, whose answers stand beside them.
 func TestExamplesAreAnswered(t *testing.T) {
 	t.Parallel()
 	a, _ := start(t, demoConfig(dbtest.New(t)))
-
-	t.Run("tabs", func(t *testing.T) {
-		response, err := http.Get(a.URL() + "/graphiql/presets.json")
-		require.NoError(t, err)
-		defer response.Body.Close()
-		var tabs []struct{ Title, Query string }
-		require.NoError(t, json.NewDecoder(response.Body).Decode(&tabs))
-		require.NotEmpty(t, tabs)
-		for _, tab := range tabs {
-			require.NotEmpty(t, tab.Title)
-			answer := ask(t, a, a.Tokens().Viewer, tab.Query)
-			require.Empty(t, answer.Errors, tab.Title)
-			for name, value := range answer.Data {
-				require.NotEqual(t, "null", string(value), "%s: %s", tab.Title, name)
-			}
-		}
-	})
 
 	t.Run("operations", func(t *testing.T) {
 		documents, err := filepath.Glob("../../docs/operations/*.graphql")
@@ -193,7 +180,7 @@ func TestExamplesAreAnswered(t *testing.T) {
 			name := strings.TrimSuffix(document, ".graphql")
 			query, err := os.ReadFile(document)
 			require.NoError(t, err)
-			answer := answer(t, a, a.Tokens().Viewer, string(query))
+			answer := answer(t, a, a.Tokens().Admin, string(query))
 			if *update {
 				require.NoError(t, os.WriteFile(name+".json", []byte(answer), 0o644))
 			}
@@ -203,6 +190,33 @@ func TestExamplesAreAnswered(t *testing.T) {
 			require.Equal(t, string(want), answer, "%s: if this is meant to change, run the test with -update", name)
 			for _, file := range []string{filepath.Base(name) + ".graphql", filepath.Base(name) + ".json"} {
 				require.Contains(t, string(list), "("+file+")", "README.md does not list it")
+			}
+		}
+	})
+
+	// After the others: one of them judges.
+	t.Run("tabs", func(t *testing.T) {
+		response, err := http.Get(a.URL() + "/graphiql/presets.json")
+		require.NoError(t, err)
+		defer response.Body.Close()
+		var tabs []struct{ Title, Query string }
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&tabs))
+		require.NotEmpty(t, tabs)
+		for _, tab := range tabs {
+			require.NotEmpty(t, tab.Title)
+			for _, operation := range operation.FindAllStringSubmatch(tab.Query, -1) {
+				token := a.Tokens().Viewer
+				if operation[1] == "mutation" {
+					token = a.Tokens().Analyst
+				}
+				answer := ask(t, a, token, tab.Query, operation[2])
+				require.Empty(t, answer.Errors, "%s: %s", tab.Title, operation[2])
+				for name, value := range answer.Data {
+					require.NotEqual(t, "null", string(value), "%s: %s", tab.Title, name)
+					if operation[1] == "mutation" {
+						require.Contains(t, string(value), `"userErrors":[]`, "%s: %s", tab.Title, name)
+					}
+				}
 			}
 		}
 	})

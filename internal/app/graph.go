@@ -10,6 +10,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/server"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
 	"github.com/exposuregraph/exposuregraph/internal/web"
 )
 
@@ -37,8 +38,12 @@ func examples() []web.Tab {
 
 // graphQL is the handler of the API; the server puts its guard before it.
 func (a *App) graphQL() http.Handler {
-	return graph.NewHandler(graph.Config{
+	config := graph.Config{
 		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
-		RequestID: server.RequestID, Log: a.config.Logger,
-	})
+		Triage: triage.New(a.db, a.authority, a.config.Now), RequestID: server.RequestID, Log: a.config.Logger,
+	}
+	if a.ledger.Key != nil {
+		config.LedgerKey = a.ledger.Key.PublicKey()
+	}
+	return graph.NewHandler(config)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/app"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -45,6 +46,7 @@ func newDoctor(p Process) *cobra.Command {
 	database := addDatabase(cmd)
 	server := addClient(cmd)
 	output := addOutput(cmd, asTable, asJSON)
+	ledgerKey := addLedgerKey(cmd, new(string))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		form, err := output()
 		if err != nil {
@@ -52,7 +54,7 @@ func newDoctor(p Process) *cobra.Command {
 		}
 		config := *database
 		config.Logger = slog.New(slog.DiscardHandler)
-		findings := examine(cmd.Context(), config)
+		findings := append(examine(cmd.Context(), config), examineLedgerKey(*ledgerKey, config))
 		findings = append(findings, examineServer(cmd.Context(), server, cmd.Flags().Changed("server")))
 		if form == asJSON {
 			err = printJSON(p.Stdout, findings)
@@ -186,4 +188,30 @@ func ready(ctx context.Context, server *client) error {
 		return problem.New(problem.Unavailable, "SERVER_NOT_READY", "the server at %s answers %s; ask its /readyz why", server.server, response.Status)
 	}
 	return nil
+}
+
+// examineLedgerKey looks for the key that signs ledgers. Serving works without.
+func examineLedgerKey(given string, config app.DatabaseConfig) finding {
+	f := finding{Check: "ledger key", Status: checkOK}
+	file, err := app.LedgerKeyFile(given, config)
+	if err == nil && file == "" {
+		f.Status, f.Message = checkWarning, "there is none, so that ledgers are not signed; give one with --ledger-key"
+		return f
+	}
+	if err == nil && given == "" {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			f.Status, f.Message = checkSkipped, "there is none yet: `exposuregraph serve` makes it"
+			return f
+		}
+	}
+	var key *book.Key
+	if err == nil {
+		key, err = book.ReadKey(file)
+	}
+	if err != nil {
+		f.Status, f.Message, f.err = checkFailed, describe(err), err
+		return f
+	}
+	f.Message = file + ", which is checked with " + key.PublicKey()
+	return f
 }

@@ -25,6 +25,8 @@ func newServe(p Process) *cobra.Command {
 	cmd.Flags().StringVar(&config.Listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes any that is free")
 	cmd.Flags().BoolVar(&config.Demo, "demo", false, "make the organizations demo and demo-kubernetes, and print tokens for them")
 	demoDate := cmd.Flags().String("demo-date", "", "the `day` up to which the history of demo goes, such as 2026-03-01; default today (UTC). Counts when demo is made")
+	addLedgerKey(cmd, &config.LedgerKey)
+	cmd.Flags().StringVar(&config.CheckpointDir, "checkpoint-dir", "", "`folder` that signed checkpoints of the ledger are exported to (default: checkpoints in the data folder)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if *demoDate != "" {
 			if config.DemoDate, err = time.Parse(time.DateOnly, *demoDate); err != nil {

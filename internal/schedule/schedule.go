@@ -31,17 +31,25 @@ type Evaluator interface {
 	Reevaluate(ctx context.Context, organization id.ID, cause authority.Cause, prepare func(tx *db.Tx, at time.Time) error) (*authority.Evaluation, error)
 }
 
+// Checkpointer signs the ledger of an organization when it is time to, and says
+// how many entries it signed.
+type Checkpointer interface {
+	Look(ctx context.Context, organization *org.Organization) (int64, error)
+}
+
 // Config is what a schedule stands on. The durations have defaults.
 type Config struct {
 	URL           string // of the runtime role
 	DB            *db.DB
 	Organizations *org.Store
 	Evaluator     Evaluator
+	Checkpointer  Checkpointer // nil: ledgers are not signed
 	Logger        *slog.Logger
 	Now           func() time.Time
 
 	At   time.Duration // after midnight UTC; 2 h
 	Poll time.Duration // between looks for jobs; 5 s
+	Sign time.Duration // between looks at the ledgers; 1 min
 }
 
 // Schedule hands out the jobs of the days and works on them.
@@ -54,6 +62,9 @@ func New(config Config) *Schedule {
 	}
 	if config.Poll == 0 {
 		config.Poll = 5 * time.Second
+	}
+	if config.Sign == 0 {
+		config.Sign = time.Minute
 	}
 	return &Schedule{config}
 }
@@ -118,7 +129,7 @@ func (s *Schedule) river() *river.Config {
 	river.AddWorker(jobs, &roundWorker{db: s.config.DB, organizations: s.config.Organizations, log: s.config.Logger})
 	river.AddWorker(jobs, &evaluationWorker{db: s.config.DB, organizations: s.config.Organizations, evaluator: s.config.Evaluator,
 		at: s.config.At, log: s.config.Logger})
-	return &river.Config{
+	config := &river.Config{
 		Schema:  db.RiverSchema,
 		Workers: jobs,
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
@@ -139,6 +150,10 @@ func (s *Schedule) river() *river.Config {
 			func() (river.JobArgs, *river.InsertOpts) { return round{Day: s.day()}, nil },
 			&river.PeriodicJobOpts{ID: round{}.Kind(), RunOnStart: true})},
 	}
+	if s.config.Checkpointer != nil {
+		s.addCheckpoints(config)
+	}
+	return config
 }
 
 // day is the one whose evaluation was due last. At the start that may be one

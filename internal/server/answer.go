@@ -91,7 +91,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 func unknownPath(w http.ResponseWriter, r *http.Request) {
 	answerError(w, http.StatusNotFound, errorBody{
 		Kind: problem.NotFound, Code: "PATH_UNKNOWN", RequestID: RequestID(r.Context()),
-		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /healthz and /readyz",
+		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /ledgers/{slug}, /ledgers/{slug}/checkpoint, /ledger-key, /healthz and /readyz",
 	})
 }
 

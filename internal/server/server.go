@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +20,20 @@ type Importer interface {
 	Run(context.Context, importer.Request) (*authority.SyncReport, error)
 }
 
+// Ledger hands out what people judged.
+type Ledger interface {
+	// Export writes the ledger of an organization. It writes nothing before it
+	// knows that the actor may have it.
+	Export(ctx context.Context, slug string, w io.Writer) error
+
+	// Checkpoint is the newest signed statement of what the ledger was; empty
+	// without one.
+	Checkpoint(ctx context.Context, slug string) (string, error)
+
+	// PublicKey checks new checkpoints; empty where none are signed.
+	PublicKey(ctx context.Context) (string, error)
+}
+
 // Verifier turns a token into an actor.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (access.Actor, error)
@@ -29,6 +44,7 @@ type Config struct {
 	GraphQL  http.Handler
 	GraphiQL http.Handler
 	Importer Importer
+	Ledger   Ledger
 	Verifier Verifier
 	Checks   []Check // of /readyz
 	Logger   *slog.Logger
@@ -47,6 +63,7 @@ type Limits struct {
 	UploadFiles int           // in one upload; 10,000
 	Imports     int           // at a time: each holds a connection to the database; 4
 	ImportWait  time.Duration // for a turn; 60 s
+	Exports     int           // of ledgers at a time: each holds a connection to the database; 2
 	Grace       time.Duration // for requests to end when the server stops; 15 s
 }
 
@@ -59,6 +76,7 @@ func (l Limits) orDefault() Limits {
 	fill(&l.UploadFiles, 10_000)
 	fill(&l.Imports, 4)
 	fill(&l.ImportWait, time.Minute)
+	fill(&l.Exports, 2)
 	fill(&l.Grace, 15*time.Second)
 	return l
 }
@@ -76,12 +94,13 @@ type Server struct {
 
 	handler http.Handler
 	turns   chan struct{} // one for each import that runs
+	exports chan struct{} // one for each ledger that is handed out
 }
 
 // New makes a server. It listens when Serve is called.
 func New(config Config) *Server {
 	config.Limits = config.Limits.orDefault()
-	s := &Server{Config: config, turns: make(chan struct{}, config.Limits.Imports)}
+	s := &Server{Config: config, turns: make(chan struct{}, config.Limits.Imports), exports: make(chan struct{}, config.Limits.Exports)}
 
 	mux := http.NewServeMux()
 	// guard.Wrap reads whole bodies, so what it hands on comes at once.
@@ -89,6 +108,9 @@ func New(config Config) *Server {
 	mux.Handle("/graphiql", config.GraphiQL)
 	mux.Handle("/graphiql/", config.GraphiQL)
 	mux.Handle("/imports/{format}", s.authenticate(methods(s.imports, http.MethodPost)))
+	mux.Handle("/ledgers/{slug}", s.authenticate(methods(s.ledger, http.MethodGet)))
+	mux.Handle("/ledgers/{slug}/checkpoint", s.authenticate(methods(s.checkpoint, http.MethodGet)))
+	mux.Handle("/ledger-key", s.authenticate(methods(s.ledgerKey, http.MethodGet)))
 	mux.Handle("/healthz", methods(s.healthz, http.MethodGet, http.MethodHead))
 	mux.Handle("/readyz", methods(s.readyz, http.MethodGet, http.MethodHead))
 	mux.Handle("/{$}", methods(toGraphiQL, http.MethodGet, http.MethodHead))
