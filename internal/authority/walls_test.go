@@ -124,6 +124,15 @@ func TestRowLevelSecurityAlone(t *testing.T) {
 	super := b.Super(t)
 	exec(t, super, `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO `+devpg.RuntimeRole)
 	tables := tenantTables(t, super)
+	for _, organization := range []id.ID{acme, rival} {
+		for _, row := range []string{
+			`ledger_tile VALUES ($1, 0, sha256('tile'))`, `ledger_checkpoint VALUES ($1, 1, sha256('root'), 'note', 'signer', now())`,
+			`ledger_request VALUES ($1, 'test', 'key', sha256('request'), NULL, NULL, NULL, '{}', now())`,
+			`signing_key VALUES ($1, 'key', 'test', sha256('key'), now(), NULL, 'test', NULL)`,
+		} { // see elsewhere
+			exec(t, super, `INSERT INTO `+row, organization)
+		}
+	}
 	counts := map[string]int64{}
 	for _, table := range tables {
 		of := func(organization id.ID) int64 {
@@ -455,6 +464,7 @@ func samples(t testing.TB, super *pgx.Conn) map[string]pgx.StrictNamedArgs {
 		}
 		all[query.Name] = args
 	}
+	all["invariant.moved_counters"] = pgx.StrictNamedArgs{"at": time.Time{}, "class": posture.AllClasses, "level": 2}
 	return all
 }
 
@@ -763,7 +773,7 @@ func TestEveryTableOfAStatementHasItsPredicate(t *testing.T) {
 		}
 		require.Len(t, insert.FindAllString(sql, -1), inserts, "%s writes the tenant itself", query.Name)
 		if strings.HasPrefix(query.SQL, "/* "+query.Name+" */ CREATE TEMPORARY TABLE") {
-			require.Empty(t, byAlias, "%s fills nothing", query.Name)
+			require.Equal(t, strings.Count(sql, "WITH NO DATA"), byAlias[""], "%s fills nothing", query.Name)
 			continue // the columns of a table are no list of tables
 		}
 		require.Empty(t, comma.FindAllString(sql, -1), "%s: write a join, so that this test sees it", query.Name)
