@@ -1,8 +1,6 @@
 package model
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -39,35 +37,21 @@ type Decision struct {
 	Seq            int64
 }
 
-// actions are what the kinds of entries about exposures put on record.
-var actions = map[ledger.Kind]triage.Action{
-	ledger.Acknowledged: triage.Acknowledge, ledger.Unacknowledged: triage.Unacknowledge, ledger.Resolved: triage.Resolve,
-	ledger.MarkedFalsePositive: triage.MarkFalsePositive, ledger.UnmarkedFalsePositive: triage.UnmarkFalsePositive,
-}
-
 // NewDecision shows a decision of what an exposure is now: it may be about a former
 // interval of the exposure.
 func NewDecision(of exposure.Key, entry *ledger.Entry) (*Decision, error) {
-	// As docs/formats/ledger.md has it.
-	var payload struct {
-		From, To      triage.State
-		Version       int
-		Justification string
-		Reason        triage.FalsePositiveReason
-		Compensates   *int64
-	}
-	action, known := actions[entry.Kind]
-	if err := json.Unmarshal(entry.Payload, &payload); err != nil || !known || len(entry.Actors) == 0 || entry.Subject.Path == nil {
-		return nil, fmt.Errorf("the entry %d of the ledger, %s, is no decision on an exposure", entry.Seq, entry.Kind)
+	made, err := triage.DecisionOf(entry)
+	if err != nil {
+		return nil, err
 	}
 	d := &Decision{
-		OrganizationID: entry.Organization, Action: action, From: payload.From, To: payload.To, Version: payload.Version,
-		Actor: entry.Actors[0].Subject, At: entry.OccurredAt, RecordedAt: entry.RecordedAt, Justification: payload.Justification,
-		Batch: batchID(entry.Organization, entry.Batch), Compensates: payload.Compensates,
-		Inherited: entry.Subject.Ordinal != of.Ordinal || *entry.Subject.Path != of.PathID, Signed: len(entry.Envelope) > 0, Seq: entry.Seq,
+		OrganizationID: entry.Organization, Action: made.Action, From: made.From, To: made.To, Version: made.Version,
+		Actor: made.Actor, At: made.At, RecordedAt: entry.RecordedAt, Justification: made.Justification,
+		Batch: batchID(entry.Organization, made.Batch), Compensates: made.Compensates,
+		Inherited: made.Key.Ordinal != of.Ordinal || made.Key.PathID != of.PathID, Signed: len(entry.Envelope) > 0, Seq: made.Seq,
 	}
-	if payload.Reason != "" {
-		d.Reason = &payload.Reason
+	if made.Reason != "" {
+		d.Reason = &made.Reason
 	}
 	return d, nil
 }

@@ -81,31 +81,50 @@ func newInvariantCheck(p Process) *cobra.Command {
 // checkInvariants checks the organization of this name or, without a name, each
 // of them, every one in a snapshot of its own.
 func checkInvariants(ctx context.Context, d *app.Database, slug string) ([]invariant.Report, error) {
-	if err := d.CheckSchema(ctx); err != nil {
+	reports := []invariant.Report{}
+	err := eachOrganization(ctx, d, slug, func(ctx context.Context, snapshot *db.Snapshot, organization *org.Organization) error {
+		report, err := invariant.Check(ctx, snapshot, organization, posture.Definitions)
+		reports = append(reports, report)
+		return err
+	})
+	if err != nil {
 		return nil, err
+	}
+	return reports, nil
+}
+
+// eachOrganization reads the organization of this name or, without a name, each of
+// them, every one in a snapshot of its own.
+func eachOrganization(ctx context.Context, d *app.Database, slug string, read func(context.Context, *db.Snapshot, *org.Organization) error) error {
+	return asServer(ctx, d, []access.Scope{access.View, access.Audit}, func(ctx context.Context, pool *db.DB) error {
+		organizations, err := findOrganizations(ctx, pool, slug)
+		if err != nil {
+			return err
+		}
+		for _, organization := range organizations {
+			snapshot := pool.Snapshot()
+			err := read(ctx, snapshot, organization)
+			snapshot.Close(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// asServer works on a database as the role that serves. Who may open the database
+// may do with it what the server does.
+func asServer(ctx context.Context, d *app.Database, scopes []access.Scope, work func(context.Context, *db.DB) error) error {
+	if err := d.CheckSchema(ctx); err != nil {
+		return err
 	}
 	pool, err := db.Open(ctx, d.RuntimeURL, db.Options{MaxConns: 1})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer pool.Close()
-	// Who may open the database may read all of it.
-	ctx = access.With(ctx, access.Actor{Subject: "cli", Role: access.Client, Scopes: []access.Scope{access.View}, AllOrganizations: true})
-	organizations, err := findOrganizations(ctx, pool, slug)
-	if err != nil {
-		return nil, err
-	}
-	reports := make([]invariant.Report, 0, len(organizations))
-	for _, organization := range organizations {
-		snapshot := pool.Snapshot()
-		report, err := invariant.Check(ctx, snapshot, organization, posture.Definitions)
-		snapshot.Close(ctx)
-		if err != nil {
-			return nil, err
-		}
-		reports = append(reports, report)
-	}
-	return reports, nil
+	return work(access.With(ctx, access.Actor{Subject: "cli", Role: access.Client, Scopes: scopes, AllOrganizations: true}), pool)
 }
 
 func findOrganizations(ctx context.Context, pool *db.DB, slug string) ([]*org.Organization, error) {

@@ -181,29 +181,14 @@ func (v *ledgerVerify) stored(ctx context.Context, p Process, form string) error
 }
 
 func (v *ledgerVerify) each(ctx context.Context, d *app.Database, p Process, verifiers []note.Verifier, kept []keptCheckpoint) ([]*book.Report, error) {
-	if err := d.CheckSchema(ctx); err != nil {
-		return nil, err
-	}
-	pool, err := db.Open(ctx, d.RuntimeURL, db.Options{MaxConns: 1})
-	if err != nil {
-		return nil, err
-	}
-	defer pool.Close()
-	// Who may open the database may read all of it.
-	ctx = access.With(ctx, access.Actor{Subject: "cli", Role: access.Client, Scopes: []access.Scope{access.View, access.Audit}, AllOrganizations: true})
-	organizations, err := findOrganizations(ctx, pool, v.slug)
-	if err != nil {
-		return nil, err
-	}
-	reports := make([]*book.Report, 0, len(organizations))
-	for _, organization := range organizations {
-		snapshot := pool.Snapshot()
+	reports := []*book.Report{}
+	err := eachOrganization(ctx, d, v.slug, func(ctx context.Context, snapshot *db.Snapshot, organization *org.Organization) error {
 		report, err := book.New(p.Now).Verify(ctx, snapshot, organization, book.Trust{Keys: verifiers, Kept: v.keptOf(kept, organization)})
-		snapshot.Close(ctx)
-		if err != nil {
-			return nil, err
-		}
 		reports = append(reports, report)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return reports, nil
 }
@@ -453,18 +438,11 @@ func newLedgerRebuild(p Process) *cobra.Command {
 }
 
 func rebuild(ctx context.Context, d *app.Database, p Process, slug string) error {
-	if err := d.CheckSchema(ctx); err != nil {
+	var before, after *book.Projection
+	if err := asServer(ctx, d, []access.Scope{access.View, access.Operate}, func(ctx context.Context, pool *db.DB) (err error) {
+		before, after, err = app.NewTriage(pool, p.Now, slog.New(slog.DiscardHandler)).Rebuild(ctx, id.Organization(slug))
 		return err
-	}
-	pool, err := db.Open(ctx, d.RuntimeURL, db.Options{MaxConns: 1})
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	// Who may open the database may do with it what the server does.
-	ctx = access.With(ctx, access.Actor{Subject: "cli", Role: access.Client, Scopes: []access.Scope{access.View, access.Operate}, AllOrganizations: true})
-	before, after, err := app.NewTriage(pool, p.Now, slog.New(slog.DiscardHandler)).Rebuild(ctx, id.Organization(slug))
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	for _, diff := range after.Differences {

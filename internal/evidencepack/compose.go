@@ -15,6 +15,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
 )
 
 // compose makes the document of the rows. It sorts every list by what its
@@ -150,7 +151,7 @@ func (c *collection) composeExposures() []exposed {
 		}
 		settings := x.settings()
 		out := exposed{
-			Path: x.PathID, Type: typeWords[x.Type], Ordinal: x.Ordinal, Status: holds.Status(),
+			Path: x.PathID, Type: ledger.TypeWord(x.Type), Ordinal: x.Ordinal, Status: holds.Status(),
 			Rule: ruleUsed{Finding: rule.Define(r).Key, Version: x.RuleVersion, SettingsVersion: x.SettingVersion, Thresholds: thresholds(r, settings)},
 			Predicates: predicates(r, rule.Facts{
 				Evidence: decode(x.Evidence), Settings: settings, Sensitivity: x.Sensitivity, Actions: x.Actions, Identity: p.IdentityID,
@@ -187,7 +188,7 @@ func reference(path *id.ID, typ rule.Type, ordinal *int) *exposureRef {
 	if path == nil {
 		return nil
 	}
-	return &exposureRef{Path: *path, Type: typeWords[typ], Ordinal: *ordinal}
+	return &exposureRef{Path: *path, Type: ledger.TypeWord(typ), Ordinal: *ordinal}
 }
 
 // decode reads stored evidence. The program wrote it; what it cannot read of a

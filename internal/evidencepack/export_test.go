@@ -5,6 +5,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
 )
 
 // ReadQueries are the statements that read.
@@ -22,7 +23,7 @@ func Narrow(paths, exposures, evidence, records int) *Reader {
 func Words() map[string][]string {
 	words := map[string][]string{}
 	for _, d := range rule.Definitions {
-		words["ExposureType"] = append(words["ExposureType"], typeWords[d.Type])
+		words["ExposureType"] = append(words["ExposureType"], ledger.TypeWord(d.Type))
 		words["FindingType"] = append(words["FindingType"], d.Key)
 	}
 	for s := rule.Low; s <= rule.Critical; s++ {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -76,11 +78,10 @@ func (r *Reader) read(ctx context.Context, snapshot *db.Snapshot, organization i
 
 // ofExposure has no types for a type of exposure that there is not.
 func ofExposure(path id.ID, typ rule.Type, ordinal int) (subject, []rule.Type) {
-	word, known := typeWords[typ]
-	if !known {
+	if !slices.Contains(everyType(), typ) {
 		return subject{}, nil
 	}
-	return subject{Kind: "exposure", Path: &path, Type: word, Ordinal: ordinal}, []rule.Type{typ}
+	return subject{Kind: "exposure", Path: &path, Type: ledger.TypeWord(typ), Ordinal: ordinal}, []rule.Type{typ}
 }
 
 func ofPath(path id.ID) subject { return subject{Kind: "path", Path: &path} }

@@ -8,23 +8,8 @@ import (
 )
 
 // What is stored as a number stands in a pack as the word that the API has for
-// it, in lower case: a test holds them to the schema.
-
-var typeWords = map[rule.Type]string{
-	rule.OrphanedPath:       "orphaned_path",
-	rule.DegradedOwnership:  "degraded_ownership",
-	rule.AmbiguousOwnership: "ambiguous_ownership",
-	rule.UnknownOwnership:   "unknown_ownership",
-	rule.DormantPath:        "dormant_path",
-	rule.SensitiveReach:     "sensitive_reach",
-	rule.UnboundPath:        "unbound_path",
-	rule.UnprovenPath:       "unproven_path",
-	rule.ScopeExpansion:     "scope_expansion",
-	rule.ExcessPrivilege:    "excess_privilege",
-	rule.ExternalEgressing:  "external_egress",
-	rule.LLMEgressing:       "llm_egress",
-	rule.SharedIdentity:     "shared_identity",
-}
+// it, in lower case: a test holds them to the schema. The types of exposures are
+// those of package ledger.
 
 var severityWords = map[rule.Severity]string{rule.Low: "low", rule.Medium: "medium", rule.High: "high", rule.Critical: "critical"}
 

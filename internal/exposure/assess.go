@@ -130,6 +130,9 @@ func (a *Assessor) Follow(ctx context.Context, tx *db.Tx, assessment authority.A
 	if _, err := db.Exec(ctx, tx, assessQueries.Get("mask_standing_paths"), nil); err != nil {
 		return err
 	}
+	if err := tx.Script(ctx, assessQueries.Get("analyze_path_masks")); err != nil {
+		return err
+	}
 	return a.counter.Count(ctx, tx, assessment)
 }
 

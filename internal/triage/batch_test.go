@@ -329,9 +329,6 @@ func TestUndoOfWhatChanged(t *testing.T) {
 
 // A thousand at once are a few statements and one commit.
 func TestJudgeThousand(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a thousand paths")
-	}
 	t.Parallel()
 	d := newDesk(t)
 	d.say(wide(triage.MaxItems)...)

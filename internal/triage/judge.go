@@ -294,7 +294,7 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 	}
 	done := make([]*Decision, len(posted))
 	for i := range posted {
-		if done[i], err = decisionOf(posted[i].Entry); err != nil {
+		if done[i], err = DecisionOf(posted[i].Entry); err != nil {
 			return nil, err
 		}
 	}
@@ -346,8 +346,8 @@ func (t *turn) exec(ctx context.Context, name string, keys []exposure.Key, more 
 	return err
 }
 
-// decisionOf reads a decision from its entry.
-func decisionOf(entry *ledger.Entry) (*Decision, error) {
+// DecisionOf reads a decision from its entry.
+func DecisionOf(entry *ledger.Entry) (*Decision, error) {
 	var p payload
 	if err := json.Unmarshal(entry.Payload, &p); err != nil {
 		return nil, fmt.Errorf("entry %d: %w", entry.Seq, err)
@@ -388,5 +388,5 @@ func read(body []byte) (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decisionOf(entry)
+	return DecisionOf(entry)
 }

@@ -196,10 +196,10 @@ func TestDecidePredicatesAlone(t *testing.T) {
 		note(nil, err)
 		unmarked := d.many(triage.Selection{Filter: &exposure.Filter{Types: []rule.Type{rule.SensitiveReach}, Statuses: []exposure.Status{exposure.StatusFalsePositive}}},
 			d.command(triage.UnmarkFalsePositive, 0))
-		note(codes2(unmarked), nil)
+		note(fared(unmarked), nil)
 		undone, err := d.triage.Undo(d.ctx, organization, unmarked.ID, "Back.", "undo-1")
 		require.NoError(t, err)
-		note(codes2(undone), nil)
+		note(fared(undone), nil)
 		_, err = d.triage.Undo(d.ctx, organization, marked.ID, "Back.", "undo-2")
 		note(nil, err)
 		_, err = d.triage.Undo(d.ctx, organization, empty.ID, "Back.", "undo-3")
@@ -228,8 +228,8 @@ func TestDecidePredicatesAlone(t *testing.T) {
 	require.Equal(t, play(false), play(true))
 }
 
-// codes2 are how the exposures of a batch fared, in their order.
-func codes2(b *triage.Batch) (list []string) {
+// fared are how the exposures of a batch fared, in their order.
+func fared(b *triage.Batch) (list []string) {
 	for _, item := range b.Items {
 		text := string(item.State) + " " + item.Code
 		if item.Decision != nil {
