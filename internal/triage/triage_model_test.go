@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -151,6 +152,7 @@ type interval struct {
 	version  int
 	seq      int64
 	content  content
+	judged   id.ID     // the evidence of which somebody said that it is false
 	from, to time.Time // to is zero while it lasts
 	reason   string
 	since    time.Time // the version
@@ -424,9 +426,9 @@ func (h *history) judged(rt *rapid.T, at time.Time, everything bool) {
 		}
 		next := &interval{spot: s, ordinal: len(h.intervals[s]) + 1, state: triage.Open, version: 1, content: c, from: at, since: at}
 		if x != nil && x.state == triage.FalsePositive {
-			if x.content.digest == c.digest {
+			if x.judged == c.digest {
 				h.seen.add("inherited")
-				next.state, next.seq = triage.FalsePositive, x.seq
+				next.state, next.seq, next.judged = triage.FalsePositive, x.seq, x.judged
 			} else {
 				h.seen.add("not inherited")
 			}
@@ -453,16 +455,17 @@ func (h *history) find(key exposure.Key) *interval {
 	return list[key.Ordinal-1]
 }
 
-// all are the exposures in the order of their keys.
+// all are the exposures, in an order that another organization would have as
+// well, so that a history can be played again.
 func (h *history) all() (keys []exposure.Key) {
-	for s, list := range h.intervals {
-		for _, x := range list {
+	spots := slices.SortedFunc(maps.Keys(h.intervals), func(a, b spot) int {
+		return cmp.Or(cmp.Compare(a.workload, b.workload), cmp.Compare(a.resource, b.resource), cmp.Compare(a.typ, b.typ))
+	})
+	for _, s := range spots {
+		for _, x := range h.intervals[s] {
 			keys = append(keys, exposure.Key{PathID: h.ids[[2]string{s.workload, s.resource}], Type: s.typ, Ordinal: x.ordinal})
 		}
 	}
-	slices.SortFunc(keys, func(a, b exposure.Key) int {
-		return cmp.Or(slices.Compare(a.PathID[:], b.PathID[:]), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Ordinal, b.Ordinal))
-	})
 	return keys
 }
 
@@ -585,7 +588,7 @@ func (h *history) apply(rt *rapid.T, d *triage.Decision, to triage.State) {
 		x.to, x.reason, x.seq = d.At, "manual", d.Seq
 	} else {
 		x.turn(d.At)
-		x.state, x.seq = to, d.Seq
+		x.state, x.seq, x.judged = to, d.Seq, x.content.digest
 	}
 	require.Equal(rt, x.version, d.Version)
 	if n := len(h.decisions); n > 0 {
@@ -687,6 +690,9 @@ func (h *history) manyByFilter(rt *rapid.T) {
 
 // batch judges what the model expects a selection to name.
 func (h *history) batch(rt *rapid.T, s triage.Selection, items []triage.Item, c triage.Command) {
+	slices.SortFunc(items, func(a, b triage.Item) int {
+		return cmp.Or(slices.Compare(a.Key.PathID[:], b.Key.PathID[:]), cmp.Compare(a.Key.Type, b.Key.Type), cmp.Compare(a.Key.Ordinal, b.Key.Ordinal))
+	})
 	person := rapid.IntRange(0, 1).Draw(rt, "person")
 	dry := rapid.IntRange(0, 3).Draw(rt, "dry") == 0
 	result, err := h.triage.JudgeMany(h.person(person), h.org, s, c, dry)
