@@ -118,11 +118,29 @@ func argument[T any](field *graphql.FieldContext, name string) (zero T) {
 	return value
 }
 
-// request is the page that an opened field asks for; ok is false for one with a
-// cursor, which belongs to one parent and is read by its loader.
-func request(field *graphql.FieldContext) (r page.Request, ok bool) {
-	r = pageRequest(argument[*int32](field, "first"), argument[*string](field, "after"), argument[*int32](field, "last"), argument[*string](field, "before"))
-	return r, r.After == nil && r.Before == nil
+// request is the page that a nested list asks for. It is not ok where it does not
+// decode, and for one with a cursor, which belongs to one parent and is read by its
+// loader.
+func (p *prefetcher) request(field selected) (opened *graphql.FieldContext, asked page.Request, ok bool) {
+	opened = p.open(field)
+	if opened == nil {
+		return nil, asked, false
+	}
+	asked = pageRequest(argument[*int32](opened, "first"), argument[*string](opened, "after"), argument[*int32](opened, "last"), argument[*string](opened, "before"))
+	return opened, asked, asked.After == nil && asked.Before == nil
+}
+
+// eachField reads what each of the selected fields wants of rows, if there are any.
+func eachField[T any](rows []T, fields []selected, read func([]T, selected) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, field := range fields {
+		if err := read(rows, field); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unlessRefused leaves what is wrong with a nested list to its own resolver.

@@ -10,11 +10,7 @@ import (
 
 // exposuresUnder reads the lists of exposures nested in a page of paths.
 func (p *prefetcher) exposuresUnder(paths []*authority.Path, field selected) error {
-	opened := p.open(field)
-	if opened == nil {
-		return nil
-	}
-	asked, ok := request(opened)
+	opened, asked, ok := p.request(field)
 	if !ok {
 		return nil
 	}
@@ -24,10 +20,9 @@ func (p *prefetcher) exposuresUnder(paths []*authority.Path, field selected) err
 		return unlessRefused(err)
 	}
 	list = loader.Shared(p.scope, field.Field, p.organization, "path", list)
-	keys := make([]loader.ExposureListKey, len(paths))
-	for i, path := range paths {
-		keys[i] = loader.ExposureListKey{Path: path.ID, List: list}
-	}
+	keys := collect(paths, func(path *authority.Path) loader.ExposureListKey {
+		return loader.ExposureListKey{Path: path.ID, List: list}
+	})
 	pages, err := p.scope.ExposureLists.Prefetch(p.ctx, p.organization, keys)
 	if err != nil {
 		return unlessRefused(err)
@@ -41,15 +36,7 @@ func (p *prefetcher) exposuresUnder(paths []*authority.Path, field selected) err
 }
 
 func (p *prefetcher) exposures(exposures []*exposure.Exposure, fields []selected) error {
-	if len(exposures) == 0 {
-		return nil
-	}
-	for _, field := range fields {
-		if err := p.exposure(exposures, field); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachField(exposures, fields, p.exposure)
 }
 
 func (p *prefetcher) exposure(exposures []*exposure.Exposure, field selected) error {

@@ -13,15 +13,7 @@ func (p *prefetcher) paths(paths []*authority.Path, fields []selected) error {
 	for _, path := range paths {
 		p.known[path.ID] = path
 	}
-	if len(paths) == 0 {
-		return nil
-	}
-	for _, field := range fields {
-		if err := p.path(paths, field); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachField(paths, fields, p.path)
 }
 
 func (p *prefetcher) path(paths []*authority.Path, field selected) error {
@@ -53,10 +45,14 @@ func (p *prefetcher) path(paths []*authority.Path, field selected) error {
 	case "whyNot":
 		return p.whyNot(paths, field)
 	case "justifications":
-		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) id.ID { return path.ID }))
+		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, idsOf(paths))
 		return err
 	}
 	return nil
+}
+
+func idsOf(paths []*authority.Path) []id.ID {
+	return collect(paths, func(path *authority.Path) id.ID { return path.ID })
 }
 
 func each[T any](list []T, want func(T)) {
@@ -90,11 +86,9 @@ func (p *prefetcher) lineages(paths []*authority.Path, field selected) error {
 	if !read {
 		return nil
 	}
-	keys := make([]authority.LineageKey, len(paths))
-	for i, path := range paths {
-		keys[i] = authority.LineageKey{WorkloadID: path.WorkloadID, ResourceID: path.ResourceID}
-	}
-	lineages, err := p.scope.Lineages.Prefetch(p.ctx, p.organization, keys)
+	lineages, err := p.scope.Lineages.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) authority.LineageKey {
+		return authority.LineageKey{WorkloadID: path.WorkloadID, ResourceID: path.ResourceID}
+	}))
 	if err != nil {
 		return err
 	}
@@ -120,11 +114,9 @@ func (p *prefetcher) versions(paths []*authority.Path, field selected) error {
 	if !ok {
 		return nil
 	}
-	keys := make([]loader.VersionKey, len(paths))
-	for i, path := range paths {
-		keys[i] = loader.VersionKey{Path: path.ID, Window: window}
-	}
-	versions, err := p.scope.Versions.Prefetch(p.ctx, p.organization, keys)
+	versions, err := p.scope.Versions.Prefetch(p.ctx, p.organization, collect(paths, func(path *authority.Path) loader.VersionKey {
+		return loader.VersionKey{Path: path.ID, Window: window}
+	}))
 	if err != nil {
 		return err
 	}
@@ -140,47 +132,42 @@ func (p *prefetcher) versions(paths []*authority.Path, field selected) error {
 
 // pathsUnder reads the lists of paths nested under a page of entities.
 func (p *prefetcher) pathsUnder(parent authority.Parent, entities []id.ID, fields []selected) error {
-	for _, field := range fields {
-		if field.Name != "authorityPaths" || len(entities) == 0 {
-			continue
+	return eachField(entities, fields, func(entities []id.ID, field selected) error {
+		if field.Name != "authorityPaths" {
+			return nil
 		}
-		opened := p.open(field)
-		if opened == nil {
-			continue
-		}
-		asked, ok := request(opened)
-		if !ok {
-			continue
-		}
-		list, err := pathList(p.organization, parent, asked, argument[*generated.AuthorityPathFilter](opened, "filter"),
-			argument[*generated.AuthorityPathOrder](opened, "orderBy"), argument[*bool](opened, "includeRemoved"))
-		if err != nil {
-			continue
-		}
-		list = loader.Shared(p.scope, field.Field, p.organization, string(parent), list)
-		keys := make([]loader.PathListKey, len(entities))
-		for i, e := range entities {
-			keys[i] = loader.PathListKey{Parent: e, List: list}
-		}
-		pages, err := p.scope.PathLists.Prefetch(p.ctx, p.organization, keys)
-		if err == nil && p.counts(opened, "AuthorityPath") && !countedByRow(opened) {
-			_, err = p.scope.PathCounts.Prefetch(p.ctx, p.organization, keys)
-		}
-		if err != nil {
-			if err := unlessRefused(err); err != nil {
-				return err
-			}
-			continue
-		}
-		var paths []*authority.Path
-		for _, found := range pages {
-			paths = append(paths, found.Rows...)
-		}
-		if err := p.paths(paths, p.nodesOf(opened, "AuthorityPath")); err != nil {
-			return err
-		}
+		return p.pathListUnder(parent, entities, field)
+	})
+}
+
+func (p *prefetcher) pathListUnder(parent authority.Parent, entities []id.ID, field selected) error {
+	opened, asked, ok := p.request(field)
+	if !ok {
+		return nil
 	}
-	return nil
+	list, err := pathList(p.organization, parent, asked, argument[*generated.AuthorityPathFilter](opened, "filter"),
+		argument[*generated.AuthorityPathOrder](opened, "orderBy"), argument[*bool](opened, "includeRemoved"))
+	if err != nil {
+		return unlessRefused(err)
+	}
+	list = loader.Shared(p.scope, field.Field, p.organization, string(parent), list)
+	keys := collect(entities, func(e id.ID) loader.PathListKey { return loader.PathListKey{Parent: e, List: list} })
+	pages, err := p.scope.PathLists.Prefetch(p.ctx, p.organization, keys)
+	if err == nil && p.counts(opened, "AuthorityPath") && !countedByRow(opened) {
+		_, err = p.scope.PathCounts.Prefetch(p.ctx, p.organization, keys)
+	}
+	if err != nil {
+		return unlessRefused(err)
+	}
+	return p.paths(pathsOn(pages), p.nodesOf(opened, "AuthorityPath"))
+}
+
+// pathsOn are the paths of all pages.
+func pathsOn[K comparable](pages map[K]authority.PathPage) (paths []*authority.Path) {
+	for _, found := range pages {
+		paths = append(paths, found.Rows...)
+	}
+	return paths
 }
 
 // countedByRow says whether the row that a list of paths hangs under knows how

@@ -14,32 +14,21 @@ import (
 
 // workloadRows reads the workload exposures of a page of workloads.
 func (p *prefetcher) workloadRows(kind record.EntityKind, workloads []id.ID, fields []selected) error {
-	for _, field := range fields {
-		if kind != record.Workload || field.Name != "workloadExposure" || len(workloads) == 0 {
-			continue
+	return eachField(workloads, fields, func(workloads []id.ID, field selected) error {
+		if kind != record.Workload || field.Name != "workloadExposure" {
+			return nil
 		}
 		found, err := p.scope.WorkloadRows.Prefetch(p.ctx, p.organization, workloads)
 		if err != nil {
 			return err
 		}
 		rows := slices.DeleteFunc(slices.Collect(maps.Values(found)), func(w *posture.WorkloadExposure) bool { return w == nil })
-		if err := p.workloadExposures(rows, p.children(field, "WorkloadExposure")); err != nil {
-			return err
-		}
-	}
-	return nil
+		return p.workloadExposures(rows, p.children(field, "WorkloadExposure"))
+	})
 }
 
 func (p *prefetcher) workloadExposures(rows []*posture.WorkloadExposure, fields []selected) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	for _, field := range fields {
-		if err := p.workloadExposure(rows, field); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachField(rows, fields, p.workloadExposure)
 }
 
 func (p *prefetcher) workloadExposure(rows []*posture.WorkloadExposure, field selected) error {
@@ -71,7 +60,7 @@ func (p *prefetcher) workloadExposure(rows []*posture.WorkloadExposure, field se
 	case "riskClusters":
 		return p.clustersOfRows(rows, field)
 	case "authorityPaths":
-		return p.pathsUnder(authority.UnderWorkload, workloads, []selected{field})
+		return p.pathListUnder(authority.UnderWorkload, workloads, field)
 	case "exposures":
 		return p.exposuresOf(workloads, field)
 	}
@@ -93,11 +82,7 @@ func (p *prefetcher) clustersOfRows(rows []*posture.WorkloadExposure, field sele
 // exposuresOf reads the lists of exposures nested under a page of workload
 // exposures.
 func (p *prefetcher) exposuresOf(workloads []id.ID, field selected) error {
-	opened := p.open(field)
-	if opened == nil {
-		return nil
-	}
-	asked, ok := request(opened)
+	opened, asked, ok := p.request(field)
 	if !ok {
 		return nil
 	}
@@ -116,31 +101,33 @@ func (p *prefetcher) exposuresOf(workloads []id.ID, field selected) error {
 	return p.exposures(rowsOf(pages), p.nodesOf(opened, "Exposure"))
 }
 
-// snapshots reads the syncs that snapshots follow.
 func (p *prefetcher) snapshots(snapshots []*posture.Snapshot, fields []selected) error {
-	for _, field := range fields {
-		if field.Name != "sync" {
-			continue
+	return eachField(snapshots, fields, p.snapshot)
+}
+
+// snapshot reads the syncs that snapshots follow.
+func (p *prefetcher) snapshot(snapshots []*posture.Snapshot, field selected) error {
+	if field.Name != "sync" {
+		return nil
+	}
+	var ids []id.ID
+	for _, s := range snapshots {
+		if s.SyncID != nil {
+			ids = append(ids, *s.SyncID)
 		}
-		var ids []id.ID
-		for _, s := range snapshots {
-			if s.SyncID != nil {
-				ids = append(ids, *s.SyncID)
+	}
+	syncs, err := p.scope.Syncs.Prefetch(p.ctx, p.organization, ids)
+	if err != nil {
+		return err
+	}
+	for _, child := range p.children(field, "Sync") {
+		if child.Name == "source" {
+			sources := map[id.ID]bool{}
+			for _, s := range syncs {
+				sources[s.SourceID] = true
 			}
-		}
-		syncs, err := p.scope.Syncs.Prefetch(p.ctx, p.organization, ids)
-		if err != nil {
-			return err
-		}
-		for _, child := range p.children(field, "Sync") {
-			if child.Name == "source" {
-				sources := map[id.ID]bool{}
-				for _, s := range syncs {
-					sources[s.SourceID] = true
-				}
-				if _, err := p.scope.Sources.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(sources))); err != nil {
-					return err
-				}
+			if _, err := p.scope.Sources.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(sources))); err != nil {
+				return err
 			}
 		}
 	}
@@ -148,22 +135,17 @@ func (p *prefetcher) snapshots(snapshots []*posture.Snapshot, fields []selected)
 }
 
 func (p *prefetcher) clusters(clusters []*posture.Cluster, fields []selected) error {
-	if len(clusters) == 0 {
-		return nil
-	}
-	for _, field := range fields {
-		var err error
-		switch field.Name {
-		case "authorityPaths":
-			err = p.clusterPaths(clusters, field)
-		case "workloads":
-			err = p.clusterParts(clusters, posture.Workloads, field)
-		case "identities":
-			err = p.clusterParts(clusters, posture.Identities, field)
-		}
-		if err != nil {
-			return err
-		}
+	return eachField(clusters, fields, p.cluster)
+}
+
+func (p *prefetcher) cluster(clusters []*posture.Cluster, field selected) error {
+	switch field.Name {
+	case "authorityPaths":
+		return p.clusterPaths(clusters, field)
+	case "workloads":
+		return p.clusterParts(clusters, posture.Workloads, field)
+	case "identities":
+		return p.clusterParts(clusters, posture.Identities, field)
 	}
 	return nil
 }
@@ -171,11 +153,7 @@ func (p *prefetcher) clusters(clusters []*posture.Cluster, fields []selected) er
 // clusterPaths reads the lists of paths of a page of clusters, which are all of
 // one level.
 func (p *prefetcher) clusterPaths(clusters []*posture.Cluster, field selected) error {
-	opened := p.open(field)
-	if opened == nil {
-		return nil
-	}
-	asked, ok := request(opened)
+	opened, asked, ok := p.request(field)
 	if !ok {
 		return nil
 	}
@@ -184,10 +162,9 @@ func (p *prefetcher) clusterPaths(clusters []*posture.Cluster, field selected) e
 		return unlessRefused(err)
 	}
 	list = loader.Shared(p.scope, field.Field, p.organization, underCluster(clusters[0]), list)
-	keys := make([]loader.ClusterListKey, len(clusters))
-	for i, c := range clusters {
-		keys[i] = loader.ClusterListKey{Cluster: c.Cluster, List: list}
-	}
+	keys := collect(clusters, func(c *posture.Cluster) loader.ClusterListKey {
+		return loader.ClusterListKey{Cluster: c.Cluster, List: list}
+	})
 	pages, err := p.scope.ClusterLists.Prefetch(p.ctx, p.organization, keys)
 	if err != nil {
 		return unlessRefused(err)
@@ -197,29 +174,19 @@ func (p *prefetcher) clusterPaths(clusters []*posture.Cluster, field selected) e
 			return err
 		}
 	}
-	var paths []*authority.Path
-	for _, found := range pages {
-		paths = append(paths, found.Rows...)
-	}
-	return p.paths(paths, p.nodesOf(opened, "AuthorityPath"))
+	return p.paths(pathsOn(pages), p.nodesOf(opened, "AuthorityPath"))
 }
 
 func (p *prefetcher) clusterParts(clusters []*posture.Cluster, part posture.Part, field selected) error {
-	opened := p.open(field)
-	if opened == nil {
-		return nil
-	}
-	asked, ok := request(opened)
+	_, asked, ok := p.request(field)
 	if !ok {
 		return nil
 	}
 	list := loader.Shared(p.scope, field.Field, p.organization, underCluster(clusters[0]),
 		&posture.PartList{Part: part, Level: clusters[0].Level, Request: asked})
-	keys := make([]loader.ClusterPartKey, len(clusters))
-	for i, c := range clusters {
-		keys[i] = loader.ClusterPartKey{Cluster: c.Cluster, List: list}
-	}
-	pages, err := p.scope.ClusterParts.Prefetch(p.ctx, p.organization, keys)
+	pages, err := p.scope.ClusterParts.Prefetch(p.ctx, p.organization, collect(clusters, func(c *posture.Cluster) loader.ClusterPartKey {
+		return loader.ClusterPartKey{Cluster: c.Cluster, List: list}
+	}))
 	if err != nil {
 		return unlessRefused(err)
 	}
@@ -232,11 +199,7 @@ func (p *prefetcher) clusterParts(clusters []*posture.Cluster, part posture.Part
 // memberships reads the clusters that paths are members of, and what is asked of
 // these.
 func (p *prefetcher) memberships(paths []*authority.Path, field selected) error {
-	ids := make([]id.ID, len(paths))
-	for i, path := range paths {
-		ids[i] = path.ID
-	}
-	memberships, err := p.scope.Memberships.Prefetch(p.ctx, p.organization, ids)
+	memberships, err := p.scope.Memberships.Prefetch(p.ctx, p.organization, idsOf(paths))
 	if err != nil {
 		return err
 	}

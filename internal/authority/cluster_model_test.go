@@ -342,12 +342,7 @@ func (h *theatre) compareMembers(t checker, refs map[id.ID]record.Ref, keys map[
 			Level: r.Level, Version: r.Version, Class: classes[r.Class], Rank: r.Rank, FirstSeen: r.FirstSeen, ExposedSince: r.ExposedSince,
 			Sensitivity: r.Sensitivity, Ownership: r.Ownership, Domain: r.Domain, Executed: r.Executed, Evidence: r.Evidence}})
 	}
-	for s, list := range h.world.members {
-		require.Equal(t, list, found[s], "membership of %v", s)
-	}
-	for s, list := range found {
-		require.Contains(t, h.world.members, s, "the model has no member %v, the server %v", s, list)
-	}
+	equalRows(t, "membership", h.world.members, found)
 }
 
 // cellOf is the cell of a class as it is stored.
@@ -383,7 +378,7 @@ func (h *theatre) compareCounters(t checker, classes map[int]class) {
 		found[c] = append(found[c], version[counts]{From: r.From.UTC(), State: counts{
 			n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], [5]int64(n[12:])}})
 	}
-	equalChronicles(t, h.world.counters, found)
+	equalChronicles(t, "the counter", h.world.counters, found)
 	checkEnds(t, ends)
 
 	type value struct {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
@@ -304,7 +303,7 @@ func (p Process) printLedgers(reports []ledgerReport) error {
 	if len(reports) == 0 {
 		log.Info("there is no organization yet")
 	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	table := p.table()
 	for _, r := range reports {
 		status := checkOK
 		switch {
@@ -341,13 +340,13 @@ func newLedgerCheckpoint(p Process) *cobra.Command {
 }
 
 func newDownload(p Process, use, short, long string, path func(slug string) string) *cobra.Command {
-	var slug string
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: usageArgs(cobra.NoArgs)}
 	server := addClient(cmd)
-	cmd.Flags().StringVar(&slug, "org", "", "`slug` of the organization")
+	organization := addOrganization(cmd, "say whose ledger")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if slug == "" {
-			return usagef("say whose ledger: --org SLUG")
+		slug, err := organization()
+		if err != nil {
+			return err
 		}
 		if err := org.CheckSlug(slug); err != nil {
 			return usageError{err}
@@ -424,15 +423,16 @@ func newLedgerRebuild(p Process) *cobra.Command {
 		Args: usageArgs(cobra.NoArgs),
 	}
 	config := addDatabase(cmd)
-	slug := cmd.Flags().String("org", "", "`slug` of the organization")
+	organization := addOrganization(cmd, "say whose ledger")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *slug == "" {
-			return usagef("say whose ledger: --org SLUG")
+		slug, err := organization()
+		if err != nil {
+			return err
 		}
 		if config.URL == "" && config.OwnerURL != "" {
 			return usagef("ledger rebuild writes as the role that serves: give --database-url")
 		}
-		return withDatabase(cmd.Context(), *config, p, func(d *app.Database) error { return rebuild(cmd.Context(), d, p, *slug) })
+		return withDatabase(cmd.Context(), *config, p, func(d *app.Database) error { return rebuild(cmd.Context(), d, p, slug) })
 	}
 	return cmd
 }

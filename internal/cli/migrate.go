@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +67,7 @@ func newMigrateStatus(p Process) *cobra.Command {
 			if form == asJSON {
 				return printJSON(p.Stdout, list)
 			}
-			table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+			table := p.table()
 			_, _ = fmt.Fprintln(table, "VERSION\tSTATE\tNAME") // Flush tells the error
 			for _, migration := range list {
 				state := "missing"

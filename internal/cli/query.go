@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // maxDocument is far above what the server takes.
@@ -39,11 +37,7 @@ func newQuery(p Process) *cobra.Command {
 			return err
 		}
 		request["query"] = string(document)
-		body, err := json.Marshal(request)
-		if err != nil {
-			return err
-		}
-		response, err := server.post(cmd.Context(), "/graphql", nil, "application/json", bytes.NewReader(body))
+		response, err := server.sendGraph(cmd.Context(), request)
 		if err != nil {
 			return err
 		}
@@ -66,31 +60,11 @@ func readDocument(p Process, name string) ([]byte, error) {
 	return content, nil
 }
 
-// graphError is an error of a GraphQL answer.
-type graphError struct {
-	Message    string `json:"message"`
-	Extensions struct {
-		Kind problem.Kind `json:"kind"`
-		Code string       `json:"code"`
-	} `json:"extensions"`
-}
-
 // printAnswer prints what the server answered, also when it is an error.
 func (p Process) printAnswer(response *http.Response) error {
-	if !isJSON(response) {
-		return refusal(response)
-	}
-	content, err := io.ReadAll(response.Body)
+	content, answer, err := readGraph(response, response.Body)
 	if err != nil {
-		return problem.New(problem.Unavailable, "ANSWER_CUT_OFF", "the answer of the server broke off; try again").Because(err)
-	}
-	var answer struct {
-		Errors []graphError    `json:"errors"`
-		Error  json.RawMessage `json:"error"`
-	}
-	if err := json.Unmarshal(content, &answer); err != nil || answer.Error != nil {
-		response.Body = io.NopCloser(bytes.NewReader(content))
-		return refusal(response)
+		return err
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, content, "", "  "); err != nil {
@@ -108,23 +82,4 @@ func (p Process) printAnswer(response *http.Response) error {
 		code = max(code, e.exitCode())
 	}
 	return exitError(code)
-}
-
-// exitCode tells from the kind of an error or, without one, from its code
-// whether it is more than a failure.
-func (e graphError) exitCode() int {
-	if e.Extensions.Kind != "" {
-		return exitCodeOf(problem.Kind(strings.ToLower(string(e.Extensions.Kind))))
-	}
-	code := e.Extensions.Code
-	switch {
-	case strings.HasPrefix(code, "TOKEN_"), code == "SCOPE_MISSING", code == "ADMIN_REQUIRED",
-		code == "UNAUTHENTIC", code == "DENIED", code == "UNAUTHENTICATED", code == "FORBIDDEN":
-		return exitDenied
-	case strings.HasSuffix(code, "NOT_FOUND"):
-		return exitNotFound
-	case strings.HasSuffix(code, "UNAVAILABLE"), strings.HasSuffix(code, "UNREACHABLE"):
-		return exitUnavailable
-	}
-	return exitFailure
 }
