@@ -13,6 +13,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/demo"
+	"github.com/exposuregraph/exposuregraph/internal/demo/teller"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/page"
@@ -106,6 +107,7 @@ func (a *App) demoStory(ctx context.Context) error {
 		if err := a.demoStep(ctx, step); err != nil {
 			return err
 		}
+		a.config.Logger.DebugContext(ctx, "demo step", "at", step.At)
 	}
 	a.config.Logger.InfoContext(ctx, "demo", "organization", demoOrganization, "date", base.Format(time.DateOnly))
 	return nil
@@ -140,9 +142,12 @@ func (a *App) demoTold(ctx context.Context) (found *toldSoFar, theirs bool, err 
 	return &toldSoFar{base: base, until: newest.Rows[0].At}, false, nil
 }
 
-// demoStep takes a step. What is delivered is recorded as of now; a judgement
-// takes place at its instant, because that is what it judges by.
+// demoStep takes a step. What is delivered is recorded as of now; decisions and
+// judgements take place at their instant, because that is what they judge by.
 func (a *App) demoStep(ctx context.Context, step demo.Step) error {
+	if step.Decision != nil {
+		return teller.New(a.db, assessor(), demoOrganization).Decide(ctx, step.At, step.Decision)
+	}
 	if step.Delivery == nil {
 		evaluator := authority.New(a.db, assessor(), func() time.Time { return step.At }, slog.New(slog.DiscardHandler))
 		_, err := evaluator.Reevaluate(ctx, id.Organization(demoOrganization), authority.ByTime, func(_ *db.Tx, at time.Time) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
@@ -47,43 +49,75 @@ func demoConfig(database *dbtest.Database) app.Config {
 	return c
 }
 
-// interrupter ends a context when the server has said so many times that it did
-// something.
+// interrupter ends a context when the server has taken the step of the demo at an
+// instant.
 type interrupter struct {
 	slog.Handler
 	cancel context.CancelFunc
-	left   int
+	at     time.Time
 }
 
 func (i *interrupter) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "sync" {
-		if i.left--; i.left == 0 {
+	r.Attrs(func(attr slog.Attr) bool {
+		if r.Message == "demo step" && attr.Key == "at" && attr.Value.Time().Equal(i.at) {
 			i.cancel()
 		}
-	}
+		return true
+	})
 	return nil
 }
 
 func (*interrupter) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestDemo starts a server that is interrupted in the middle of the history, one
+// happenings are how often something happens in the history.
+type happenings struct{ deliveries, judgements, entries int }
+
+func count(steps []demo.Step) (n happenings) {
+	for _, step := range steps {
+		switch {
+		case step.Delivery != nil:
+			n.deliveries++
+		case step.Decision == nil:
+			n.judgements++
+		default:
+			switch what := step.Decision.What.(type) {
+			case demo.Judged:
+				n.entries++
+			case demo.JudgedMany:
+				n.entries += len(what.Exposures)
+			case demo.Undone:
+				n.entries += len(what.Of.What.(demo.JudgedMany).Exposures)
+			default: // is judged by at once
+				n.entries++
+				n.judgements++
+			}
+		}
+	}
+	n.entries += n.deliveries + n.judgements // for each a snapshot is kept
+	return n
+}
+
+// TestDemo starts servers that are interrupted in the middle of the history, one
 // that tells the rest, and one that finds everything there.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	database := dbtest.New(t)
-	interrupted := demoConfig(database)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	interrupted.Logger = slog.New(&interrupter{slog.DiscardHandler, cancel, 8})
-	_, err := app.New(ctx, interrupted)
-	require.Error(t, err)
-	require.ErrorIs(t, ctx.Err(), context.Canceled)
-
-	deliveries, steps := 0, demo.History(demoDate)
-	for _, step := range steps {
-		if step.Delivery != nil {
-			deliveries++
+	steps := demo.History(demoDate)
+	happens := count(steps)
+	attested := slices.IndexFunc(steps, func(step demo.Step) bool {
+		if step.Decision == nil {
+			return false
 		}
+		_, is := step.Decision.What.(demo.Attested)
+		return is
+	})
+	for _, last := range []demo.Step{steps[7], steps[attested]} {
+		interrupted := demoConfig(database)
+		ctx, cancel := context.WithCancel(t.Context())
+		interrupted.Logger = slog.New(&interrupter{slog.DiscardHandler, cancel, last.At})
+		_, err := app.New(ctx, interrupted)
+		require.Error(t, err)
+		require.ErrorIs(t, ctx.Err(), context.Canceled)
 	}
 	const document = `{
 		organizations(first: 10) { nodes { slug } }
@@ -120,9 +154,10 @@ func TestDemo(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal([]byte(story), &told))
 		require.Equal(t, demoDate, told.Posture.At)
-		require.Equal(t, len(steps), told.PostureSnapshots.TotalCount, "each step happened once")
-		require.Equal(t, deliveries, told.Syncs.TotalCount)
-		require.Equal(t, deliveries, told.Syncs.Nodes[0].Version)
+		require.Equal(t, happens.deliveries+happens.judgements, told.PostureSnapshots.TotalCount, "each step happened once")
+		require.Equal(t, happens.entries, ledgerSize(t, a), "and so did each decision")
+		require.Equal(t, happens.deliveries, told.Syncs.TotalCount)
+		require.Equal(t, happens.deliveries, told.Syncs.Nodes[0].Version)
 		require.NoError(t, stop())
 	}
 
@@ -136,7 +171,16 @@ func TestDemo(t *testing.T) {
 	require.NoError(t, stop())
 	a, _ = start(t, demoConfig(database))
 	answer := ask(t, a, a.Tokens().Viewer, `{ organization(slug: "demo") { syncs(first: 1) { totalCount } } }`)
-	require.JSONEq(t, fmt.Sprintf(`{"syncs":{"totalCount":%d}}`, deliveries+1), string(answer.Data["organization"]))
+	require.JSONEq(t, fmt.Sprintf(`{"syncs":{"totalCount":%d}}`, happens.deliveries+1), string(answer.Data["organization"]))
+}
+
+func ledgerSize(t *testing.T, a *app.App) int {
+	t.Helper()
+	answer := ask(t, a, a.Tokens().Admin, `{ organization(slug: "demo") { ledger { size } } }`)
+	require.Empty(t, answer.Errors)
+	var found struct{ Ledger struct{ Size int } }
+	require.NoError(t, json.Unmarshal(answer.Data["organization"], &found))
+	return found.Ledger.Size
 }
 
 // TestDemoOfSomebody starts on a database whose organization demo has other data.
@@ -164,33 +208,72 @@ func TestDemoDateInFuture(t *testing.T) {
 // operation is the kind and the name of an operation of a document.
 var operation = regexp.MustCompile(`(?m)^(query|mutation) (\w+)`)
 
+// listed is a document of docs/operations in the list of its folder.
+var listed = regexp.MustCompile(`\[([a-z-]+)\]\(([a-z-]+)\.graphql\)`)
+
+// What of an answer is another one each time: hashes of the ledger, which says when
+// the demo was told, what is signed, and what the server's clock says.
+var (
+	hash    = regexp.MustCompile(`"[0-9a-f]{64}"`)
+	signed  = regexp.MustCompile(`"exposuregraph[/+][^"]+"`) // notes, and the keys that sign them
+	instant = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`)
+)
+
+// masked is an answer without what is another one each time.
+func masked(answer string) string {
+	answer = hash.ReplaceAllString(answer, `"a hash"`)
+	answer = signed.ReplaceAllString(answer, `"signed"`)
+	return instant.ReplaceAllStringFunc(answer, func(text string) string {
+		at, err := time.Parse(`"`+time.RFC3339Nano+`"`, text)
+		if err != nil || at.After(demoDate) {
+			return `"now"`
+		}
+		return text
+	})
+}
+
 // TestExamplesAreAnswered asks the documents that we show, on the demo: the tabs
 // of GraphiQL, and those of docs/operations, whose answers stand beside them.
 func TestExamplesAreAnswered(t *testing.T) {
 	t.Parallel()
-	a, _ := start(t, demoConfig(dbtest.New(t)))
+	c := demoConfig(dbtest.New(t))
+	folder := t.TempDir()
+	c.LedgerKey, c.CheckpointDir = filepath.Join(folder, "ledger.key"), filepath.Join(folder, "checkpoints")
+	_, _, err := book.MakeKey(c.LedgerKey)
+	require.NoError(t, err)
+	a, _ := start(t, c)
+	require.Eventually(t, func() bool {
+		files, _ := filepath.Glob(filepath.Join(c.CheckpointDir, "demo", "*.checkpoint"))
+		return len(files) > 0
+	}, 20*time.Second, 50*time.Millisecond, "the ledger is signed soon after the start")
 
 	t.Run("operations", func(t *testing.T) {
+		list, err := os.ReadFile("../../docs/operations/README.md")
+		require.NoError(t, err)
+		var names []string
+		for _, link := range listed.FindAllStringSubmatch(string(list), -1) {
+			require.Equal(t, link[1], link[2])
+			names = append(names, link[1])
+		}
 		documents, err := filepath.Glob("../../docs/operations/*.graphql")
 		require.NoError(t, err)
 		require.NotEmpty(t, documents)
-		list, err := os.ReadFile("../../docs/operations/README.md")
-		require.NoError(t, err)
-		for _, document := range documents {
-			name := strings.TrimSuffix(document, ".graphql")
-			query, err := os.ReadFile(document)
+		require.Len(t, names, len(documents), "README.md lists each document once")
+		for _, name := range names { // in the order of the list, in which what changes the demo comes last
+			file := "../../docs/operations/" + name
+			query, err := os.ReadFile(file + ".graphql")
 			require.NoError(t, err)
 			answer := answer(t, a, a.Tokens().Admin, string(query))
-			if *update {
-				require.NoError(t, os.WriteFile(name+".json", []byte(answer), 0o644))
-			}
 			require.NotContains(t, answer, `"errors"`, name)
-			want, err := os.ReadFile(name + ".json")
-			require.NoError(t, err)
-			require.Equal(t, string(want), answer, "%s: if this is meant to change, run the test with -update", name)
-			for _, file := range []string{filepath.Base(name) + ".graphql", filepath.Base(name) + ".json"} {
-				require.Contains(t, string(list), "("+file+")", "README.md does not list it")
+			require.NotRegexp(t, `"userErrors": \[\s*\{`, answer, name)
+			require.Contains(t, string(list), "("+name+".json)", "README.md does not list it")
+			want, err := os.ReadFile(file + ".json")
+			if *update && (err != nil || masked(string(want)) != masked(answer)) {
+				require.NoError(t, os.WriteFile(file+".json", []byte(answer), 0o644))
+				want = []byte(answer)
 			}
+			require.NotEmpty(t, want, "%s has no answer: run the test with -update", name)
+			require.Equal(t, masked(string(want)), masked(answer), "%s: if this is meant to change, run the test with -update", name)
 		}
 	})
 

@@ -14,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/demo"
+	"github.com/exposuregraph/exposuregraph/internal/demo/teller"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -37,7 +38,14 @@ func tell(t *testing.T) world {
 	database := dbtest.New(t)
 	ctx := access.With(t.Context(), access.Actor{Subject: "demo", Role: access.Admin, Scopes: access.Scopes, AllOrganizations: true})
 	assessor := exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
+	people := teller.New(database.DB, assessor, "demo")
 	for _, step := range demo.History(base) {
+		if step.Decision != nil {
+			for range 2 { // what was told is not told again
+				require.NoError(t, people.Decide(ctx, step.At, step.Decision))
+			}
+			continue
+		}
 		now := func() time.Time { return step.At }
 		service := authority.New(database.DB, assessor, now, slog.New(slog.DiscardHandler))
 		if step.Delivery == nil {
@@ -196,6 +204,8 @@ func TestDemo(t *testing.T) {
 			WHERE x.resolution_reason = 'sensitivity_reclassified'`))
 	})
 
+	t.Run("what people decided", func(t *testing.T) { decided(t, w, clusters) })
+
 	t.Run("the counters hold", func(t *testing.T) {
 		report, err := invariant.Check(w.ctx, snapshot, &org.Organization{ID: id.Organization("demo"), Slug: "demo"}, posture.Definitions)
 		require.NoError(t, err)
@@ -203,6 +213,79 @@ func TestDemo(t *testing.T) {
 			require.Empty(t, result.First, result.Check)
 		}
 		require.True(t, report.Holds())
+	})
+}
+
+// decided looks at what people said of what the server found.
+func decided(t *testing.T, w world, clusters []*posture.Cluster) {
+	const intervals = `
+		SELECT format('%s %s %s', x.ordinal, CASE x.disposition WHEN 1 THEN 'open' WHEN 2 THEN 'acknowledged' WHEN 4 THEN 'false positive' END,
+		         coalesce(x.resolution_reason, 'holds'))
+		FROM exposure x
+		JOIN authority_path p ON p.id = x.path_id AND p.status = 'active'
+		JOIN entity w ON w.id = p.workload_id JOIN entity r ON r.id = p.resource_id LEFT JOIN entity i ON i.id = p.identity_id
+		WHERE w.external_id = $1 AND coalesce(i.external_id, '') = $2 AND r.external_id = $3 AND x.type = $4
+		ORDER BY x.ordinal`
+	became := func(workload, identity, resource string, kind rule.Type) []string {
+		t.Helper()
+		return column[string](t, w, intervals, workload, identity, resource, kind)
+	}
+	// A line for each request, with how many entries it left.
+	require.Equal(t, []string{
+		"nadia.haddad justification.recorded 2025-12-08 1",
+		"nadia.haddad exposure.marked_false_positive 2025-12-09 1",
+		"samuel.osei exposure.marked_false_positive 2025-12-31 1",
+		"nadia.haddad exposure.unmarked_false_positive 2026-01-03 1",
+		"nadia.haddad exposure.acknowledged 2026-01-12 1",
+		"samuel.osei baseline.attested 2026-01-30 1",
+		"samuel.osei exposure.resolved 2026-02-09 1",
+		"nadia.haddad exposure.acknowledged 2026-02-16 5",
+		"samuel.osei exposure.unacknowledged 2026-02-17 5",
+		"nadia.haddad exposure.acknowledged 2026-02-17 3",
+		"nadia.haddad exposure.acknowledged 2026-02-27 1",
+	}, column[string](t, w, `
+		SELECT format('%s %s %s %s', split_part(e.actor, '@', 1), e.kind, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*))
+		FROM ledger_entry e WHERE e.kind <> 'posture.snapshotted' AND e.recorded_at = e.at
+		GROUP BY e.actor, e.kind, e.at ORDER BY min(e.seq)`))
+	require.Zero(t, one[int](t, w, `SELECT count(*)::int FROM ledger_entry WHERE kind <> 'posture.snapshotted' AND recorded_at <> at`), "decisions are told by the clock of the story")
+
+	t.Run("acknowledged", func(t *testing.T) {
+		require.Equal(t, []string{"1 acknowledged holds"}, became("wl-hr-export", "id-sp-hr-export", "res-employee-records", rule.OrphanedPath))
+		require.Equal(t, []string{"1 open holds"}, became("wl-hr-export", "id-sp-hr-export", "res-hr-cases", rule.OrphanedPath))
+		acknowledged := map[string]int64{}
+		for _, c := range clusters {
+			if c.AcknowledgedPaths > 0 {
+				acknowledged[c.Key] = c.AcknowledgedPaths
+			}
+			require.Less(t, c.AcknowledgedPaths, max(c.Paths, 1), "%s stands without what was acknowledged", c.Key)
+		}
+		require.Equal(t, map[string]int64{"orphaned-sensitive": 2, "orphaned-external": 1, "standing-sensitive": 2}, acknowledged)
+	})
+	t.Run("a false positive that comes back", func(t *testing.T) {
+		require.Equal(t, []string{"1 false positive egress_removed", "2 false positive holds"}, became("wl-vendor-sync", "", "res-vendor-master", rule.ExternalEgressing))
+		require.Equal(t, 1, one[int](t, w, `SELECT count(DISTINCT decided_seq)::int FROM exposure WHERE disposition = 4`), "it is inherited with its entry")
+	})
+	t.Run("a mark that was taken back", func(t *testing.T) {
+		require.Equal(t, []string{"1 open holds"}, became("wl-data-pipeline", "id-svc-etl", "res-customer-warehouse", rule.SensitiveReach))
+	})
+	t.Run("a resolution by hand that did not last", func(t *testing.T) {
+		require.Equal(t, []string{"1 open manual", "2 open holds"}, became("wl-azure-graph-router-no-owner", "id-sp-9d04ab", "res-microsoft-graph", rule.UnprovenPath))
+	})
+	t.Run("a batch and its undoing", func(t *testing.T) {
+		for _, resource := range []string{"res-employee-records", "res-hr-cases"} {
+			require.Equal(t, []string{"1 open holds"}, became("wl-hr-export", "id-sp-hr-export", resource, rule.DormantPath))
+		}
+		for _, resource := range []string{"res-lake-raw", "res-customer-warehouse", "res-lake-staging"} {
+			require.Equal(t, []string{"1 acknowledged holds"}, became("wl-data-pipeline", "id-svc-etl-staging", resource, rule.DormantPath))
+		}
+		require.Equal(t, 3, one[int](t, w, `SELECT count(DISTINCT batch_id)::int FROM ledger_entry`))
+	})
+	t.Run("a justification", func(t *testing.T) {
+		require.Equal(t, []string{"1 open justification_recorded"}, became("wl-data-pipeline", "id-svc-etl", "res-lake-raw", rule.ExcessPrivilege))
+	})
+	t.Run("an attestation", func(t *testing.T) {
+		require.Equal(t, []string{"1 open holds"}, became("wl-data-pipeline", "id-svc-etl", "res-key-vault", rule.ScopeExpansion), "what came after it is drift")
+		require.Equal(t, base.AddDate(0, 0, -30).Add(14*time.Hour), one[time.Time](t, w, `SELECT at FROM scope_baseline WHERE basis = 'attested'`).UTC())
 	})
 }
 

@@ -50,11 +50,12 @@ var logged = []struct {
 // judged are the days on which everything is judged anew, after the logs came.
 var judged = []int{logsConnected, -84, rotated, -14, -8, 0}
 
-// Step is one event of the history: a delivery or, without one, a judgement of
-// everything, as the daily evaluation makes it.
+// Step is one event of the history: a delivery, a decision or, without either, a
+// judgement of everything, as the daily evaluation makes it.
 type Step struct {
 	At       time.Time
 	Delivery *Delivery
+	Decision *Decision
 }
 
 // Delivery is what a source says at one instant.
@@ -92,6 +93,7 @@ func (d delivered) at(base time.Time) time.Time {
 var inventories = []delivered{
 	{begins, 6, 0, entra}, {begins, 6, 10, azure}, {begins, 6, 20, serviceNow},
 	{ownersUploaded, 9, 30, ownerMapping},
+	{portalMoves, 9, 0, serviceNow}, {portalBack, 9, 0, serviceNow},
 	{successorMade, 10, 0, entra},
 	{rotated, 10, 0, serviceNow},
 	{maintAssigned, 14, 0, ownerMapping},
@@ -120,6 +122,9 @@ func History(base time.Time) []Step {
 	}
 	for _, day := range judged {
 		steps = append(steps, Step{At: dawn(base, day).Add(5 * time.Minute)})
+	}
+	for _, d := range decisions {
+		steps = append(steps, Step{At: d.at(base), Decision: &d.Decision})
 	}
 	slices.SortFunc(steps, func(a, b Step) int { return a.At.Compare(b.At) })
 	return steps

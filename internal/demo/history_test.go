@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,6 +18,10 @@ func TestHistoryIsDeterministic(t *testing.T) {
 	tell := func(base time.Time) (at []time.Time, said [][]byte) {
 		for _, step := range demo.History(base) {
 			at = append(at, step.At)
+			if step.Decision != nil {
+				said = append(said, fmt.Appendf(nil, "%+v", *step.Decision))
+				continue
+			}
 			if step.Delivery == nil {
 				said = append(said, nil)
 				continue
@@ -44,6 +49,7 @@ func TestHistoryIsOneStory(t *testing.T) {
 	require.Equal(t, base, demo.BaseOf(steps[0].At))
 	require.Equal(t, base, steps[len(steps)-1].At, "the history ends as the base date begins")
 	require.Nil(t, steps[len(steps)-1].Delivery, "with a judgement of everything")
+	require.Nil(t, steps[len(steps)-1].Decision)
 	require.Greater(t, base.Sub(steps[0].At), 90*24*time.Hour)
 	for n, step := range steps {
 		if n > 0 { // so that each step takes place on the organization's clock when it says
@@ -52,6 +58,7 @@ func TestHistoryIsOneStory(t *testing.T) {
 		if step.Delivery == nil {
 			continue
 		}
+		require.Nil(t, step.Decision, "a step is one thing")
 		require.Equal(t, step.At, step.Delivery.At)
 		for _, fact := range step.Delivery.Facts {
 			switch f := fact.(type) {

@@ -196,7 +196,9 @@ func serviceNow(base time.Time, day int) Delivery {
 	s.sends(ticketRouter, record.EgressExternal, "graph.microsoft.com")
 	s.sends(ticketRouter, record.EgressLLM, "contoso-triage.openai.azure.com")
 	s.sends(hrExport, record.EgressExternal, "sftp.payroll-partner.example")
-	s.sends(vendorSync, record.EgressExternal, "portal.vendors.example")
+	if day < portalMoves || day >= portalBack {
+		s.sends(vendorSync, record.EgressExternal, "portal.vendors.example")
+	}
 	s.sends(secLogger, record.EgressInternal, "siem.contoso.internal")
 	s.covers(record.Binding, record.EgressObs)
 	return Delivery{Source: "servicenow", System: serviceNowSystem, Facts: s.facts}
