@@ -57,13 +57,13 @@ func (d *DB) Ping(ctx context.Context) error { return mapError(d.pool.Ping(ctx))
 // Querier runs named queries on behalf of one organization, or of none for the
 // few tables that stand outside.
 type Querier interface {
-	query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error
+	query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error
 }
 
 // Select runs a query and reads its rows by column name.
 func Select[T any](ctx context.Context, q Querier, query Query, args pgx.StrictNamedArgs) ([]*T, error) {
 	var list []*T
-	err := q.query(ctx, query.SQL, args, func(rows pgx.Rows) (err error) {
+	err := q.query(ctx, query, args, func(rows pgx.Rows) (err error) {
 		list, err = pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[T])
 		return err
 	})
@@ -73,7 +73,7 @@ func Select[T any](ctx context.Context, q Querier, query Query, args pgx.StrictN
 // Column runs a query of one column.
 func Column[T any](ctx context.Context, q Querier, query Query, args pgx.StrictNamedArgs) ([]T, error) {
 	var list []T
-	err := q.query(ctx, query.SQL, args, func(rows pgx.Rows) (err error) {
+	err := q.query(ctx, query, args, func(rows pgx.Rows) (err error) {
 		list, err = pgx.CollectRows(rows, pgx.RowTo[T])
 		return err
 	})
@@ -92,7 +92,7 @@ func First[T any](ctx context.Context, q Querier, query Query, args pgx.StrictNa
 // Exec runs a statement and counts the rows it touched.
 func Exec(ctx context.Context, q Querier, query Query, args pgx.StrictNamedArgs) (int64, error) {
 	var count int64
-	err := q.query(ctx, query.SQL, args, func(rows pgx.Rows) error {
+	err := q.query(ctx, query, args, func(rows pgx.Rows) error {
 		rows.Close()
 		count = rows.CommandTag().RowsAffected()
 		return rows.Err()

@@ -1,8 +1,10 @@
 package db
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +15,58 @@ import (
 type Query struct {
 	Name string
 	SQL  string
+
+	numbered *numbered // of the text it was read with
+}
+
+// numbered is a statement as the server takes it: with numbers for arguments.
+type numbered struct {
+	named string // the text that this was made of
+	sql   string
+	names []string // of the arguments, in the order of their numbers
+}
+
+// argument is what may be the name of one; the driver knows which are.
+var argument = regexp.MustCompile(`@([A-Za-z_]\w*)`)
+
+// number has the driver put numbers for names, once.
+func number(sql string) *numbered {
+	names := pgx.NamedArgs{}
+	for _, match := range argument.FindAllStringSubmatch(sql, -1) {
+		names[match[1]] = match[1]
+	}
+	text, found, err := names.RewriteQuery(context.Background(), nil, sql, nil)
+	if err != nil {
+		panic(fmt.Sprintf("the arguments of %.40q: %v", sql, err))
+	}
+	n := &numbered{named: sql, sql: text, names: make([]string, len(found))}
+	for i, name := range found {
+		n.names[i], _ = name.(string)
+	}
+	return n
+}
+
+// bind gives the query with its arguments as the driver takes them. Each argument
+// must be given, and each given must be one: a query that does not mention the
+// organization cannot run on behalf of one.
+func (q Query) bind(args pgx.StrictNamedArgs) (sql string, bound []any, err error) {
+	if q.numbered == nil || q.numbered.named != q.SQL { // it was put together since
+		return q.SQL, []any{args}, nil
+	}
+	bound = make([]any, len(q.numbered.names))
+	for i, name := range q.numbered.names {
+		value, given := args[name]
+		if !given {
+			return "", nil, fmt.Errorf("the argument %s is not given", name)
+		}
+		bound[i] = value
+	}
+	for name := range args {
+		if !slices.Contains(q.numbered.names, name) {
+			return "", nil, fmt.Errorf("there is no argument %s", name)
+		}
+	}
+	return q.numbered.sql, bound, nil
 }
 
 // Queries are the statements of one file.
@@ -43,7 +97,8 @@ func Parse(pkg, file string) Queries {
 			panic(fmt.Sprintf("statement %q is empty, defined twice or names columns that nobody lists", name))
 		}
 		// The name travels with the statement, into logs and pg_stat_activity.
-		queries.byName[name] = Query{Name: name, SQL: "/* " + name + " */ " + sql}
+		sql = "/* " + name + " */ " + sql
+		queries.byName[name] = Query{Name: name, SQL: sql, numbered: number(sql)}
 	}
 	return queries
 }

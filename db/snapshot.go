@@ -53,19 +53,19 @@ type tenantView struct {
 	organization id.ID
 }
 
-func (v tenantView) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	return v.snapshot.query(ctx, v.organization, sql, withOrganization(args, v.organization), read)
+func (v tenantView) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	return v.snapshot.query(ctx, v.organization, query, withOrganization(args, v.organization), read)
 }
 
 type sharedView struct{ snapshot *Snapshot }
 
-func (v sharedView) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	return v.snapshot.query(ctx, id.Nil, sql, args, read)
+func (v sharedView) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	return v.snapshot.query(ctx, id.Nil, query, args, read)
 }
 
 var errSnapshotClosed = errors.New("the snapshot of this response is closed")
 
-func (s *Snapshot) query(ctx context.Context, organization id.ID, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+func (s *Snapshot) query(ctx context.Context, organization id.ID, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -79,6 +79,10 @@ func (s *Snapshot) query(ctx context.Context, organization id.ID, sql string, ar
 		s.conn = conn
 	}
 
+	sql, bound, err := query.bind(args)
+	if err != nil {
+		return err
+	}
 	batch := &pgx.Batch{}
 	opening := s.tx == nil
 	if opening {
@@ -88,10 +92,10 @@ func (s *Snapshot) query(ctx context.Context, organization id.ID, sql string, ar
 	if switching {
 		batch.Queue(setOrganization, organization.String())
 	}
-	batch.Queue(sql, args)
+	batch.Queue(sql, bound...)
 	results := s.conn.Conn().SendBatch(ctx, batch)
 
-	err := func() error {
+	err = func() error {
 		for range count(opening) + count(switching) {
 			if _, err := results.Exec(); err != nil {
 				return err

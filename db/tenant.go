@@ -56,12 +56,8 @@ func begin(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) (pgx.Tx, error
 	return tx, err
 }
 
-func (t *Tx) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	rows, err := t.tx.Query(ctx, sql, withOrganization(args, t.organization))
-	if err != nil {
-		return err
-	}
-	return read(rows)
+func (t *Tx) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	return t.Local().query(ctx, query, withOrganization(args, t.organization), read)
 }
 
 // Script runs statements that take no arguments, such as the creation of
@@ -86,8 +82,12 @@ func (t *Tx) CopyFrom(ctx context.Context, table string, columns []string, rows 
 
 type local struct{ tx pgx.Tx }
 
-func (l local) query(ctx context.Context, sql string, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	rows, err := l.tx.Query(ctx, sql, args)
+func (l local) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	sql, bound, err := query.bind(args)
+	if err != nil {
+		return err
+	}
+	rows, err := l.tx.Query(ctx, sql, bound...)
 	if err != nil {
 		return err
 	}

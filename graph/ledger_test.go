@@ -186,6 +186,51 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// What is refused is called by the name that the caller wrote.
+func TestLedgerFilterNames(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sync(t, "acme", world(1)...)
+	for _, bad := range []struct {
+		filter            map[string]any
+		code, field, says string
+	}{
+		{map[string]any{"kind": make([]string, 101)}, "FILTER_TOO_LARGE", "kind", "101 values for kind;"},
+		{map[string]any{"actor": make([]string, 101)}, "FILTER_TOO_LARGE", "actor", "101 values for actor;"},
+		{map[string]any{"occurredAfter": epoch, "occurredBefore": epoch.Add(-time.Hour)}, "INTERVAL_EMPTY", "filter", "swap occurredAfter and occurredBefore"},
+	} {
+		a := b.ledger(t, auditor, `entries(filter: $filter) { totalCount nodes { seq } }`, map[string]any{"filter": bad.filter})
+		require.Equal(t, bad.code, a.code(), bad.says)
+		require.Equal(t, bad.field, a.Errors[0].Extensions["field"], bad.says)
+		require.Contains(t, a.Errors[0].Message, bad.says)
+	}
+}
+
+// Who may see every organization hears of one that there is not the same, whatever
+// they ask of its judgements and its ledger.
+func TestNoOrganization(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sync(t, "acme", town(1)...)
+	a := b.query(t, root, `{ organization(slug: "nobody") { ledger { size root } batch(id: "x") { id } signingKeys { keyId } } }`, nil)
+	require.Empty(t, a.Errors)
+	require.Nil(t, a.Data["organization"])
+	for _, dryRun := range []bool{false, true} {
+		for name, selection := range map[string]any{"filter": map[string]any{}, "exposures": []any{map[string]any{"exposure": b.exposureIDs(t, "acme", 1)[0]}}} {
+			a := b.many(t, root, "judgeExposures", map[string]any{
+				"organization": "nobody", "action": "ACKNOWLEDGE", name: selection, "justification": "all", "idempotencyKey": "all", "dryRun": dryRun})
+			require.Equal(t, "ORGANIZATION_NOT_FOUND", a.code(), "%s, %v", name, dryRun)
+		}
+	}
+	for mutation, input := range map[string]string{
+		"registerSigningKey": fmt.Sprintf(`{organization: "nobody", publicKey: %q}`, "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"),
+		"revokeSigningKey":   `{organization: "nobody", key: "key"}`,
+	} {
+		a := b.query(t, root, `mutation { `+mutation+`(input: `+input+`) { userErrors { code } } }`, nil)
+		require.Equal(t, "ORGANIZATION_NOT_FOUND", a.code(), mutation)
+	}
+}
+
 // Nobody reads a ledger without its scope, and nobody that of another organization.
 func TestWhoReadsLedgers(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,14 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
-// tick is the least by which two events of an organization are apart.
-const tick = time.Microsecond
+const (
+	// tick is the least by which two events of an organization are apart.
+	tick = time.Microsecond
+
+	// few are so many paths that what follows from a decision is looked up one by
+	// one, by plans that were made without knowing it.
+	few = 100
+)
 
 // errOutdated ends a decision on what another version of the program judged.
 var errOutdated = errors.New("judged by another version of the program")
@@ -26,16 +32,18 @@ type Decision struct {
 
 	service *Service
 	tx      *db.Tx
+	again   bool // the work tables are here, and hold what a small decision left
 }
 
 // Decide runs what a person decides. From its beginning to the commit nothing is
-// judged and nobody else decides, so that what decide reads is what it changes.
+// judged and nobody else decides, so that what decide reads is what it changes. Look
+// adds what is read as soon as it is this decision's turn; null for nothing.
 // Whether the caller may is the caller's to check.
-func (s *Service) Decide(ctx context.Context, organization id.ID, decide func(tx *db.Tx, d *Decision) error) error {
+func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *db.Pipeline), decide func(tx *db.Tx, d *Decision) error) error {
 	attempt := func() error {
 		return s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
 			d := &Decision{service: s, tx: tx}
-			if err := d.begin(ctx); err != nil {
+			if err := d.begin(ctx, look); err != nil {
 				return err
 			}
 			return decide(tx, d)
@@ -56,27 +64,27 @@ func (s *Service) Decide(ctx context.Context, organization id.ID, decide func(tx
 // While a sync is under way its own place is taken and not to be seen. It lies a
 // second above everything that could be seen then, so that decisions fit below it
 // one tick apart.
-func (d *Decision) begin(ctx context.Context) error {
-	exists, err := db.Column[bool](ctx, d.tx, syncQueries.Get("organization_exists"), nil)
-	if err != nil {
-		return err
-	}
-	if !exists[0] {
-		return access.OrganizationNotFound()
-	}
-	type lock struct {
-		Idle   bool
-		Locked string
-	}
-	held, err := db.First[lock](ctx, d.tx, syncQueries.Get("lock_decision"), nil)
-	if err != nil {
-		return err
+func (d *Decision) begin(ctx context.Context, look func(p *db.Pipeline)) error {
+	type beginning struct {
+		Ready, Known, Idle bool
+		Locked             string
 	}
 	type clock struct{ At, WindowAt *time.Time }
-	last, err := db.First[clock](ctx, d.tx, syncQueries.Get("decision_clock"), nil)
-	if err != nil {
+	p := d.tx.Pipeline()
+	begun := db.Queue[beginning](p, syncQueries.Get("begin_decision"), nil)
+	clocks := db.Queue[clock](p, syncQueries.Get("decision_clock"), nil)
+	prepared := d.service.assessor.Prepare(p)
+	if look != nil {
+		look(p)
+	}
+	if err := p.Send(ctx); err != nil {
 		return err
 	}
+	held, last := (*begun)[0], (*clocks)[0]
+	if !held.Known {
+		return access.OrganizationNotFound()
+	}
+	d.again = held.Ready
 	now := d.service.now().UTC().Truncate(tick)
 	switch {
 	case last.At == nil:
@@ -90,37 +98,48 @@ func (d *Decision) begin(ctx context.Context) error {
 		return nil
 	}
 	d.WindowAt = last.WindowAt.UTC()
-	outdated, err := d.service.assessor.Prepare(ctx, d.tx, d.At)
+	outdated, err := prepared(ctx, d.At)
 	if err == nil && outdated {
 		err = errOutdated
 	}
 	return err
 }
 
-// Follow brings everything that counts the exposures of these paths to what is
-// decided of them now.
-func (d *Decision) Follow(ctx context.Context, paths []id.ID) error {
+// Follow runs what decides, which the pipeline holds, and brings everything that
+// counts the exposures of these paths to what is decided of them then.
+func (d *Decision) Follow(ctx context.Context, p *db.Pipeline, paths []id.ID) error {
 	if len(paths) == 0 {
+		return p.Send(ctx)
+	}
+	assessment := Assessment{At: d.At, WindowAt: d.WindowAt, Few: len(paths) <= few}
+	again := d.again && assessment.Few
+	if err := d.makeRoom(ctx, again, assessment.Few); err != nil {
+		return err
+	}
+	if again {
+		p.Local().Exec(syncQueries.Get("clear_decision"), nil)
+	}
+	p.Exec(syncQueries.Get("recall_paths"), pgx.StrictNamedArgs{"paths": paths})
+	if !assessment.Few {
+		p.Local().Exec(syncQueries.Get("analyze_desired"), nil)
+	}
+	return d.service.assessor.Follow(ctx, p, assessment, again, func() { p.Exec(syncQueries.Get("update_masks"), nil) })
+}
+
+// makeRoom makes the tables to work in, where a decision before this one did not
+// leave them as this one takes them.
+func (d *Decision) makeRoom(ctx context.Context, again, few bool) error {
+	if again {
 		return nil
 	}
-	for _, script := range []string{"nested_loops", "create_work"} {
+	settings := "work_memory"
+	if few {
+		settings = "forget_work"
+	}
+	for _, script := range []string{settings, "create_work"} {
 		if err := d.tx.Script(ctx, syncQueries.Get(script)); err != nil {
 			return err
 		}
 	}
-	if _, err := d.exec(ctx, "recall_paths", pgx.StrictNamedArgs{"paths": paths}); err != nil {
-		return err
-	}
-	assessment := Assessment{At: d.At, WindowAt: d.WindowAt}
-	if err := d.service.assessor.Follow(ctx, d.tx, assessment); err != nil {
-		return err
-	}
-	if _, err := d.exec(ctx, "update_masks", nil); err != nil {
-		return err
-	}
-	return d.service.assessor.Summarize(ctx, d.tx, assessment)
-}
-
-func (d *Decision) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
-	return db.Exec(ctx, d.tx, syncQueries.Get(name), args)
+	return d.service.assessor.CreateWork(ctx, d.tx)
 }

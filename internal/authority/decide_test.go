@@ -27,7 +27,7 @@ import (
 // gives its place on the clock.
 func (b *bench) decide(t testing.TB, during func()) (at time.Time) {
 	t.Helper()
-	require.NoError(t, b.service.Decide(b.ctx, id.Organization("acme"), func(tx *db.Tx, d *authority.Decision) error {
+	require.NoError(t, b.service.Decide(b.ctx, id.Organization("acme"), nil, func(tx *db.Tx, d *authority.Decision) error {
 		at = d.At
 		if during != nil {
 			during()
@@ -172,7 +172,7 @@ func TestDecisionIsMadeOnWhatThisVersionJudges(t *testing.T) {
 func TestDecisionRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	err := b.service.Decide(b.ctx, id.Organization("nowhere"), func(*db.Tx, *authority.Decision) error { panic("not reached") })
+	err := b.service.Decide(b.ctx, id.Organization("nowhere"), nil, func(*db.Tx, *authority.Decision) error { panic("not reached") })
 	require.Equal(t, access.OrganizationNotFound(), err)
 
 	b.sync(t, authority.SyncRequest{}, twins()...)
@@ -181,7 +181,7 @@ func TestDecisionRefused(t *testing.T) {
 		return n
 	}
 	before, broken := entries(), errors.New("broken")
-	err = b.service.Decide(b.ctx, id.Organization("acme"), func(tx *db.Tx, d *authority.Decision) error {
+	err = b.service.Decide(b.ctx, id.Organization("acme"), nil, func(tx *db.Tx, d *authority.Decision) error {
 		return errors.Join(b.note(tx, d), broken)
 	})
 	require.ErrorIs(t, err, broken)
@@ -191,7 +191,7 @@ func TestDecisionRefused(t *testing.T) {
 	defer release()
 	impatient, cancel := context.WithTimeout(b.ctx, 200*time.Millisecond)
 	defer cancel()
-	err = b.service.Decide(impatient, id.Organization("acme"), func(*db.Tx, *authority.Decision) error { panic("not reached") })
+	err = b.service.Decide(impatient, id.Organization("acme"), nil, func(*db.Tx, *authority.Decision) error { panic("not reached") })
 	require.Error(t, err)
 }
 
@@ -209,8 +209,8 @@ func TestDecisionFollows(t *testing.T) {
 	require.NotEmpty(t, paths)
 	slices.SortFunc(paths, func(a, b id.ID) int { return bytes.Compare(a[:], b[:]) })
 	paths = slices.Compact(paths)
-	require.NoError(t, b.service.Decide(b.ctx, id.Organization("acme"), func(_ *db.Tx, d *authority.Decision) error {
-		return errors.Join(d.Follow(b.ctx, nil), d.Follow(b.ctx, paths[:1]), d.Follow(b.ctx, paths))
+	require.NoError(t, b.service.Decide(b.ctx, id.Organization("acme"), nil, func(tx *db.Tx, d *authority.Decision) error {
+		return errors.Join(d.Follow(b.ctx, tx.Pipeline(), nil), d.Follow(b.ctx, tx.Pipeline(), paths[:1]), d.Follow(b.ctx, tx.Pipeline(), paths))
 	}))
 	for what, sql := range map[string]string{
 		"masks":       `SELECT coalesce(sum(open_mask + acknowledged_mask + accepted_mask + active_exposure_count), 0)::int FROM authority_path`,

@@ -22,6 +22,7 @@ type derivation struct {
 	lastSeen   *time.Time // by the source, before this: when what it takes back was last confirmed
 	everything bool       // all of the organization, not only what is touched
 	resettled  bool       // because its settings changed
+	first      bool       // no sync has come before
 	large      bool       // so much that statistics are worth their time, and nested loops are not
 
 	entities  ChangeCounts
@@ -40,7 +41,7 @@ func (d *derivation) derive(ctx context.Context, changes int64) error {
 	if _, err := d.exec(ctx, "lock_judgement", nil); err != nil {
 		return err
 	}
-	everything, err := d.assessor.Prepare(ctx, d.tx, d.at)
+	everything, err := prepare(ctx, d.tx, d.assessor, d.at)
 	if err != nil {
 		return err
 	}
@@ -88,10 +89,23 @@ func (d *derivation) deriveTouched(ctx context.Context, touched int64) error {
 	if err := d.tx.Script(ctx, syncQueries.Get("analyze_touched")); err != nil {
 		return err
 	}
+	if err := d.assessor.CreateWork(ctx, d.tx); err != nil {
+		return err
+	}
 	if err := d.deriveContext(ctx); err != nil {
 		return err
 	}
 	return d.derivePaths(ctx)
+}
+
+// prepare has the assessor read and do what comes before anything is derived.
+func prepare(ctx context.Context, tx *db.Tx, assessor Assessor, at time.Time) (everything bool, err error) {
+	p := tx.Pipeline()
+	prepared := assessor.Prepare(p)
+	if err := p.Send(ctx); err != nil {
+		return false, err
+	}
+	return prepared(ctx, at)
 }
 
 func (d *derivation) deriveEntities(ctx context.Context) error {
@@ -209,7 +223,7 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 			return err
 		}
 	}
-	assessment := Assessment{At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, Large: d.large}
+	assessment := Assessment{At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, First: d.first, Large: d.large}
 	if d.exposures, err = d.assessor.Assess(ctx, d.tx, assessment); err != nil {
 		return err
 	}
@@ -278,7 +292,7 @@ func (d *derivation) openWindow(ctx context.Context) error {
 		d.windowAt = window[0]
 		return nil
 	}
-	d.windowAt = d.at
+	d.windowAt, d.first = d.at, true
 	_, err = d.exec(ctx, "add_window", pgx.StrictNamedArgs{"at": d.at})
 	return err
 }

@@ -123,7 +123,7 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 			return err
 		}
 	}
-	everything, err := s.assessor.Prepare(ctx, tx, at)
+	everything, err := prepare(ctx, tx, s.assessor, at)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_coverage (
 SELECT empty_work_tables('{staged_entity, staged_edge, staged_egress, staged_evidence, staged_coverage}');
 
 -- name: create_work
+-- A column few is never written. The planner takes a table without statistics for
+-- as many rows as fit on its pages, of such wide ones one each, and so looks up by
+-- an index what belongs to the rows of a table with few.
 CREATE TEMPORARY TABLE IF NOT EXISTS entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL);
@@ -49,7 +52,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS entity_next (
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS touched (reason text NOT NULL, id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS touched (reason text NOT NULL, id uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL);
@@ -57,14 +60,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS desired (
   path_id uuid NOT NULL, lineage_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
   effective boolean NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, auth_chain_depth smallint NOT NULL, composition_hash bytea NOT NULL,
   class integer NOT NULL, data_domain text COLLATE "C", sensitivity smallint NOT NULL,
-  ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, execution_30d bigint, execution_basis text COLLATE "C"
+  ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, execution_30d bigint, execution_basis text COLLATE "C",
+  few char(2000)
 );
-CREATE TEMPORARY TABLE IF NOT EXISTS path_diff (path_id uuid NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS path_diff (path_id uuid NOT NULL, op text NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS path_mask (
   path_id uuid PRIMARY KEY, open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL,
-  active_exposure_count smallint NOT NULL, max_exposure_severity smallint
+  active_exposure_count smallint NOT NULL, max_exposure_severity smallint,
+  few char(2000)
 );
 SELECT empty_work_tables('{entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff, entity_next, entity_change, identity_before,
   touched, workload_context, binding, reach, desired, path_diff, rotated, succeeded, path_mask}');
@@ -81,12 +86,40 @@ SET LOCAL enable_nestloop = off;
 -- name: work_memory
 SET LOCAL work_mem = '256MB';
 SET LOCAL plan_cache_mode = force_custom_plan;
+SELECT set_config('app.work', '', false);
 
--- name: nested_loops
--- What follows from a decision is a few rows that are looked up one by one. The
--- planner knows nothing of the work tables, and would read whole tables beside them.
-SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off;
+-- name: begin_decision
+-- As lock_judgement, for a person's decision. Idle says that no sync is under way;
+-- none begins then before this transaction ends.
+--
+-- What follows from a decision is a few rows that are looked up one by one, by
+-- plans that are made once. Ready says that the work tables are here, and that
+-- nothing but small decisions has worked in them.
+SELECT s.ready, EXISTS (SELECT FROM organization o WHERE o.id = @organization) AS known,
+       pg_try_advisory_xact_lock_shared(hashtextextended('sync/' || @organization::uuid::text, 0)) AS idle,
+       pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0))::text AS locked
+FROM (
+  SELECT coalesce(current_setting('app.work', true), '') = 'decisions' AND count(set_config(s.name, s.value, true)) > 0 AS ready
+  FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS s(name, value)
+) s;
+
+-- name: forget_work
+-- Statistics of a large change would have the planner expect as much of a small
+-- one. What is cut off has none.
+DO $$
+DECLARE
+  work text;
+BEGIN
+  FOR work IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND c.reltuples >= 0 LOOP
+    EXECUTE 'TRUNCATE pg_temp.' || quote_ident(work);
+  END LOOP;
+END $$;
+SELECT set_config('app.work', 'decisions', false);
+
+-- name: clear_decision
+-- What the decision before left in the work tables.
+WITH a AS (DELETE FROM desired), b AS (DELETE FROM path_mask)
+SELECT;
 
 -- name: release_work
 -- What a large change worked in would else stay on disk as long as the session.
@@ -105,12 +138,6 @@ SELECT pg_advisory_xact_lock(hashtextextended('sync/' || @organization::uuid::te
 -- what was judged: nobody then sees half of the other's work. What a sync merges
 -- before it gets here keeps nobody waiting.
 SELECT pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0));
-
--- name: lock_decision
--- As lock_judgement, for a person's decision. Idle says that no sync is under way;
--- none begins then before this transaction ends.
-SELECT pg_try_advisory_xact_lock_shared(hashtextextended('sync/' || @organization::uuid::text, 0)) AS idle,
-       pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0))::text AS locked;
 
 -- name: clock
 SELECT greatest(max(s.at), (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),

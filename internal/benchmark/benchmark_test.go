@@ -34,18 +34,24 @@ func TestRun(t *testing.T) {
 
 	decisions := result.Decisions
 	require.NotNil(t, decisions)
-	for _, took := range []time.Duration{decisions.P50, decisions.P99, decisions.Commit, decisions.Database, decisions.Untouched, decisions.Before, decisions.After} {
+	for _, took := range []time.Duration{decisions.Commit, decisions.Untouched, decisions.Before, decisions.After} {
 		require.Positive(t, took)
+	}
+	require.Len(t, decisions.Moves, 2)
+	for _, m := range decisions.Moves {
+		require.Positive(t, m.P50, m.Name)
+		require.GreaterOrEqual(t, m.P99, m.P50, m.Name)
+		require.Positive(t, m.Database, m.Name)
+		require.Positive(t, m.Sent, m.Name)
 	}
 	require.Positive(t, decisions.Rate)
 	require.Positive(t, decisions.Spread)
-	require.Positive(t, decisions.Sent)
 	sent := map[string]int{}
 	for _, part := range decisions.Parts {
 		sent[part.Name] = part.Sent
 	}
-	require.Equal(t, 2, sent["book.append"], "each decision is an entry of the ledger")
-	require.Equal(t, 2, sent["commit"])
+	require.Equal(t, 4, sent["book.append"], "each decision is an entry of the ledger")
+	require.Equal(t, 4, sent["commit"])
 
 	document, err := Insert("a\n<!-- bench 3000 begin -->\nold\n<!-- bench 3000 end -->\nb\n", "3000", result.Markdown())
 	require.NoError(t, err)

@@ -32,11 +32,9 @@ const (
 
 // Decisions is what the decisions of people cost.
 type Decisions struct {
-	P50, P99 time.Duration // of one decision, on one connection
-	Commit   time.Duration // median of a transaction of one row, in alternation with them
-	Database time.Duration // median of the time that one decision spends in its statements
-	Sent     int           // median of its statements, without those that begin and end the transaction
-	Parts    []Part        // with those
+	Moves  []Moves       // one by one, on one connection
+	Commit time.Duration // median of a transaction of one row, in alternation with them
+	Parts  []Part        // of all of them
 
 	Organizations int
 	Rate          float64 // decisions per second on Options.Connections, in one organization
@@ -44,6 +42,14 @@ type Decisions struct {
 
 	Untouched     time.Duration // median of the clusters before anybody decided anything
 	Before, After time.Duration // the same right before and right after a decision, in alternation
+}
+
+// Moves is what decisions of one kind cost.
+type Moves struct {
+	Name     string
+	P50, P99 time.Duration
+	Database time.Duration // median of the time that one spends in its statements
+	Sent     int           // median of its statements, without those that begin and end the transaction
 }
 
 // Part is a statement of decisions.
@@ -82,7 +88,9 @@ func (s *stand) measureDecisions(ctx context.Context, options Options, r *Result
 	if err := s.measureDecision(ctx, options, alone, desks[0], d); err != nil {
 		return err
 	}
-	say(options, "a decision: %s, a transaction of one row: %s", d.P50, d.Commit)
+	for _, m := range d.Moves {
+		say(options, "%s: %s, a transaction of one row: %s", m.Name, m.P50, d.Commit)
+	}
 
 	here := slices.Repeat([]id.ID{s.organization}, options.Connections)
 	if desks, err = s.desks(ctx, s.db, "here", here...); err != nil {
@@ -122,7 +130,7 @@ func (s *stand) organizations(ctx context.Context, options Options) ([]id.ID, er
 	return all, nil
 }
 
-// desk is where somebody acknowledges exposures and takes it back, in turns.
+// desk is where somebody judges exposures and takes it back, in turns.
 type desk struct {
 	name         string
 	triage       *triage.Service
@@ -163,17 +171,31 @@ func (s *stand) desks(ctx context.Context, pool *db.DB, name string, organizatio
 	return desks, nil
 }
 
+// The turns of a desk with an exposure. What is acknowledged counts as before in
+// what a workload comes to; what is false does not.
+var (
+	actions = []triage.Action{triage.Acknowledge, triage.Unacknowledge, triage.MarkFalsePositive, triage.UnmarkFalsePositive}
+	kinds   = []string{"acknowledge, unacknowledge", "mark as false positive, unmark"} // each of two actions
+)
+
+// next is what the next turn does, and its kind.
+func (d *desk) next() (action triage.Action, kind int) {
+	n := d.turns % len(actions)
+	return actions[n], n / 2
+}
+
 // turn makes the next decision.
 func (d *desk) turn(ctx context.Context) error {
-	card := &d.cards[d.turns/2%len(d.cards)]
-	action := triage.Acknowledge
-	if d.turns%2 == 1 {
-		action = triage.Unacknowledge
+	card := &d.cards[d.turns/len(actions)%len(d.cards)]
+	action, _ := d.next()
+	reason := triage.FalsePositiveReason("")
+	if action == triage.MarkFalsePositive {
+		reason = triage.Other
 	}
 	d.turns++
 	outcome, err := d.triage.Judge(access.With(ctx, operator), d.organization,
 		exposure.Key{PathID: card.PathID, Type: card.Type, Ordinal: card.Ordinal},
-		triage.Command{Action: action, ExpectedVersion: card.Version, Justification: "The team knows, and has taken it on.",
+		triage.Command{Action: action, ExpectedVersion: card.Version, Reason: reason, Justification: "The team knows, and has taken it on.",
 			IdempotencyKey: fmt.Sprintf("%s-%d", d.name, d.turns)})
 	if err == nil {
 		card.Version = outcome.Version
@@ -183,10 +205,15 @@ func (d *desk) turn(ctx context.Context) error {
 
 // measureDecision measures a decision, and beside each a transaction of one row.
 func (s *stand) measureDecision(ctx context.Context, options Options, pool *db.DB, desk *desk, d *Decisions) error {
-	var took, commits, inside []time.Duration
+	type measured struct {
+		took, inside []time.Duration
+		counts       []int
+	}
+	byKind := make([]measured, len(kinds))
+	var commits []time.Duration
 	var all [][]statement
-	var counts []int
-	for n := range warmUp + options.Requests {
+	for n := range warmUp + len(kinds)*options.Requests {
+		_, kind := desk.next()
 		s.tracer.startFramed()
 		since := now()
 		err := desk.turn(ctx)
@@ -211,12 +238,15 @@ func (s *stand) measureDecision(ctx context.Context, options Options, pool *db.D
 				count++
 			}
 		}
-		took, commits, inside = append(took, elapsed), append(commits, commit), append(inside, database)
-		all, counts = append(all, sent), append(counts, count)
+		m := &byKind[kind]
+		m.took, m.inside, m.counts = append(m.took, elapsed), append(m.inside, database), append(m.counts, count)
+		all, commits = append(all, sent), append(commits, commit)
 	}
-	d.P50, d.P99, d.Commit, d.Database = percentile(took, 50), percentile(took, 99), percentile(commits, 50), percentile(inside, 50)
-	slices.Sort(counts)
-	d.Sent, d.Parts = counts[len(counts)/2], partsOf(all)
+	for kind, m := range byKind {
+		slices.Sort(m.counts)
+		d.Moves = append(d.Moves, Moves{kinds[kind], percentile(m.took, 50), percentile(m.took, 99), percentile(m.inside, 50), m.counts[len(m.counts)/2]})
+	}
+	d.Commit, d.Parts = percentile(commits, 50), partsOf(all)
 	return nil
 }
 
@@ -315,10 +345,12 @@ func rateOf(ctx context.Context, desks []*desk, decisions int) (float64, error) 
 
 func (r *Result) decisionTable(b *strings.Builder) {
 	d := r.Decisions
-	fmt.Fprintf(b, "| decision on one exposure | p50 ms | p99 ms | statements | in statements ms | commit of one row, in alternation, ms | ratio | target | decisions/s (%d) | over %d organizations |\n"+
+	fmt.Fprintf(b, "| decision on one exposure | p50 ms | p99 ms | statements | in statements ms | commit of one row, in alternation, ms | ratio | target | all of them together/s (%d) | over %d organizations |\n"+
 		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", r.Connections, d.Organizations)
-	fmt.Fprintf(b, "| acknowledge, unacknowledge | %s | %s | %d | %s | %s | %s | ≤ 10 | %s | %s |\n", milliseconds(d.P50), milliseconds(d.P99), d.Sent,
-		milliseconds(d.Database), milliseconds(d.Commit), times(d.P50, d.Commit), thousands(rounded(d.Rate)), thousands(rounded(d.Spread)))
+	for _, m := range d.Moves {
+		fmt.Fprintf(b, "| %s | %s | %s | %d | %s | %s | %s | ≤ 10 | %s | %s |\n", m.Name, milliseconds(m.P50), milliseconds(m.P99), m.Sent,
+			milliseconds(m.Database), milliseconds(d.Commit), times(m.P50, d.Commit), thousands(rounded(d.Rate)), thousands(rounded(d.Spread)))
+	}
 	b.WriteString("\n| operation, p50 in alternation | before any decision, ms | before a decision, ms | right after, ms | ratio | target |\n|---|---:|---:|---:|---:|---:|\n")
 	fmt.Fprintf(b, "| clusters overview | %s | %s | %s | %.2f | ≤ 1.1 |\n", milliseconds(d.Untouched), milliseconds(d.Before), milliseconds(d.After),
 		d.After.Seconds()/d.Before.Seconds())
@@ -326,12 +358,11 @@ func (r *Result) decisionTable(b *strings.Builder) {
 
 func rounded(rate float64) int64 { return int64(math.Round(rate)) }
 
-// decisionBreakdown says where the time of a decision goes.
+// decisionBreakdown says where the time of decisions goes. What is sent together is
+// answered together: its time stands with the last of it.
 func (r *Result) decisionBreakdown(b *strings.Builder) {
-	d := r.Decisions
-	fmt.Fprintf(b, "\na decision, %s ms; each statement's mean, then its median where it is sent, and how often:\n", milliseconds(d.P50))
-	for _, one := range d.Parts {
+	b.WriteString("\na decision; each statement's mean, then its median where it is sent, and how often:\n")
+	for _, one := range r.Decisions.Parts {
 		fmt.Fprintf(b, "%9.3f ms %9.3f ms %6.2f ×  %s\n", one.Total.Seconds()*1e3/float64(one.Of), one.Took.Seconds()*1e3, float64(one.Sent)/float64(one.Of), one.Name)
 	}
-	fmt.Fprintf(b, "%9.3f ms %23s between statements\n", (d.P50-d.Database).Seconds()*1e3, "")
 }

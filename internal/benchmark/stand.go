@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *stand) start(ctx context.Context, plans time.Duration) (err error) {
 	settings := map[string]string{}
 	if plans > 0 {
 		settings["session_preload_libraries"] = "auto_explain"
-		settings["auto_explain.log_min_duration"] = plans.String()
+		settings["auto_explain.log_min_duration"] = strconv.FormatInt(plans.Milliseconds(), 10) // below one: all
 		settings["auto_explain.log_analyze"] = "on"
 		settings["auto_explain.log_buffers"] = "on"
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +26,11 @@ func newInvariantCheck(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Count everything again and name what differs",
-		Long: "Count masks, cluster members and counters again from the exposures and the evidence, and name each row that\n" +
-			"says otherwise. This works on the database itself and only reads; imports may go on meanwhile.\n" +
-			"The exit code is 1 when anything differs.",
+		Long: "Count masks, cluster members and counters again from the exposures and the evidence, verify the ledger with all\n" +
+			"that follows from it, and name each row and entry that says otherwise. This works on the database itself and only\n" +
+			"reads; imports may go on meanwhile. The exit code is 1 when anything differs.\n\n" +
+			"That the newest entries of a ledger are missing is found by `exposuregraph ledger verify`, against checkpoints that\n" +
+			"were kept elsewhere.",
 		Args: usageArgs(cobra.NoArgs),
 	}
 	database := addDatabase(cmd)
@@ -149,7 +150,7 @@ func (p Process) printReports(reports []invariant.Report) error {
 	if len(reports) == 0 {
 		logger(p.Stderr, slog.LevelInfo).Info("there is no organization yet")
 	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	table := p.table()
 	for _, report := range reports {
 		for _, check := range report.Checks {
 			status, message := checkOK, fmt.Sprintf("%d compared", check.Compared)

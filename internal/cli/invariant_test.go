@@ -66,6 +66,13 @@ func TestInvariantCheck(t *testing.T) {
 		}
 	}
 
+	// A ledger that is not what was written, at its place.
+	_, err = super.Exec(t.Context(), `INSERT INTO ledger_head (organization_id, seq, hash, at) VALUES ($1, 3, sha256('x'), now())`, id.Organization("acme"))
+	require.NoError(t, err)
+	stdout, _ = check(1, "--org", "acme")
+	require.Regexp(t, `(?m)^failed +acme +ledger +0 compared, 1 wrong$`, stdout)
+	require.Regexp(t, `(?m)^ +entry 0: HEAD_MISMATCH: the head says that there are 3 entries; the last is 0$`, stdout)
+
 	w.env = nil
 	_, stderr = check(4, "--data-dir", filepath.Join(t.TempDir(), "none"))
 	require.Contains(t, stderr, "DATABASE_MISSING")

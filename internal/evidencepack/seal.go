@@ -62,7 +62,7 @@ func (s *Sealer) seal(ctx context.Context, organization id.ID, of subject, types
 			return nil, err
 		}
 	}
-	err = s.paths.Decide(ctx, organization, func(tx *db.Tx, d *authority.Decision) error {
+	err = s.paths.Decide(ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) error {
 		sealed = nil
 		pack, err := s.reader.pack(ctx, tx, organization, of, types)
 		if err != nil || pack == nil {

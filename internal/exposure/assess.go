@@ -23,12 +23,17 @@ var assessQueries = db.Parse("exposure", assessSQL)
 // Counter counts what exposures come to: posture.Keeper.
 type Counter interface {
 	// Prepare is authority.Assessor's, for what is counted.
-	Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everything bool, err error)
+	Prepare(p *db.Pipeline) authority.Prepared
+	// CreateWork is authority.Assessor's, for what is counted in.
+	CreateWork(ctx context.Context, tx *db.Tx) error
 	// Count follows an assessment: exposures and path_mask hold what it left,
 	// the paths are still as they were.
 	Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
 	// Summarize and Snapshot are authority.Assessor's.
 	Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+	// Follow is authority.Assessor's: it counts by the masks that are in path_mask
+	// when the pipeline is sent.
+	Follow(ctx context.Context, p *db.Pipeline, assessment authority.Assessment, again bool, write func()) error
 	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error)
 }
 
@@ -47,43 +52,45 @@ func NewAssessor(rules []rule.Definition, counter Counter) *Assessor {
 var _ authority.Assessor = (*Assessor)(nil)
 
 // Prepare notes which version of each rule judges from now on.
-func (a *Assessor) Prepare(ctx context.Context, tx *db.Tx, at time.Time) (everything bool, err error) {
-	settings, err := CurrentSettings(ctx, tx)
-	if err != nil {
-		return false, err
+func (a *Assessor) Prepare(p *db.Pipeline) authority.Prepared {
+	settings := db.Queue[setting](p, assessQueries.Get("setting_current"), nil)
+	current := db.Queue[ruleVersion](p, assessQueries.Get("rule_versions_current"), nil)
+	counter := a.counter.Prepare(p)
+	return func(ctx context.Context, at time.Time) (everything bool, err error) {
+		if everything, err = a.version(ctx, p, settingsOf(*settings), *current, at); err != nil {
+			return false, err
+		}
+		recount, err := counter(ctx, at)
+		return everything || recount, err
 	}
-	type row struct {
-		Rule    rule.Rule
-		Version int
-		Enabled bool
-	}
-	rows, err := db.Select[row](ctx, tx, assessQueries.Get("rule_versions_current"), nil)
-	if err != nil {
-		return false, err
-	}
-	current := make(map[rule.Rule]row, len(rows))
-	for _, r := range rows {
-		current[r.Rule] = *r
+}
+
+// ruleVersion is a row of rule_version.
+type ruleVersion struct {
+	Rule    rule.Rule
+	Version int
+	Enabled bool
+}
+
+// version begins the versions of rules that are not the current ones.
+func (a *Assessor) version(ctx context.Context, p *db.Pipeline, settings rule.Settings, current []*ruleVersion, at time.Time) (everything bool, err error) {
+	known := make(map[rule.Rule]ruleVersion, len(current))
+	for _, r := range current {
+		known[r.Rule] = *r
 	}
 	for _, d := range a.rules {
-		next := row{d.Rule, d.Version, !rule.Retired(d.Rule, settings)}
-		was, known := current[d.Rule]
+		next := ruleVersion{d.Rule, d.Version, !rule.Retired(d.Rule, settings)}
+		was, before := known[d.Rule]
 		if was == next {
 			continue
 		}
-		if known {
-			if _, err := db.Exec(ctx, tx, assessQueries.Get("end_rule_version"), pgx.StrictNamedArgs{"rule": d.Rule, "at": at}); err != nil {
-				return false, err
-			}
+		if before {
+			p.Exec(assessQueries.Get("end_rule_version"), pgx.StrictNamedArgs{"rule": d.Rule, "at": at})
 		}
-		everything = everything || len(rows) > 0
-		if _, err := db.Exec(ctx, tx, assessQueries.Get("begin_rule_version"),
-			pgx.StrictNamedArgs{"rule": next.Rule, "version": next.Version, "enabled": next.Enabled, "at": at}); err != nil {
-			return false, err
-		}
+		everything = everything || len(current) > 0
+		p.Exec(assessQueries.Get("begin_rule_version"), pgx.StrictNamedArgs{"rule": next.Rule, "version": next.Version, "enabled": next.Enabled, "at": at})
 	}
-	recount, err := a.counter.Prepare(ctx, tx, at)
-	return everything || recount, err
+	return everything, p.Send(ctx)
 }
 
 // judgement is one assessment on its way through the statements of assess.sql.
@@ -98,6 +105,14 @@ type judgement struct {
 
 // known says what an organization has had so far.
 type known struct{ Conditions, Exposures, Baselines, Proofs bool }
+
+// CreateWork makes the tables to judge and to count in.
+func (a *Assessor) CreateWork(ctx context.Context, tx *db.Tx) error {
+	if err := tx.Script(ctx, assessQueries.Get("create_judgement")); err != nil {
+		return err
+	}
+	return a.counter.CreateWork(ctx, tx)
+}
 
 // Assess judges the subjects of a change, fans their conditions out to the
 // paths, and has the clusters counted.
@@ -125,15 +140,13 @@ func (a *Assessor) Summarize(ctx context.Context, tx *db.Tx, assessment authorit
 	return a.counter.Summarize(ctx, tx, assessment)
 }
 
-// Follow has the clusters counted by the dispositions as they are now.
-func (a *Assessor) Follow(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
-	if _, err := db.Exec(ctx, tx, assessQueries.Get("mask_standing_paths"), nil); err != nil {
-		return err
+// Follow has everything counted by the dispositions as they are now.
+func (a *Assessor) Follow(ctx context.Context, p *db.Pipeline, assessment authority.Assessment, again bool, write func()) error {
+	p.Exec(assessQueries.Get("mask_standing_paths"), nil)
+	if !assessment.Few {
+		p.Local().Exec(assessQueries.Get("analyze_path_masks"), nil)
 	}
-	if err := tx.Script(ctx, assessQueries.Get("analyze_path_masks")); err != nil {
-		return err
-	}
-	return a.counter.Count(ctx, tx, assessment)
+	return a.counter.Follow(ctx, p, assessment, again, write)
 }
 
 // Snapshot has the posture kept.
@@ -142,9 +155,6 @@ func (a *Assessor) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *
 }
 
 func (j *judgement) prepare(ctx context.Context) error {
-	if err := j.script(ctx, "create_judgement"); err != nil {
-		return err
-	}
 	known, err := db.First[known](ctx, j.tx, assessQueries.Get("known"), nil)
 	if err != nil {
 		return err

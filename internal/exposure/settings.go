@@ -20,22 +20,29 @@ const Day = 24 * time.Hour
 
 // CurrentSettings are the thresholds that hold for an organization now.
 func CurrentSettings(ctx context.Context, q db.Querier) (rule.Settings, error) {
-	type row struct {
-		Version             int
-		DormantAfterDays    int
-		ProofGraceDays      int
-		PrivilegeWindowDays int
-		SharedWorkloads     int
-		DisabledRules       []rule.Rule
+	rows, err := db.Select[setting](ctx, q, assessQueries.Get("setting_current"), nil)
+	return settingsOf(rows), err
+}
+
+// setting is the current row of the table, if there is one.
+type setting struct {
+	Version             int
+	DormantAfterDays    int
+	ProofGraceDays      int
+	PrivilegeWindowDays int
+	SharedWorkloads     int
+	DisabledRules       []rule.Rule
+}
+
+func settingsOf(rows []*setting) rule.Settings {
+	if len(rows) == 0 {
+		return rule.Defaults()
 	}
-	r, err := db.First[row](ctx, q, assessQueries.Get("setting_current"), nil)
-	if err != nil || r == nil {
-		return rule.Defaults(), err
-	}
+	r := rows[0]
 	return rule.Settings{
 		Version: r.Version, DormantAfter: time.Duration(r.DormantAfterDays) * Day, ProofGrace: time.Duration(r.ProofGraceDays) * Day,
 		PrivilegeWindow: time.Duration(r.PrivilegeWindowDays) * Day, SharedWorkloads: r.SharedWorkloads, DisabledRules: r.DisabledRules,
-	}, nil
+	}
 }
 
 // Tuner changes the settings by which an organization is judged.

@@ -99,8 +99,8 @@ func (c *counts) add(p *path) {
 	}
 }
 
-// book is what a cluster comes to.
-type book struct {
+// balance is what a cluster comes to.
+type balance struct {
 	identities map[reference[int32]]int64
 	workloads  map[reference[int32]]int64
 	evidence   map[reference[triple]]runs
@@ -116,8 +116,8 @@ func upTo(of group, visit func(group)) {
 	}
 }
 
-func (w *world) count(c *cluster) book {
-	b := book{map[reference[int32]]int64{}, map[reference[int32]]int64{}, map[reference[triple]]runs{}, map[reference[tally]]int64{}, map[group]counts{}}
+func (w *world) count(c *cluster) balance {
+	b := balance{map[reference[int32]]int64{}, map[reference[int32]]int64{}, map[reference[triple]]runs{}, map[reference[tally]]int64{}, map[group]counts{}}
 	type day struct {
 		group
 		dimension string
@@ -160,7 +160,7 @@ func (w *world) count(c *cluster) book {
 	return b
 }
 
-func (b book) bump(in group, change func(*counts)) {
+func (b balance) bump(in group, change func(*counts)) {
 	sum := b.counters[in]
 	change(&sum)
 	b.counters[in] = sum
@@ -233,7 +233,7 @@ func (w *world) checkCounts(ctx context.Context, c *cluster) error {
 	if sum := b.counters[group{acknowledged, allClasses}]; sum.Paths > 0 {
 		w.acknowledged[c.name()] = pictured{sum.Paths, sum.Executions}
 	}
-	for _, step := range []func(context.Context, *cluster, book) error{w.checkReferences, w.checkCounters, w.checkTallies} {
+	for _, step := range []func(context.Context, *cluster, balance) error{w.checkReferences, w.checkCounters, w.checkTallies} {
 		if err := step(ctx, c, b); err != nil {
 			return err
 		}
@@ -241,7 +241,7 @@ func (w *world) checkCounts(ctx context.Context, c *cluster) error {
 	return nil
 }
 
-func (w *world) checkReferences(ctx context.Context, c *cluster, b book) error {
+func (w *world) checkReferences(ctx context.Context, c *cluster, b balance) error {
 	type identity struct {
 		IdentityID id.ID
 		Level      int16
@@ -295,7 +295,7 @@ func (w *world) checkReferences(ctx context.Context, c *cluster, b book) error {
 		})
 }
 
-func (w *world) checkCounters(ctx context.Context, c *cluster, b book) error {
+func (w *world) checkCounters(ctx context.Context, c *cluster, b balance) error {
 	result := w.report.of(Counters)
 	type version struct {
 		Level  int16
@@ -339,7 +339,7 @@ func (w *world) checkCounters(ctx context.Context, c *cluster, b book) error {
 	return err
 }
 
-func (w *world) checkTallies(ctx context.Context, c *cluster, b book) error {
+func (w *world) checkTallies(ctx context.Context, c *cluster, b balance) error {
 	type row struct {
 		Level     int16
 		Class     int32

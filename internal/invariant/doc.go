@@ -8,5 +8,9 @@
 // exposures and evidence, not from members. So a row that is wrong is found by
 // the check of its own table, and by no other.
 //
+// The ledger is the exception: it says once more what people decided and what was
+// put on record, and package book holds it against itself and against those tables,
+// here as for `exposuregraph ledger verify`.
+//
 // A million paths with two million exposures take about three quarters of a gigabyte.
 package invariant

@@ -21,21 +21,70 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/invariant"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
-// dispose gives exposures a disposition as people would; the judgement that
-// follows counts it.
+// dispose gives exposures a disposition as people would, one that they cannot give
+// yet, too; the judgement that follows counts it.
 const dispose = `-- name: dispose
 UPDATE exposure SET disposition = 1 + (hashtext(path_id::text || type || @salt::text) & 3)::smallint, version = version + 1, version_from = @at
-WHERE organization_id = @organization AND to_at IS NULL AND hashtext(type || path_id::text || @salt::text) & 1 = 0;
+WHERE organization_id = @organization AND to_at IS NULL AND hashtext(type || path_id::text || @salt::text) & 1 = 0
+RETURNING path_id, type, ordinal, version, disposition;
 -- name: keep
-INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest, disposition)
-SELECT organization_id, path_id, type, ordinal, version, version_from, @at, class, severity, factors, explanation, evidence_digest, disposition
+INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest, disposition, decided_seq)
+SELECT organization_id, path_id, type, ordinal, version, version_from, @at, class, severity, factors, explanation, evidence_digest, disposition, decided_seq
 FROM exposure
 WHERE organization_id = @organization AND to_at IS NULL AND hashtext(type || path_id::text || @salt::text) & 1 = 0;
+-- name: follow
+UPDATE exposure SET decided_seq = @seq
+WHERE organization_id = @organization AND path_id = @path_id AND type = @type AND ordinal = @ordinal;
 `
+
+// decided is an exposure that was given a disposition.
+type decided struct {
+	PathID      id.ID
+	Type        int16
+	Ordinal     int
+	Version     int
+	Disposition int16
+}
+
+// draft is the entry that the disposition follows from.
+func (x *decided) draft(at time.Time) book.Draft {
+	return book.Draft{Kind: ledger.Acknowledged, OccurredAt: at, Payload: map[string]any{"version": x.Version, "to": words[x.Disposition]},
+		Subject: ledger.Subject{Kind: ledger.SubjectExposure, Path: &x.PathID, Type: ledger.TypeWord(x.Type), Ordinal: x.Ordinal}}
+}
+
+// judge disposes, and records that.
+func judge(ctx context.Context, tx *db.Tx, at time.Time, ledgers *book.Book, salt string) error {
+	statements := db.Parse("test", dispose)
+	args := map[string]any{"at": at, "salt": salt}
+	if _, err := db.Exec(ctx, tx, statements.Get("keep"), args); err != nil {
+		return err
+	}
+	exposures, err := db.Select[decided](ctx, tx, statements.Get("dispose"), args)
+	if err != nil {
+		return err
+	}
+	drafts := make([]book.Draft, len(exposures))
+	for i, x := range exposures {
+		drafts[i] = x.draft(at)
+	}
+	posted, err := ledgers.Append(ctx, tx, drafts...)
+	if err != nil {
+		return err
+	}
+	for i, x := range exposures {
+		if _, err := db.Exec(ctx, tx, statements.Get("follow"), map[string]any{
+			"path_id": x.PathID, "type": x.Type, "ordinal": x.Ordinal, "seq": posted[i].Seq}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // TestHoldsThroughHistories lets two sources say random things, time pass and
 // people decide, and expects that everything holds after each step.
@@ -61,8 +110,7 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	ctx := access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
-	statements := db.Parse("test", dispose)
-	var sums [14]int64
+	var sums [15]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"
@@ -70,12 +118,7 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 		if step > 0 && random.IntN(3) == 0 {
 			what = "evaluation"
 			_, err = service.Reevaluate(ctx, o.ID, authority.Cause("request"), func(tx *db.Tx, at time.Time) error {
-				for _, name := range []string{"keep", "dispose"} {
-					if _, err := db.Exec(ctx, tx, statements.Get(name), map[string]any{"at": at, "salt": strconv.Itoa(step)}); err != nil {
-						return err
-					}
-				}
-				return nil
+				return judge(ctx, tx, at, service.Ledger(), strconv.Itoa(step))
 			})
 		} else {
 			request := authority.SyncRequest{Organization: slug, CreateOrganization: true, Format: "snapshot", System: "prod",

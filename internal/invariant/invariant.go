@@ -28,6 +28,7 @@ const (
 	Identities = "identities"
 	Posture    = "posture"
 	Snapshots  = "snapshots"
+	Ledger     = "ledger"
 )
 
 // meanings are the checks in their order, each with what it proves.
@@ -46,6 +47,7 @@ var meanings = []struct{ check, meaning string }{
 	{Identities, "Each identity has a row for every access class that a path through it has, and one for all, and they say what those paths come to."},
 	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
 	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
+	{Ledger, "The entries of the ledger follow one another by their hashes, its tree, checkpoints and head are theirs; dispositions, attested baselines, justifications, snapshots and signing keys are what the entries say."},
 }
 
 // Finding is a row that is not what it should be.
@@ -120,6 +122,9 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 	}
 	reader := &reader{querier: snapshot.Of(organization.ID), rows: pageRows}
 	if err := reader.begin(ctx, snapshot); err != nil {
+		return report, err
+	}
+	if err := checkLedger(ctx, snapshot, organization, report.of(Ledger)); err != nil {
 		return report, err
 	}
 	w := newWorld(report, reader, organization.ID)

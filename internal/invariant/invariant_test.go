@@ -5,15 +5,19 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/invariant"
+	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
@@ -68,6 +72,42 @@ func (s stand) organization(t *testing.T, slug string) *org.Organization {
 	return o
 }
 
+// world makes the world of the tests, with its ledger.
+func (s stand) world(t *testing.T, o *org.Organization) {
+	t.Helper()
+	s.exec(t, worldSQL)
+	s.record(t, o)
+}
+
+// words are what entries call dispositions.
+var words = map[int16]string{1: "open", 2: "acknowledged", 3: "risk_accepted", 4: "false_positive"}
+
+// record writes what was decided of the world's exposures into the ledger. The first
+// entries bring in what was on record before.
+func (s stand) record(t *testing.T, o *org.Organization) {
+	t.Helper()
+	ctx := access.With(context.Background(), access.Actor{Subject: "ann", Role: access.Client, AllOrganizations: true, Scopes: access.Scopes})
+	rows, err := s.owner.Query(ctx, `SELECT path_id, type, ordinal, version, disposition FROM exposure WHERE disposition <> 1 ORDER BY path_id, type`)
+	require.NoError(t, err)
+	exposures, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[decided])
+	require.NoError(t, err)
+	drafts := make([]book.Draft, len(exposures))
+	for i, x := range exposures {
+		drafts[i] = x.draft(recorded)
+	}
+	require.NoError(t, s.Tenant(ctx, o.ID, func(tx *db.Tx) error {
+		posted, err := book.New(func() time.Time { return recorded }).Append(ctx, tx, drafts...)
+		for i, p := range posted {
+			x := exposures[i]
+			s.exec(t, `UPDATE exposure SET decided_seq = $4 WHERE path_id = $1 AND type = $2 AND ordinal = $3`, x.PathID, x.Type, x.Ordinal, p.Seq)
+		}
+		return err
+	}))
+}
+
+// recorded is when the ledger of the world begins: behind all that happened.
+var recorded = time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+
 func (s stand) check(t *testing.T, o *org.Organization) invariant.Report {
 	t.Helper()
 	ctx := context.Background()
@@ -99,7 +139,7 @@ func TestHolds(t *testing.T) {
 		require.NotEmpty(t, check.Meaning)
 	}
 	o := s.organization(t, "acme")
-	s.exec(t, worldSQL)
+	s.world(t, o)
 	report := s.check(t, o)
 	require.Empty(t, found(report))
 	require.True(t, report.Holds())
@@ -111,6 +151,7 @@ func TestHolds(t *testing.T) {
 		invariant.Paths: 6 + 3, invariant.Execution: 6 + 5, invariant.Conditions: 7 + 2, invariant.Exposures: 10 + 3, invariant.Masks: 6,
 		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
 		invariant.Workloads: 4, invariant.Codes: 4, invariant.Identities: 6, invariant.Posture: 3 + 2 + 2, invariant.Snapshots: 3,
+		invariant.Ledger: (3 + 3) + 3 + 3,
 	}, compared, "rows, and the things that they stand for")
 }
 
@@ -352,6 +393,16 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		{invariant.Snapshots, `UPDATE posture_snapshot SET clusters = jsonb_set(clusters, '{unbound-sensitive,executions}', '4') WHERE sync_id = n('sync 3')`},
 		{invariant.Snapshots, `UPDATE posture_snapshot SET clusters = '[]' WHERE sync_id = n('sync 3')`},
 		{invariant.Snapshots, `UPDATE posture_counter_version SET sensitive_paths = 9 WHERE class = -1`}, // or the snapshot is right
+
+		{invariant.Ledger, `UPDATE ledger_head SET seq = seq + 1`},
+		{invariant.Ledger, `UPDATE ledger_head SET hash = sha256('')`},
+		{invariant.Ledger, `DELETE FROM ledger_head`},
+		{invariant.Ledger, `INSERT INTO ledger_tile VALUES (current_organization(), 0, sha256(''))`},
+		{invariant.Ledger, `UPDATE exposure SET decided_seq = decided_seq + 1 WHERE path_id = n('p4')`},
+		{invariant.Ledger, `UPDATE exposure SET decided_seq = NULL WHERE path_id = n('p4')`},
+		{invariant.Ledger, `UPDATE exposure_version SET disposition = 2 WHERE path_id = n('p2')`},
+		{invariant.Ledger, `INSERT INTO scope_baseline VALUES (current_organization(), n('i1'), '2026-02-11 00:00+00', 'attested', 'eve', 'All good.')`},
+		{invariant.Ledger, `INSERT INTO signing_key VALUES (current_organization(), 'key', 'eve', sha256(''), '2026-02-11 00:00+00', NULL, 'eve', NULL)`},
 	}
 	for _, column := range []string{"egress_categories", "paths", "sensitive_paths", "dormant_paths", "executed_paths", "unwatched_paths", "findings", "finding_rules",
 		"max_severity", "clusters", "executions", "own_executions"} {
@@ -388,10 +439,13 @@ func TestFindsWhatIsBroken(t *testing.T) {
 	seen := map[string]bool{}
 	for i, test := range cases {
 		o := s.organization(t, fmt.Sprintf("case-%d", i))
-		s.exec(t, worldSQL)
+		s.world(t, o)
 		s.exec(t, test.breaks)
 		report := s.check(t, o)
 		all := found(report)
+		if onRecord.MatchString(test.breaks) && test.check != invariant.Ledger {
+			delete(all, invariant.Ledger)
+		}
 		require.Len(t, all, 1, "%s\n%v", test.breaks, all)
 		require.NotEmpty(t, all[test.check], "%s\n%v", test.breaks, all)
 		require.False(t, report.Holds())
@@ -402,6 +456,9 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		require.True(t, seen[check.Check], "%s was never seen failing", check.Check)
 	}
 }
+
+// onRecord are the tables of the world that the ledger speaks of, too.
+var onRecord = regexp.MustCompile(`\b(exposure|exposure_version|posture_snapshot)\b`)
 
 // unsummed leaves an organization whose posture nothing has been counted of.
 const unsummed = `DELETE FROM workload_exposure; DELETE FROM identity_posture; DELETE FROM posture_counter; DELETE FROM posture_counter_version; DELETE FROM posture_snapshot`
@@ -444,12 +501,13 @@ func TestLeavesInPeace(t *testing.T) {
 		o := s.organization(t, fmt.Sprintf("case-%d", i))
 		s.exec(t, worldSQL)
 		s.exec(t, change)
+		s.record(t, o) // who changed it did so before there was a ledger
 		require.Empty(t, found(s.check(t, o)), change)
 	}
 
 	// Without any definition, what was judged is counted by the program's own.
 	o := s.organization(t, "undefined")
-	s.exec(t, worldSQL)
+	s.world(t, o)
 	s.exec(t, `DELETE FROM cluster_definition; DELETE FROM cluster_member; DELETE FROM cluster_tally`)
 	all := found(s.check(t, o))
 	require.Len(t, all[invariant.Members], 4)
@@ -461,7 +519,7 @@ func TestTellsSoMuch(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	o := s.organization(t, "acme")
-	s.exec(t, worldSQL)
+	s.world(t, o)
 	s.exec(t, `DELETE FROM cluster_tally`)
 	report := s.check(t, o)
 	of := func(name string) *invariant.Result {
@@ -493,7 +551,7 @@ func TestOneSnapshot(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	o := s.organization(t, "acme")
-	s.exec(t, worldSQL)
+	s.world(t, o)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	snapshot := s.Snapshot()

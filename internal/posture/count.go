@@ -3,6 +3,8 @@ package posture
 import (
 	"context"
 	_ "embed"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,55 +58,43 @@ func (d Definition) stored() storedDefinition {
 		AllMask: d.AllMask(), AnyMask: d.AnyMask()}
 }
 
-// Prepare makes the organization's definitions the keeper's. With recount, who
-// is a member was found by others: Count has to be told of Everything.
-func (k *Keeper) Prepare(ctx context.Context, tx *db.Tx, at time.Time) (recount bool, err error) {
-	rows, err := db.Select[storedDefinition](ctx, tx, countQueries.Get("current_definitions"), nil)
-	if err != nil {
-		return false, err
-	}
-	superseded := make(map[int16]storedDefinition, len(rows))
-	for _, row := range rows {
-		superseded[row.Cluster] = *row
-	}
-	var added []storedDefinition
-	for _, definition := range k.definitions {
-		next := definition.stored()
-		if current, known := superseded[next.Cluster]; known && current == next {
-			delete(superseded, next.Cluster)
-			continue
+// Prepare makes the organization's definitions the keeper's. Where others found
+// who is a member, Count has to be told of Everything.
+func (k *Keeper) Prepare(p *db.Pipeline) authority.Prepared {
+	current := db.Queue[storedDefinition](p, countQueries.Get("current_definitions"), nil)
+	knowns := db.Queue[known](p, countQueries.Get("known"), nil)
+	return func(ctx context.Context, at time.Time) (recount bool, err error) {
+		superseded := make(map[int16]storedDefinition, len(*current))
+		for _, row := range *current {
+			superseded[row.Cluster] = *row
 		}
-		added = append(added, next)
+		var added []storedDefinition
+		for _, definition := range k.definitions {
+			next := definition.stored()
+			if current, known := superseded[next.Cluster]; known && current == next {
+				delete(superseded, next.Cluster)
+				continue
+			}
+			added = append(added, next)
+		}
+		known := (*knowns)[0]
+		if len(superseded)+len(added) == 0 {
+			return known.Paths && !known.Posture, nil // an earlier version of the program left it without
+		}
+		define(p, at, superseded, added)
+		return known.Paths, p.Send(ctx) // without paths there are no members either
 	}
-	known, err := k.known(ctx, tx)
-	if err != nil {
-		return false, err
-	}
-	unsummed := known.Paths && !known.Posture // an earlier version of the program left it without
-	if len(superseded)+len(added) == 0 {
-		return unsummed, nil
-	}
-	if err := k.define(ctx, tx, at, superseded, added); err != nil {
-		return false, err
-	}
-	return known.Paths, nil // without paths there are no members either
 }
 
-func (k *Keeper) define(ctx context.Context, tx *db.Tx, at time.Time, superseded map[int16]storedDefinition, added []storedDefinition) error {
+// define ends the definitions that were superseded and begins those that are new.
+func define(p *db.Pipeline, at time.Time, superseded map[int16]storedDefinition, added []storedDefinition) {
 	if len(superseded) > 0 {
-		var clusters []int16
-		for cluster := range superseded {
-			clusters = append(clusters, cluster)
-		}
-		args := pgx.StrictNamedArgs{"at": at, "clusters": clusters}
-		if _, err := db.Exec(ctx, tx, countQueries.Get("close_definitions"), args); err != nil {
-			return err
-		}
+		p.Exec(countQueries.Get("close_definitions"), pgx.StrictNamedArgs{"at": at, "clusters": slices.Collect(maps.Keys(superseded))})
 	}
 	if len(added) == 0 {
-		return nil
+		return
 	}
-	_, err := db.Exec(ctx, tx, countQueries.Get("add_definitions"), pgx.StrictNamedArgs{
+	p.Exec(countQueries.Get("add_definitions"), pgx.StrictNamedArgs{
 		"at":         at,
 		"clusters":   column(added, func(d storedDefinition) int16 { return d.Cluster }),
 		"versions":   column(added, func(d storedDefinition) int { return d.Version }),
@@ -114,7 +104,6 @@ func (k *Keeper) define(ctx context.Context, tx *db.Tx, at time.Time, superseded
 		"all_masks":  column(added, func(d storedDefinition) int32 { return d.AllMask }),
 		"any_masks":  column(added, func(d storedDefinition) int32 { return d.AnyMask }),
 	})
-	return err
 }
 
 func column[R, V any](rows []R, value func(R) V) []V {
@@ -126,10 +115,23 @@ func column[R, V any](rows []R, value func(R) V) []V {
 }
 
 // known says what the organization had before the change.
-type known struct{ Paths, Members, Posture bool }
+type known struct{ Paths, Posture bool }
 
-func (k *Keeper) known(ctx context.Context, tx *db.Tx) (*known, error) {
-	return db.First[known](ctx, tx, countQueries.Get("known"), nil)
+// CreateWork makes the temporary tables to count and to sum up in.
+func (k *Keeper) CreateWork(ctx context.Context, tx *db.Tx) error {
+	for _, script := range []db.Query{countQueries.Get("create_work"), summaryQueries.Get("create_summary")} {
+		if err := tx.Script(ctx, script); err != nil {
+			return err
+		}
+	}
+	_, err := db.Exec(ctx, tx.Local(), countQueries.Get("fill_terms"), pgx.StrictNamedArgs{
+		"clusters":    k.clusters,
+		"versions":    column(k.definitions, func(d Definition) int { return d.Version }),
+		"of_workload": column(k.definitions, func(d Definition) bool { return d.Grain == OfWorkload }),
+		"all_masks":   column(k.definitions, Definition.AllMask),
+		"any_masks":   column(k.definitions, Definition.AnyMask),
+	})
+	return err
 }
 
 // Count brings members, references, counters and tallies to the state that
@@ -143,260 +145,124 @@ func (k *Keeper) known(ctx context.Context, tx *db.Tx) (*known, error) {
 // a member whose path was reclassified is taken away with its old values and
 // added with its new ones.
 func (k *Keeper) Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
-	known, err := k.known(ctx, tx)
-	if err != nil {
-		return err
-	}
-	c := &count{Assessment: assessment, keeper: k, tx: tx, known: *known}
-	for _, step := range []func(context.Context) error{c.begin, c.remember, c.find, c.diff, c.writeMembers, c.diffCounts, c.writeCounts} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	c := &count{assessment, k, tx.Pipeline()}
+	c.find()
+	c.write(true) // evidence may have grown under members that stay what they are
+	return c.p.Send(ctx)
 }
 
-// count is one Count on its way through the statements of count.sql.
+// Follow counts and sums up after decisions: nothing but the masks of the paths
+// differs. Often that makes no member of a cluster another, and what a workload or
+// an identity comes to differs less often still: an exposure that somebody
+// acknowledged counts as before.
+func (k *Keeper) Follow(ctx context.Context, p *db.Pipeline, assessment authority.Assessment, again bool, write func()) error {
+	if again {
+		p.Local().Exec(countQueries.Get("clear_count"), nil)
+		p.Local().Exec(summaryQueries.Get("clear_summary"), nil)
+	}
+	c, s := &count{assessment, k, p}, &summary{assessment, k, p}
+	c.find()
+	weighed := s.weigh()
+	write()
+	if err := p.Send(ctx); err != nil {
+		return err
+	}
+	w := (*weighed)[0]
+	if w.Members > 0 {
+		c.write(w.Proven > 0)
+	}
+	if w.Workloads > 0 {
+		s.sumDecided()
+	}
+	if w.Identities > 0 {
+		s.sumIdentities()
+	}
+	if w.Workloads+w.Identities > 0 {
+		s.diff()
+		s.write()
+	}
+	return p.Send(ctx)
+}
+
+// count is one count on its way through the statements of count.sql. Each runs,
+// whether those before it found anything or not: a statement on empty tables takes
+// less than the way to the server by which one would learn that they are.
 type count struct {
 	authority.Assessment
-	keeper  *Keeper
-	tx      *db.Tx
-	known   known
-	before  int64 // members that the change may concern
-	hits    int64 // of clusters by paths
-	members struct{ Opened, Closed, Following int64 }
-	tallies bool // counters or tallies may differ
+	keeper *Keeper
+	p      *db.Pipeline
 }
 
-// begin makes the temporary tables.
-func (c *count) begin(ctx context.Context) error {
-	if err := c.script(ctx, "create_work"); err != nil {
-		return err
-	}
+// find finds what becomes true of members, and what ceases to be.
+func (c *count) find() {
 	if c.Large {
-		if err := c.script(ctx, "prefer_hash_joins"); err != nil {
-			return err
-		}
+		c.local("prefer_hash_joins", nil)
 	}
-	all := c.keeper.definitions
-	_, err := c.local(ctx, "fill_terms", pgx.StrictNamedArgs{
-		"clusters":    c.keeper.clusters,
-		"versions":    column(all, func(d Definition) int { return d.Version }),
-		"of_workload": column(all, func(d Definition) bool { return d.Grain == OfWorkload }),
-		"all_masks":   column(all, Definition.AllMask),
-		"any_masks":   column(all, Definition.AnyMask),
-	})
-	return err
+	c.remember()
+	c.measure()
+	c.exec("diff_members", c.at())
+	c.local("diff_members_before", nil)
+	c.analyze("analyze_delta")
 }
 
 // remember takes down the members that the change may concern, as they are.
-func (c *count) remember(ctx context.Context) (err error) {
-	if c.known.Members {
-		if c.Everything {
-			c.before, err = c.exec(ctx, "remember_all_members", nil)
-		} else {
-			c.before, err = c.exec(ctx, "remember_members", pgx.StrictNamedArgs{"clusters": c.keeper.clusters})
-		}
-		if err != nil {
-			return err
-		}
+func (c *count) remember() {
+	switch {
+	case c.First: // there are none
+	case c.Everything:
+		c.exec("remember_all_members", nil)
+	default:
+		c.exec("remember_members", pgx.StrictNamedArgs{"clusters": c.keeper.clusters})
+		c.exec("find_bystanders", pgx.StrictNamedArgs{"terms": c.keeper.terms, "clusters": c.keeper.ofWorkload})
+		c.exec("remember_bystanders", pgx.StrictNamedArgs{"clusters": c.keeper.ofWorkload})
 	}
-	if c.known.Paths && !c.Everything && c.keeper.terms != 0 {
-		bystanders, err := c.exec(ctx, "find_bystanders", pgx.StrictNamedArgs{"terms": c.keeper.terms, "clusters": c.keeper.ofWorkload})
-		if err != nil {
-			return err
-		}
-		if bystanders > 0 && c.known.Members {
-			more, err := c.exec(ctx, "remember_bystanders", pgx.StrictNamedArgs{"clusters": c.keeper.ofWorkload})
-			if err != nil {
-				return err
-			}
-			c.before += more
-		}
-	}
-	return c.analyze(ctx, "analyze_before", c.before)
+	c.analyze("analyze_before")
 }
 
-// find finds who is a member now, since when, and by what evidence.
-func (c *count) find(ctx context.Context) (err error) {
-	if c.hits, err = c.local(ctx, "hit_paths", nil); err != nil {
-		return err
-	}
-	if c.keeper.terms != 0 {
-		more, err := c.local(ctx, "hit_workloads", pgx.StrictNamedArgs{"terms": c.keeper.terms})
-		if err != nil {
-			return err
-		}
-		c.hits += more
-	}
-	if c.hits == 0 {
-		return nil
-	}
-	if err := c.analyze(ctx, "analyze_hit", c.hits); err != nil {
-		return err
-	}
-	if _, err := c.exec(ctx, "date_members", nil); err != nil {
-		return err
-	}
-	subjects, err := c.local(ctx, "find_subjects", pgx.StrictNamedArgs{"nil": id.Nil})
-	if err != nil {
-		return err
-	}
-	if subjects > 0 {
-		start := c.WindowAt.Add(-authority.Window)
-		if _, err := c.exec(ctx, "count_runs", pgx.StrictNamedArgs{"window_start": start}); err != nil {
-			return err
-		}
-	}
-	return c.analyze(ctx, "analyze_parts", c.hits)
+// measure finds who is a member now, since when, and by what evidence.
+func (c *count) measure() {
+	c.local("hit_members", pgx.StrictNamedArgs{"terms": c.keeper.terms})
+	c.analyze("analyze_hit")
+	c.exec("date_members", nil)
+	c.local("find_subjects", pgx.StrictNamedArgs{"nil": id.Nil})
+	c.exec("count_runs", pgx.StrictNamedArgs{"window_start": c.WindowAt.Add(-authority.Window)})
+	c.analyze("analyze_parts")
 }
 
-// diff works out what differs.
-func (c *count) diff(ctx context.Context) error {
-	var rows int64
-	if c.hits > 0 {
-		added, err := c.exec(ctx, "diff_members", pgx.StrictNamedArgs{"at": c.At})
-		if err != nil {
-			return err
-		}
-		rows += added
+// write writes the intervals of members, and what their difference comes to.
+func (c *count) write(evidence bool) {
+	c.exec("close_members", c.at())
+	c.exec("follow_members", nil)
+	c.exec("open_members", c.at())
+
+	c.local("sum_members", nil)
+	c.exec("diff_references", nil)
+	c.exec("write_references", nil)
+	if evidence {
+		c.exec("diff_evidence", pgx.StrictNamedArgs{"nil": id.Nil, "clusters": c.keeper.clusters})
+		c.exec("write_evidence", nil)
 	}
-	if c.before > 0 {
-		taken, err := c.local(ctx, "diff_members_before", nil)
-		if err != nil {
-			return err
-		}
-		rows += taken
-	}
-	return c.analyze(ctx, "analyze_delta", rows)
+	c.exec("diff_tallies", pgx.StrictNamedArgs{"all_classes": AllClasses})
+	c.exec("write_tallies", nil)
+	c.local("diff_counters", pgx.StrictNamedArgs{"all_classes": AllClasses})
+	c.exec("write_counters", c.at())
+	c.analyze("analyze_clusters")
 }
 
-// writeMembers writes the intervals of members.
-func (c *count) writeMembers(ctx context.Context) error {
-	counted, err := db.First[struct{ Opened, Closed, Following int64 }](ctx, c.tx.Local(), countQueries.Get("count_members"), nil)
-	if err != nil {
-		return err
-	}
-	c.members = *counted
-	for _, write := range []struct {
-		name string
-		rows int64
-		args pgx.StrictNamedArgs
-	}{
-		{"close_members", c.members.Closed, pgx.StrictNamedArgs{"at": c.At}},
-		{"follow_members", c.members.Following, nil},
-		{"open_members", c.members.Opened, pgx.StrictNamedArgs{"at": c.At}},
-	} {
-		if write.rows == 0 {
-			continue
-		}
-		if _, err := c.exec(ctx, write.name, write.args); err != nil {
-			return err
-		}
-	}
-	return nil
+func (c *count) at() pgx.StrictNamedArgs { return pgx.StrictNamedArgs{"at": c.At} }
+
+func (c *count) exec(name string, args pgx.StrictNamedArgs) {
+	c.p.Exec(countQueries.Get(name), args)
 }
 
-// diffCounts works out what the difference of members comes to. Evidence may
-// have grown under members that stay what they are.
-func (c *count) diffCounts(ctx context.Context) error {
-	if c.hits+c.before == 0 {
-		return nil
-	}
-	if err := c.script(ctx, "create_counts"); err != nil {
-		return err
-	}
-	subjects, err := c.exec(ctx, "diff_evidence", pgx.StrictNamedArgs{"nil": id.Nil, "clusters": c.keeper.clusters})
-	if err != nil {
-		return err
-	}
-	differ := c.members.Opened+c.members.Closed+c.members.Following > 0
-	if differ {
-		if _, err := c.local(ctx, "sum_members", nil); err != nil {
-			return err
-		}
-		if _, err := c.exec(ctx, "diff_references", nil); err != nil {
-			return err
-		}
-		if _, err := c.exec(ctx, "diff_tallies", pgx.StrictNamedArgs{"all_classes": AllClasses}); err != nil {
-			return err
-		}
-	}
-	c.tallies = differ || subjects > 0
-	return nil
+// local is exec for a statement on temporary tables alone.
+func (c *count) local(name string, args pgx.StrictNamedArgs) {
+	c.p.Local().Exec(countQueries.Get(name), args)
 }
 
-// writeCounts writes references, tallies and counters.
-func (c *count) writeCounts(ctx context.Context) error {
-	if !c.tallies {
-		return nil
+// analyze gives the planner the statistics of what a large count has just filled.
+func (c *count) analyze(name string) {
+	if c.Large {
+		c.local(name, nil)
 	}
-	type difference struct {
-		Kind                 string
-		Added, Changed, Gone int64
-	}
-	differences, err := db.Select[difference](ctx, c.tx.Local(), countQueries.Get("count_differences"), nil)
-	if err != nil {
-		return err
-	}
-	for _, d := range differences {
-		for _, write := range []struct {
-			verb string
-			rows int64
-		}{{"remove_", d.Gone}, {"update_", d.Changed}, {"add_", d.Added}} {
-			if write.rows == 0 {
-				continue
-			}
-			if _, err := c.exec(ctx, write.verb+d.Kind, nil); err != nil {
-				return err
-			}
-		}
-	}
-	if err := c.writeCounters(ctx); err != nil {
-		return err
-	}
-	if !c.Large {
-		return nil
-	}
-	_, err = c.local(ctx, "analyze_clusters", nil)
-	return err
-}
-
-func (c *count) writeCounters(ctx context.Context) error {
-	differing, err := c.local(ctx, "diff_counters", pgx.StrictNamedArgs{"all_classes": AllClasses})
-	if err != nil || differing == 0 {
-		return err
-	}
-	at := pgx.StrictNamedArgs{"at": c.At}
-	if _, err := c.exec(ctx, "keep_counter_versions", at); err != nil {
-		return err
-	}
-	updated, err := c.exec(ctx, "update_counters", at)
-	if err != nil || updated == differing {
-		return err
-	}
-	_, err = c.exec(ctx, "add_counters", at)
-	return err
-}
-
-func (c *count) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
-	return db.Exec(ctx, c.tx, countQueries.Get(name), args)
-}
-
-// local runs a statement on temporary tables alone.
-func (c *count) local(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
-	return db.Exec(ctx, c.tx.Local(), countQueries.Get(name), args)
-}
-
-func (c *count) script(ctx context.Context, name string) error {
-	return c.tx.Script(ctx, countQueries.Get(name))
-}
-
-// analyze gives the planner the statistics of temporary tables that the count
-// has just filled.
-func (c *count) analyze(ctx context.Context, name string, rows int64) error {
-	if !c.Large || rows == 0 {
-		return nil
-	}
-	return c.script(ctx, name)
 }

@@ -55,7 +55,6 @@ FROM unnest(@clusters::smallint[], @versions::integer[], @keys::text[], @grains:
 
 -- name: known
 SELECT EXISTS (SELECT FROM authority_path WHERE organization_id = @organization) AS paths,
-       EXISTS (SELECT FROM cluster_member WHERE organization_id = @organization AND to_at IS NULL) AS members,
        EXISTS (SELECT FROM posture_counter WHERE organization_id = @organization) AS posture;
 
 -- name: create_work
@@ -64,41 +63,52 @@ CREATE TEMPORARY TABLE IF NOT EXISTS bystander (
   path_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL, class integer NOT NULL,
   data_domain text COLLATE "C", sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
   execution_30d bigint, execution_basis text COLLATE "C", first_seen_at timestamptz NOT NULL,
-  open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL, max_exposure_severity smallint
+  open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL, max_exposure_severity smallint,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS member_before (
   cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL, version integer NOT NULL, rank smallint NOT NULL,
   first_seen date NOT NULL, exposed_since date NOT NULL, sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
   sensitive_domain text COLLATE "C", executed boolean, evidence smallint NOT NULL,
-  workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL
+  workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS member_delta (LIKE member_before INCLUDING ALL, sign smallint NOT NULL, op text COLLATE "C" NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS member_hit (cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS member_since (cluster smallint NOT NULL, path_id uuid NOT NULL, day date NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS member_subject (path_id uuid NOT NULL, bit smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS evidence_run (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, executions bigint NOT NULL);
-SELECT empty_work_tables('{cluster_term, bystander, member_before, member_delta, member_hit, member_since, member_subject, evidence_run}');
-
--- name: create_counts
+CREATE TEMPORARY TABLE IF NOT EXISTS member_hit (cluster smallint NOT NULL, path_id uuid NOT NULL, level smallint NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS member_since (cluster smallint NOT NULL, path_id uuid NOT NULL, day date NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS member_subject (path_id uuid NOT NULL, bit smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS evidence_run (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, executions bigint NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS member_sum (
   cluster smallint NOT NULL, level smallint NOT NULL, class integer NOT NULL, sensitivity smallint NOT NULL, ownership_status text COLLATE "C" NOT NULL,
-  sensitive_domain text COLLATE "C", executed boolean, first_seen date NOT NULL, exposed_since date NOT NULL, members bigint NOT NULL
+  sensitive_domain text COLLATE "C", executed boolean, first_seen date NOT NULL, exposed_since date NOT NULL, members bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS reference_delta (
   kind text COLLATE "C" NOT NULL, cluster smallint NOT NULL, id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL,
-  before bigint NOT NULL, after bigint NOT NULL
+  before bigint NOT NULL, after bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS evidence_delta (
   cluster smallint NOT NULL, workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, level smallint NOT NULL, class integer NOT NULL,
-  before bigint NOT NULL, after bigint NOT NULL, executions_before bigint, executions_after bigint
+  before bigint NOT NULL, after bigint NOT NULL, executions_before bigint, executions_after bigint,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS counter_delta AS
-SELECT cluster, level, class, /* columns: counts */ FROM cluster_counter WITH NO DATA;
+SELECT cluster, level, class, /* columns: counts */, NULL::char(2000) AS few FROM cluster_counter WITH NO DATA;
 CREATE TEMPORARY TABLE IF NOT EXISTS tally_delta (
   cluster smallint NOT NULL, level smallint NOT NULL, class integer NOT NULL, dimension text COLLATE "C" NOT NULL, value text COLLATE "C" NOT NULL,
-  before bigint NOT NULL, after bigint NOT NULL
+  before bigint NOT NULL, after bigint NOT NULL,
+  few char(2000)
 );
-SELECT empty_work_tables('{member_sum, reference_delta, evidence_delta, counter_delta, tally_delta}');
+SELECT empty_work_tables('{cluster_term, bystander, member_before, member_delta, member_hit, member_since, member_subject, evidence_run,
+  member_sum, reference_delta, evidence_delta, counter_delta, tally_delta}');
+
+-- name: clear_count
+-- What a decision before left in the work tables.
+WITH a AS (DELETE FROM bystander), b AS (DELETE FROM member_before), c AS (DELETE FROM member_delta), d AS (DELETE FROM member_hit),
+     e AS (DELETE FROM member_since), f AS (DELETE FROM member_subject), g AS (DELETE FROM evidence_run), h AS (DELETE FROM member_sum),
+     i AS (DELETE FROM reference_delta), j AS (DELETE FROM evidence_delta), k AS (DELETE FROM counter_delta), l AS (DELETE FROM tally_delta)
+SELECT;
 
 -- name: prefer_hash_joins
 SET LOCAL enable_nestloop = off;
@@ -146,8 +156,10 @@ JOIN cluster_member m ON m.organization_id = @organization AND m.cluster = ANY(@
 -- name: analyze_before
 ANALYZE member_before (cluster, path_id);
 
--- name: hit_paths
--- Many paths share a combination of masks, which is judged once.
+-- name: hit_members
+-- Many paths share a combination of masks, which is judged once. A workload's paths
+-- can satisfy an expression together; a path is then a member from the level on at
+-- which it carries a term itself.
 WITH combination AS (
   SELECT open_mask, acknowledged_mask, accepted_mask FROM path_mask WHERE accepted_mask <> 0 GROUP BY 1, 2, 3
 ), held AS MATERIALIZED (
@@ -157,16 +169,7 @@ WITH combination AS (
               ELSE 3 END AS level
   FROM combination c
   JOIN cluster_term t ON NOT t.of_workload AND c.accepted_mask & t.all_mask = t.all_mask AND (t.any_mask = 0 OR c.accepted_mask & t.any_mask <> 0)
-)
-INSERT INTO member_hit (cluster, path_id, level)
-SELECT h.cluster, m.path_id, h.level
-FROM path_mask m
-JOIN held h ON h.open_mask = m.open_mask AND h.acknowledged_mask = m.acknowledged_mask AND h.accepted_mask = m.accepted_mask;
-
--- name: hit_workloads
--- The workload's paths satisfy the expression together; a path is a member from
--- the level on at which it carries a term itself.
-WITH carrier AS MATERIALIZED (
+), carrier AS MATERIALIZED (
   SELECT n.workload_id, m.path_id, m.open_mask, m.acknowledged_mask, m.accepted_mask
   FROM path_mask m JOIN desired n ON n.path_id = m.path_id
   WHERE m.accepted_mask & @terms <> 0
@@ -175,7 +178,7 @@ WITH carrier AS MATERIALIZED (
 ), together AS (
   SELECT workload_id, bit_or(open_mask) AS open_mask, bit_or(acknowledged_mask) AS acknowledged_mask, bit_or(accepted_mask) AS accepted_mask
   FROM carrier GROUP BY workload_id
-), held AS MATERIALIZED (
+), held_together AS MATERIALIZED (
   SELECT t.cluster, w.workload_id, t.all_mask | t.any_mask AS terms,
          CASE WHEN w.open_mask & t.all_mask = t.all_mask AND (t.any_mask = 0 OR w.open_mask & t.any_mask <> 0) THEN 1
               WHEN w.acknowledged_mask & t.all_mask = t.all_mask AND (t.any_mask = 0 OR w.acknowledged_mask & t.any_mask <> 0) THEN 2
@@ -184,10 +187,14 @@ WITH carrier AS MATERIALIZED (
   JOIN cluster_term t ON t.of_workload AND w.accepted_mask & t.all_mask = t.all_mask AND (t.any_mask = 0 OR w.accepted_mask & t.any_mask <> 0)
 )
 INSERT INTO member_hit (cluster, path_id, level)
+SELECT h.cluster, m.path_id, h.level
+FROM path_mask m
+JOIN held h ON h.open_mask = m.open_mask AND h.acknowledged_mask = m.acknowledged_mask AND h.accepted_mask = m.accepted_mask
+UNION ALL
 SELECT h.cluster, c.path_id,
        greatest(h.level, CASE WHEN c.open_mask & h.terms <> 0 THEN 1 WHEN c.acknowledged_mask & h.terms <> 0 THEN 2 ELSE 3 END)
 FROM carrier c
-JOIN held h ON h.workload_id = c.workload_id
+JOIN held_together h ON h.workload_id = c.workload_id
 WHERE c.accepted_mask & h.terms <> 0;
 
 -- name: analyze_hit
@@ -268,7 +275,9 @@ WHERE b.path_id IS NULL
 -- name: diff_members_before
 -- What was true of members and ceases to be.
 INSERT INTO member_delta (sign, op, cluster, path_id, /* columns: measured */)
-SELECT -1, CASE WHEN d.op = 'follow' THEN 'follow' ELSE 'close' END, b.*
+SELECT -1, CASE WHEN d.op = 'follow' THEN 'follow' ELSE 'close' END, b.cluster, b.path_id,
+       b.level, b.class, b.version, b.rank, b.first_seen, b.exposed_since, b.sensitivity, b.ownership_status, b.sensitive_domain, b.executed, b.evidence,
+       b.workload_id, b.identity_id, b.resource_id
 FROM member_before b
 LEFT JOIN member_delta d ON d.cluster = b.cluster AND d.path_id = b.path_id
 LEFT JOIN member_hit h ON h.cluster = b.cluster AND h.path_id = b.path_id
@@ -276,10 +285,6 @@ WHERE d.path_id IS NOT NULL OR h.path_id IS NULL;
 
 -- name: analyze_delta
 ANALYZE member_delta (cluster, path_id, level, class, workload_id, identity_id, resource_id);
-
--- name: count_members
-SELECT count(*) FILTER (WHERE op = 'open') AS opened, count(*) FILTER (WHERE op = 'close') AS closed, count(*) FILTER (WHERE op = 'follow') AS following
-FROM member_delta;
 
 -- name: close_members
 UPDATE cluster_member m SET to_at = @at
@@ -445,102 +450,83 @@ FROM total d
 LEFT JOIN cluster_tally t ON t.organization_id = @organization AND t.cluster = d.cluster AND t.level = d.level AND t.class = d.class
                          AND t.dimension = d.dimension AND t.value = d.value;
 
--- name: count_differences
-SELECT kind,
-       count(*) FILTER (WHERE before = 0 AND after > 0) AS added,
-       count(*) FILTER (WHERE before > 0 AND after > 0 AND differs) AS changed,
-       count(*) FILTER (WHERE before > 0 AND after = 0) AS gone
-FROM (
-  SELECT kind, before, after, before <> after AS differs FROM reference_delta
-  UNION ALL
-  SELECT 'evidence', before, after, before <> after OR executions_before <> executions_after FROM evidence_delta
-  UNION ALL
-  SELECT 'tally', before, after, before <> after FROM tally_delta
-) d
-GROUP BY kind;
-
--- name: remove_identity
-DELETE FROM cluster_identity c USING reference_delta d
-WHERE d.kind = 'identity' AND d.after = 0 AND d.before > 0
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.identity_id = d.id AND c.level = d.level AND c.class = d.class;
-
--- name: update_identity
-UPDATE cluster_identity c SET members = d.after FROM reference_delta d
-WHERE d.kind = 'identity' AND d.after > 0 AND d.before > 0 AND d.after <> d.before
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.identity_id = d.id AND c.level = d.level AND c.class = d.class;
-
--- name: add_identity
-INSERT INTO cluster_identity (organization_id, cluster, identity_id, level, class, members)
-SELECT @organization, cluster, id, level, class, after FROM reference_delta
-WHERE kind = 'identity' AND before = 0 AND after > 0
-ORDER BY cluster, id, level, class;
-
--- name: remove_workload
-DELETE FROM cluster_workload c USING reference_delta d
-WHERE d.kind = 'workload' AND d.after = 0 AND d.before > 0
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.workload_id = d.id AND c.level = d.level AND c.class = d.class;
-
--- name: update_workload
-UPDATE cluster_workload c SET members = d.after FROM reference_delta d
-WHERE d.kind = 'workload' AND d.after > 0 AND d.before > 0 AND d.after <> d.before
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.workload_id = d.id AND c.level = d.level AND c.class = d.class;
-
--- name: add_workload
+-- name: write_references
+-- No row is removed, changed and added: the parts do not see each other.
+WITH gone_identity AS (
+  DELETE FROM cluster_identity c USING reference_delta d
+  WHERE d.kind = 'identity' AND d.after = 0 AND d.before > 0
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.identity_id = d.id AND c.level = d.level AND c.class = d.class
+), changed_identity AS (
+  UPDATE cluster_identity c SET members = d.after FROM reference_delta d
+  WHERE d.kind = 'identity' AND d.after > 0 AND d.before > 0 AND d.after <> d.before
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.identity_id = d.id AND c.level = d.level AND c.class = d.class
+), added_identity AS (
+  INSERT INTO cluster_identity (organization_id, cluster, identity_id, level, class, members)
+  SELECT @organization, cluster, id, level, class, after FROM reference_delta
+  WHERE kind = 'identity' AND before = 0 AND after > 0
+  ORDER BY cluster, id, level, class
+), gone_workload AS (
+  DELETE FROM cluster_workload c USING reference_delta d
+  WHERE d.kind = 'workload' AND d.after = 0 AND d.before > 0
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.workload_id = d.id AND c.level = d.level AND c.class = d.class
+), changed_workload AS (
+  UPDATE cluster_workload c SET members = d.after FROM reference_delta d
+  WHERE d.kind = 'workload' AND d.after > 0 AND d.before > 0 AND d.after <> d.before
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.workload_id = d.id AND c.level = d.level AND c.class = d.class
+)
 INSERT INTO cluster_workload (organization_id, cluster, workload_id, level, class, members)
 SELECT @organization, cluster, id, level, class, after FROM reference_delta
 WHERE kind = 'workload' AND before = 0 AND after > 0
 ORDER BY cluster, id, level, class;
 
--- name: remove_evidence
-DELETE FROM cluster_evidence c USING evidence_delta d
-WHERE d.after = 0 AND d.before > 0
-  AND c.organization_id = @organization AND c.cluster = d.cluster
-  AND c.workload_id = d.workload_id AND c.identity_id = d.identity_id AND c.resource_id = d.resource_id AND c.level = d.level AND c.class = d.class;
-
--- name: update_evidence
-UPDATE cluster_evidence c SET members = d.after, executions = d.executions_after FROM evidence_delta d
-WHERE d.after > 0 AND d.before > 0 AND (d.after <> d.before OR d.executions_after <> d.executions_before)
-  AND c.organization_id = @organization AND c.cluster = d.cluster
-  AND c.workload_id = d.workload_id AND c.identity_id = d.identity_id AND c.resource_id = d.resource_id AND c.level = d.level AND c.class = d.class;
-
--- name: add_evidence
+-- name: write_evidence
+WITH gone AS (
+  DELETE FROM cluster_evidence c USING evidence_delta d
+  WHERE d.after = 0 AND d.before > 0
+    AND c.organization_id = @organization AND c.cluster = d.cluster
+    AND c.workload_id = d.workload_id AND c.identity_id = d.identity_id AND c.resource_id = d.resource_id AND c.level = d.level AND c.class = d.class
+), changed AS (
+  UPDATE cluster_evidence c SET members = d.after, executions = d.executions_after FROM evidence_delta d
+  WHERE d.after > 0 AND d.before > 0 AND (d.after <> d.before OR d.executions_after <> d.executions_before)
+    AND c.organization_id = @organization AND c.cluster = d.cluster
+    AND c.workload_id = d.workload_id AND c.identity_id = d.identity_id AND c.resource_id = d.resource_id AND c.level = d.level AND c.class = d.class
+)
 INSERT INTO cluster_evidence (organization_id, cluster, workload_id, identity_id, resource_id, level, class, members, executions)
 SELECT @organization, cluster, workload_id, identity_id, resource_id, level, class, after, executions_after FROM evidence_delta
 WHERE before = 0 AND after > 0
 ORDER BY cluster, workload_id, identity_id, resource_id, level, class;
 
--- name: remove_tally
-DELETE FROM cluster_tally c USING tally_delta d
-WHERE d.after = 0
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value;
-
--- name: update_tally
-UPDATE cluster_tally c SET members = d.after FROM tally_delta d
-WHERE d.after > 0 AND d.before > 0
-  AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value;
-
--- name: add_tally
+-- name: write_tallies
+WITH gone AS (
+  DELETE FROM cluster_tally c USING tally_delta d
+  WHERE d.after = 0
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value
+), changed AS (
+  UPDATE cluster_tally c SET members = d.after FROM tally_delta d
+  WHERE d.after > 0 AND d.before > 0
+    AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value
+)
 INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
 SELECT @organization, cluster, level, class, dimension, value, after FROM tally_delta
 WHERE before = 0
 ORDER BY class, level, cluster, dimension, value;
 
--- name: keep_counter_versions
--- A counter that has only just come to its value was never seen with it.
-INSERT INTO cluster_counter_version (organization_id, cluster, level, class, from_at, to_at, /* columns: counts */)
-SELECT @organization, c.cluster, c.level, c.class, c.from_at, @at, /* columns: values */
-FROM counter_delta d
-JOIN cluster_counter c ON c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class
-WHERE c.from_at <> @at
-ORDER BY c.class, c.level, c.cluster;
-
--- name: update_counters
-UPDATE cluster_counter c
-SET from_at = @at, /* columns: additions */
-FROM counter_delta d
-WHERE c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class;
-
--- name: add_counters
+-- name: write_counters
+-- A counter that has only just come to its value was never seen with it. The parts
+-- all see the counters as they were.
+WITH kept AS (
+  INSERT INTO cluster_counter_version (organization_id, cluster, level, class, from_at, to_at, /* columns: counts */)
+  SELECT @organization, c.cluster, c.level, c.class, c.from_at, @at, /* columns: values */
+  FROM counter_delta d
+  JOIN cluster_counter c ON c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class
+  WHERE c.from_at <> @at
+  ORDER BY c.class, c.level, c.cluster
+), changed AS (
+  UPDATE cluster_counter c
+  SET from_at = @at, /* columns: additions */
+  FROM counter_delta d
+  WHERE c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class
+)
 INSERT INTO cluster_counter (organization_id, cluster, level, class, from_at, /* columns: counts */)
 SELECT @organization, d.cluster, d.level, d.class, @at, /* columns: counts */
 FROM counter_delta d

@@ -72,6 +72,16 @@ func (s *stand) exec(t checker, sql string, args ...any) {
 	require.NoError(t, err, sql)
 }
 
+// prepare has a keeper read and do what comes before anything is counted.
+func prepare(ctx context.Context, tx *db.Tx, keeper *posture.Keeper, at time.Time) (recount bool, err error) {
+	p := tx.Pipeline()
+	prepared := keeper.Prepare(p)
+	if err := p.Send(ctx); err != nil {
+		return false, err
+	}
+	return prepared(ctx, at)
+}
+
 const createTables = `
 CREATE TEMPORARY TABLE desired (
   path_id uuid NOT NULL, lineage_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
@@ -182,8 +192,9 @@ func (s *stand) apply(t checker, keeper *posture.Keeper, change step) (recount b
 		_, err := db.Exec(ctx, tx.Local(), db.Query{Name: "test.fill", SQL: `INSERT INTO path_diff SELECT * FROM json_populate_recordset(null::path_diff, @list::json)`},
 			pgx.StrictNamedArgs{"list": encode(t, removed)})
 		require.NoError(t, err)
-		recount, err = keeper.Prepare(ctx, tx, s.at)
+		recount, err = prepare(ctx, tx, keeper, s.at)
 		require.NoError(t, err)
+		require.NoError(t, keeper.CreateWork(ctx, tx))
 		return keeper.Count(ctx, tx, authority.Assessment{At: s.at, WindowAt: s.world.window, Everything: change.everything, Large: change.large})
 	}))
 

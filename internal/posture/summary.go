@@ -33,13 +33,15 @@ const (
 // workload has a few dozen paths, so that this is cheaper to get right than to
 // follow each path, and no dearer.
 func (k *Keeper) Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
-	s := &summary{Assessment: assessment, keeper: k, tx: tx}
-	for _, step := range []func(context.Context) error{s.find, s.sum, s.name, s.diff, s.write} {
-		if err := step(ctx); err != nil {
-			return err
-		}
+	s := &summary{assessment, k, tx.Pipeline()}
+	s.find()
+	s.sum()
+	if err := s.name(ctx); err != nil {
+		return err
 	}
-	return nil
+	s.diff()
+	s.write()
+	return s.p.Send(ctx)
 }
 
 // Snapshot keeps what the organization comes to now. A sync leaves one behind,
@@ -57,50 +59,48 @@ func (k *Keeper) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id
 // summary is one Summarize on its way through the statements of summary.sql.
 type summary struct {
 	authority.Assessment
-	keeper     *Keeper
-	tx         *db.Tx
-	workloads  int64
-	identities int64
-	added      int64 // rows of workloads that never had one
+	keeper *Keeper
+	p      *db.Pipeline
 }
 
 // find finds whose rows may differ.
-func (s *summary) find(ctx context.Context) (err error) {
-	if err := s.script(ctx, "create_summary"); err != nil {
-		return err
-	}
-	if s.workloads, err = s.exec(ctx, "find_summed_workloads", nil); err != nil {
-		return err
-	}
-	if s.identities, err = s.exec(ctx, "find_summed_identities", nil); err != nil {
-		return err
-	}
-	// However few: without statistics the planner takes them for a thousand, and
-	// reads the tables beside them whole.
-	return s.script(ctx, "analyze_summed")
+func (s *summary) find() {
+	s.exec("find_summed_workloads", nil)
+	s.exec("find_summed_identities", nil)
+}
+
+// weight is how much differs after decisions.
+type weight struct{ Workloads, Identities, Members, Proven int64 }
+
+// weigh finds what differs where nothing but the masks of paths does.
+func (s *summary) weigh() *[]*weight {
+	return db.Queue[weight](s.p, summaryQueries.Get("weigh_decisions"), pgx.StrictNamedArgs{
+		"dormant": bit(rule.DormantPath), "reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege)})
+}
+
+// sumDecided works out the rows of workloads that weigh found.
+func (s *summary) sumDecided() {
+	s.exec("sum_decided", pgx.StrictNamedArgs{
+		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "clusters": s.keeper.clusters, "level": Acknowledged})
 }
 
 // sum works their next rows out.
-func (s *summary) sum(ctx context.Context) error {
-	args := func(more pgx.StrictNamedArgs) pgx.StrictNamedArgs {
-		more["nil"], more["dormant"], more["window_start"] = id.Nil, bit(rule.DormantPath), s.WindowAt.Add(-authority.Window)
-		return more
-	}
-	if s.workloads > 0 {
-		_, err := s.exec(ctx, "sum_workloads", args(pgx.StrictNamedArgs{
-			"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "severities": baseSeverities(),
-			"clusters": s.keeper.clusters, "level": Acknowledged, "max_depth": authority.MaxAuthDepth}))
-		if err != nil {
-			return err
-		}
-	}
-	if s.identities > 0 {
-		if _, err := s.exec(ctx, "sum_identities", args(pgx.StrictNamedArgs{"all_classes": AllClasses})); err != nil {
-			return err
-		}
-	}
-	return s.analyze(ctx, "analyze_next")
+func (s *summary) sum() {
+	s.local("analyze_summed")
+	s.exec("sum_workloads", pgx.StrictNamedArgs{
+		"nil": id.Nil, "dormant": bit(rule.DormantPath), "window_start": s.windowStart(),
+		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "severities": baseSeverities(),
+		"clusters": s.keeper.clusters, "level": Acknowledged, "max_depth": authority.MaxAuthDepth})
+	s.sumIdentities()
+	s.analyze("analyze_next")
 }
+
+func (s *summary) sumIdentities() {
+	s.exec("sum_identities", pgx.StrictNamedArgs{
+		"nil": id.Nil, "dormant": bit(rule.DormantPath), "window_start": s.windowStart(), "all_classes": AllClasses})
+}
+
+func (s *summary) windowStart() time.Time { return s.WindowAt.Add(-authority.Window) }
 
 // bit is the place of a type in a mask.
 func bit(t rule.Type) int32 { return mask([]rule.Type{t}) }
@@ -118,77 +118,43 @@ func baseSeverities() []int16 {
 
 // name gives a code to each workload that has none. Two that share the first
 // digits of their digests are told apart by more of them.
-func (s *summary) name(ctx context.Context) (err error) {
-	if s.workloads == 0 {
-		return nil
-	}
-	if s.added, err = s.exec(ctx, "digest_codes", nil); err != nil {
+func (s *summary) name(ctx context.Context) error {
+	unnamed := s.exec("digest_codes", nil)
+	if err := s.p.Send(ctx); err != nil {
 		return err
 	}
-	for digits, unnamed := fewestDigits, s.added; unnamed > 0 && digits <= mostDigits; digits++ {
-		named, err := s.exec(ctx, "assign_codes", pgx.StrictNamedArgs{"digits": digits})
-		if err != nil {
+	for digits, left := fewestDigits, *unnamed; left > 0 && digits <= mostDigits; digits++ {
+		named := s.exec("assign_codes", pgx.StrictNamedArgs{"digits": digits})
+		if err := s.p.Send(ctx); err != nil {
 			return err
 		}
-		unnamed -= named
+		left -= *named
 	}
 	return nil
 }
 
 // diff works out by how much the posture differs, while the rows still stand.
-func (s *summary) diff(ctx context.Context) error {
-	_, err := s.exec(ctx, "diff_posture", pgx.StrictNamedArgs{"all_classes": AllClasses})
-	return err
+func (s *summary) diff() {
+	s.exec("diff_posture", pgx.StrictNamedArgs{"all_classes": AllClasses})
 }
 
 // write writes the rows, and the posture.
-func (s *summary) write(ctx context.Context) error {
-	steps := []struct {
-		run  bool
-		name string
-	}{
-		{s.workloads > s.added, "update_workloads"},
-		{s.added > 0, "add_workloads"},
-		{s.identities > 0, "remove_identities"},
-		{s.identities > 0, "update_identities"},
-		{s.identities > 0, "add_identities"},
-	}
-	for _, step := range steps {
-		if !step.run {
-			continue
-		}
-		if _, err := s.exec(ctx, step.name, nil); err != nil {
-			return err
-		}
-	}
-	if err := s.writePosture(ctx); err != nil || !s.Large {
-		return err
-	}
-	_, err := db.Exec(ctx, s.tx.Local(), summaryQueries.Get("analyze_posture"), nil)
-	return err
+func (s *summary) write() {
+	s.exec("write_workloads", nil)
+	s.exec("write_identities", nil)
+	s.exec("write_posture", pgx.StrictNamedArgs{"at": s.At})
+	s.analyze("analyze_posture")
 }
 
-func (s *summary) writePosture(ctx context.Context) error {
-	at := pgx.StrictNamedArgs{"at": s.At}
-	for _, name := range []string{"keep_posture_versions", "update_posture", "add_posture"} {
-		if _, err := s.exec(ctx, name, at); err != nil {
-			return err
-		}
+func (s *summary) exec(name string, args pgx.StrictNamedArgs) (touched *int64) {
+	return s.p.Exec(summaryQueries.Get(name), args)
+}
+
+func (s *summary) local(name string) { s.p.Local().Exec(summaryQueries.Get(name), nil) }
+
+// analyze gives the planner the statistics of what a large change has just filled.
+func (s *summary) analyze(name string) {
+	if s.Large {
+		s.local(name)
 	}
-	return nil
-}
-
-func (s *summary) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
-	return db.Exec(ctx, s.tx, summaryQueries.Get(name), args)
-}
-
-func (s *summary) script(ctx context.Context, name string) error {
-	return s.tx.Script(ctx, summaryQueries.Get(name))
-}
-
-func (s *summary) analyze(ctx context.Context, name string) error {
-	if !s.Large {
-		return nil
-	}
-	return s.script(ctx, name)
 }

@@ -62,15 +62,22 @@ CROSS JOIN LATERAL (VALUES -- whom evidence of a path can name
   ) AS k(bit, workload_id, identity_id, resource_id)
 
 -- name: create_summary
-CREATE TEMPORARY TABLE IF NOT EXISTS summed_workload (workload_id uuid PRIMARY KEY);
-CREATE TEMPORARY TABLE IF NOT EXISTS summed_identity (identity_id uuid PRIMARY KEY);
+CREATE TEMPORARY TABLE IF NOT EXISTS summed_workload (workload_id uuid PRIMARY KEY, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS summed_identity (identity_id uuid PRIMARY KEY, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS decided_workload (workload_id uuid NOT NULL, dormant_paths integer NOT NULL, findings integer NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS workload_next AS
-SELECT workload_id, code, /* columns: workload_values */, NULL::text AS digest FROM workload_exposure WITH NO DATA;
+SELECT workload_id, code, /* columns: workload_values */, NULL::text AS digest, NULL::char(2000) AS few FROM workload_exposure WITH NO DATA;
 CREATE TEMPORARY TABLE IF NOT EXISTS identity_next AS
-SELECT identity_id, class, /* columns: identity_values */ FROM identity_posture WITH NO DATA;
+SELECT identity_id, class, /* columns: identity_values */, NULL::char(2000) AS few FROM identity_posture WITH NO DATA;
 CREATE TEMPORARY TABLE IF NOT EXISTS posture_delta AS
-SELECT class, /* columns: posture */ FROM posture_counter WITH NO DATA;
-SELECT empty_work_tables('{summed_workload, summed_identity, workload_next, identity_next, posture_delta}');
+SELECT class, /* columns: posture */, NULL::char(2000) AS few FROM posture_counter WITH NO DATA;
+SELECT empty_work_tables('{summed_workload, summed_identity, decided_workload, workload_next, identity_next, posture_delta}');
+
+-- name: clear_summary
+-- What a decision before left in the work tables.
+WITH a AS (DELETE FROM decided_workload), b AS (DELETE FROM summed_identity), c AS (DELETE FROM workload_next), d AS (DELETE FROM identity_next),
+     e AS (DELETE FROM posture_delta)
+SELECT;
 
 -- name: find_summed_workloads
 -- Those whose own row, paths or conditions may differ, and those that end up with
@@ -104,6 +111,53 @@ SELECT p.identity_id
 FROM path_diff x
 JOIN authority_path p ON p.organization_id = @organization AND p.id = x.path_id
 WHERE x.op = 'removed' AND p.identity_id IS NOT NULL;
+
+-- name: weigh_decisions
+-- What of the paths of desired, which stand as they stood, differs by their masks:
+-- in what the row of a workload shows, which is everything but what is open and not
+-- acknowledged; in what that of an identity shows, which is whether a path is
+-- dormant; and how many members differ, and how many of them by what is proven.
+WITH moved AS MATERIALIZED (
+  SELECT p.workload_id, p.identity_id,
+         (p.acknowledged_mask, p.accepted_mask, p.max_exposure_severity) IS DISTINCT FROM (m.acknowledged_mask, m.accepted_mask, m.max_exposure_severity) AS shows,
+         (m.accepted_mask & @dormant::integer <> 0)::integer - (p.accepted_mask & @dormant::integer <> 0)::integer AS dormant_paths,
+         (m.accepted_mask & @reach::integer <> 0)::integer - (p.accepted_mask & @reach::integer <> 0)::integer
+           + (m.accepted_mask & @privilege::integer <> 0)::integer - (p.accepted_mask & @privilege::integer <> 0)::integer AS findings
+  FROM path_mask m
+  JOIN authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+), workloads AS (
+  INSERT INTO decided_workload (workload_id, dormant_paths, findings)
+  SELECT workload_id, sum(dormant_paths), sum(findings) FROM moved WHERE shows GROUP BY workload_id
+  RETURNING 1
+), identities AS (
+  INSERT INTO summed_identity (identity_id)
+  SELECT DISTINCT identity_id FROM moved WHERE dormant_paths <> 0 AND identity_id IS NOT NULL
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM workloads) AS workloads, (SELECT count(*) FROM identities) AS identities, d.members, d.proven
+FROM (SELECT count(*) AS members, count(*) FILTER (WHERE evidence <> 0) AS proven FROM member_delta) d;
+
+-- name: sum_decided
+-- As sum_workloads, where the row stands but for what decisions make of it. What
+-- the conditions of a workload and its identities find is nobody's decision.
+INSERT INTO workload_next (workload_id, code, /* columns: workload_values */)
+SELECT x.workload_id, x.code, x.class, x.live, x.live AND (x.paths > 0 OR x.findings + d.findings > 0), x.execution_mode, x.ownership_status, x.egress_category,
+       x.egress_categories, x.identity_ids, x.paths, x.sensitive_paths, x.dormant_paths + d.dormant_paths, x.executed_paths, x.unwatched_paths,
+       x.findings + d.findings, x.finding_rules & ~(@reach::integer | @privilege::integer) | coalesce(p.finding_rules, 0),
+       CASE WHEN p.effective THEN coalesce(p.severity, 0) ELSE x.max_severity END,
+       x.data_domains, x.sensitive_domains, coalesce(c.clusters, 0), x.executions, x.own_executions, x.last_execution_at
+FROM decided_workload d
+JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = d.workload_id
+CROSS JOIN LATERAL (
+  SELECT bit_or(p.accepted_mask & (@reach::integer | @privilege::integer)) AS finding_rules, bool_or(p.effective) AS effective, max(p.max_exposure_severity) AS severity
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.workload_id = d.workload_id AND p.status = 'active'
+) p
+CROSS JOIN LATERAL (
+  SELECT bit_or(1 << (c.cluster - 1)) AS clusters
+  FROM cluster_workload c
+  WHERE c.organization_id = @organization AND c.cluster = ANY (@clusters::smallint[]) AND c.workload_id = d.workload_id AND c.level <= @level
+) c;
 
 -- name: analyze_summed
 ANALYZE summed_workload, summed_identity;
@@ -346,56 +400,55 @@ SELECT class, /* columns: posture */
 FROM (SELECT class, /* columns: posture_sums */ FROM total GROUP BY class) d (class, /* columns: posture */)
 WHERE (/* columns: posture */) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
--- name: update_workloads
-UPDATE workload_exposure x
-SET (/* columns: workload_values */) = (/* columns: next_workload_values */)
-FROM workload_next n
-WHERE x.organization_id = @organization AND x.workload_id = n.workload_id AND n.digest IS NULL
-  AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */);
-
--- name: add_workloads
+-- name: write_workloads
+WITH changed AS (
+  UPDATE workload_exposure x
+  SET (/* columns: workload_values */) = (/* columns: next_workload_values */)
+  FROM workload_next n
+  WHERE x.organization_id = @organization AND x.workload_id = n.workload_id AND n.digest IS NULL
+    AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */)
+)
 INSERT INTO workload_exposure (organization_id, workload_id, code, /* columns: workload_values */)
 SELECT @organization, workload_id, code, /* columns: workload_values */
 FROM workload_next
 WHERE digest IS NOT NULL
 ORDER BY workload_id;
 
--- name: remove_identities
-DELETE FROM identity_posture x USING summed_identity s
-WHERE x.organization_id = @organization AND x.identity_id = s.identity_id
-  AND NOT EXISTS (SELECT FROM identity_next n WHERE n.identity_id = x.identity_id AND n.class = x.class);
-
--- name: update_identities
-UPDATE identity_posture x
-SET (/* columns: identity_values */) = (n.paths, n.effective_paths, n.dormant_paths, n.executed_paths, n.autonomous, n.executions)
-FROM identity_next n
-WHERE x.organization_id = @organization AND x.identity_id = n.identity_id AND x.class = n.class
-  AND (x.paths, x.effective_paths, x.dormant_paths, x.executed_paths, x.autonomous, x.executions)
-      <> (n.paths, n.effective_paths, n.dormant_paths, n.executed_paths, n.autonomous, n.executions);
-
--- name: add_identities
+-- name: write_identities
+WITH gone AS (
+  DELETE FROM identity_posture x USING summed_identity s
+  WHERE x.organization_id = @organization AND x.identity_id = s.identity_id
+    AND NOT EXISTS (SELECT FROM identity_next n WHERE n.identity_id = x.identity_id AND n.class = x.class)
+), changed AS (
+  UPDATE identity_posture x
+  SET (/* columns: identity_values */) = (n.paths, n.effective_paths, n.dormant_paths, n.executed_paths, n.autonomous, n.executions)
+  FROM identity_next n
+  WHERE x.organization_id = @organization AND x.identity_id = n.identity_id AND x.class = n.class
+    AND (x.paths, x.effective_paths, x.dormant_paths, x.executed_paths, x.autonomous, x.executions)
+        <> (n.paths, n.effective_paths, n.dormant_paths, n.executed_paths, n.autonomous, n.executions)
+)
 INSERT INTO identity_posture (organization_id, identity_id, class, /* columns: identity_values */)
 SELECT @organization, identity_id, class, /* columns: identity_values */
 FROM identity_next n
 WHERE NOT EXISTS (SELECT FROM identity_posture x WHERE x.organization_id = @organization AND x.identity_id = n.identity_id AND x.class = n.class)
 ORDER BY identity_id, class;
 
--- name: keep_posture_versions
--- A counter that has only just come to its value was never seen with it.
-INSERT INTO posture_counter_version (organization_id, class, from_at, to_at, /* columns: posture */)
-SELECT @organization, c.class, c.from_at, @at, /* columns: former_posture */
-FROM posture_delta d
-JOIN posture_counter c ON c.organization_id = @organization AND c.class = d.class
-WHERE c.from_at <> @at
-ORDER BY c.class;
-
--- name: update_posture
-UPDATE posture_counter c
-SET from_at = @at, /* columns: moved_posture */
-FROM posture_delta d
-WHERE c.organization_id = @organization AND c.class = d.class;
-
--- name: add_posture
+-- name: write_posture
+-- A counter that has only just come to its value was never seen with it. The parts
+-- all see the counters as they were.
+WITH kept AS (
+  INSERT INTO posture_counter_version (organization_id, class, from_at, to_at, /* columns: posture */)
+  SELECT @organization, c.class, c.from_at, @at, /* columns: former_posture */
+  FROM posture_delta d
+  JOIN posture_counter c ON c.organization_id = @organization AND c.class = d.class
+  WHERE c.from_at <> @at
+  ORDER BY c.class
+), changed AS (
+  UPDATE posture_counter c
+  SET from_at = @at, /* columns: moved_posture */
+  FROM posture_delta d
+  WHERE c.organization_id = @organization AND c.class = d.class
+)
 INSERT INTO posture_counter (organization_id, class, from_at, /* columns: posture */)
 SELECT @organization, d.class, @at, /* columns: posture */
 FROM posture_delta d

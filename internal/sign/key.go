@@ -17,17 +17,22 @@ func KeyID(public ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadPublicKey reads a public key from PEM, as `openssl pkey -pubout` writes it.
+// ReadPublicKey reads a public key from PEM, as `openssl pkey -pubout` writes it. One
+// that proves nothing is refused.
 func ReadPublicKey(text []byte) (ed25519.PublicKey, error) {
 	der, err := block(text, "PUBLIC KEY")
 	if err != nil {
 		return nil, err
 	}
 	parsed, err := x509.ParsePKIXPublicKey(der)
-	if public, ok := parsed.(ed25519.PublicKey); ok && err == nil {
-		return public, nil
+	public, ok := parsed.(ed25519.PublicKey)
+	if !ok || err != nil {
+		return nil, badKey("it is no public Ed25519 key").Because(err)
 	}
-	return nil, badKey("it is no public Ed25519 key").Because(err)
+	if err := CheckPublicKey(public); err != nil {
+		return nil, err
+	}
+	return public, nil
 }
 
 // ReadPrivateKey reads a private key from PEM, as

@@ -76,7 +76,8 @@ func Parse(raw []byte) (*Envelope, error) {
 func (e *Envelope) JSON() ([]byte, error) { return canonical.Marshal(e) }
 
 // Verify checks that one of these keys, by its id, has signed the envelope, and
-// gives the payload and that id. Other signatures are not looked at.
+// gives the payload and that id. Other signatures are not looked at, nor those of a
+// key that proves nothing.
 func Verify(e *Envelope, keys map[string]ed25519.PublicKey) (payload []byte, keyID string, err error) {
 	payload, err = decode(e.Payload)
 	if err != nil {
@@ -86,6 +87,9 @@ func Verify(e *Envelope, keys map[string]ed25519.PublicKey) (payload []byte, key
 	for id, public := range keys {
 		if len(public) != ed25519.PublicKeySize {
 			return nil, "", invalid("the key %s is no Ed25519 key", id)
+		}
+		if CheckPublicKey(public) != nil {
+			continue // registered before keys were looked at; what it signed proves nothing
 		}
 		verifiers = append(verifiers, &key{id: id, public: public})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/canonical"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -42,25 +43,53 @@ func (s *Service) JudgeMany(ctx context.Context, organization id.ID, selection S
 		return nil, err
 	}
 	if dryRun {
-		snapshot := s.db.Snapshot()
-		defer snapshot.Close(ctx)
-		chosen, err := s.choose(ctx, snapshot.Of(organization), selection, &c, "")
-		if err != nil {
-			return nil, err
-		}
-		return &Batch{Action: c.Action, Actor: actor, Reason: c.Reason, Justification: c.Justification, Items: chosen.outcomes(nil), DryRun: true, RecordedAt: s.now().UTC().Truncate(time.Microsecond)}, nil
+		return s.rehearse(ctx, organization, actor, selection, &c)
 	}
 	request := &request{actor: actor, key: c.IdempotencyKey}
 	if request.digest, err = digest("judge many", selection.statement(&c)); err != nil {
 		return nil, err
 	}
 	b := &batch{
-		id:   id.New("triage-batch/1").ID(organization).Text(actor).Text(c.IdempotencyKey).Short(),
+		id:   batchID(organization, actor, c.IdempotencyKey),
 		memo: memo{Action: c.Action, Reason: c.Reason, Justification: c.Justification},
 	}
 	return s.batch(ctx, organization, request, b, func(t *turn) (choice, error) {
-		return s.choose(ctx, t.tx, selection, &c, lock)
+		return s.choose(ctx, t.tx, selection, &c, locked)
 	})
+}
+
+// batchID is the id of the batch that an actor asks for under a key: whoever asks
+// again names the same. docs/ids.md describes it.
+func batchID(organization id.ID, actor, idempotencyKey string) id.ID {
+	return id.New("triage-batch/1").ID(organization).Text(actor).Text(idempotencyKey).Short()
+}
+
+// undoID is the id of the batch that takes another one back: there is one for each.
+func undoID(organization, undone id.ID) id.ID {
+	return id.New("triage-undo/1").ID(organization).ID(undone).Short()
+}
+
+// rehearse says how each exposure would fare.
+func (s *Service) rehearse(ctx context.Context, organization id.ID, actor string, selection Selection, c *Command) (*Batch, error) {
+	snapshot := s.db.Snapshot()
+	defer snapshot.Close(ctx)
+	q := snapshot.Of(organization)
+	// Who may see every organization may name one that there is not.
+	known, err := db.Column[bool](ctx, q, readQueries.Get("organization_known"), nil)
+	if err != nil {
+		return nil, err
+	}
+	if !known[0] {
+		return nil, access.OrganizationNotFound()
+	}
+	chosen, err := s.choose(ctx, q, selection, c, asTheyStand)
+	if err != nil {
+		return nil, err
+	}
+	return &Batch{
+		Action: c.Action, Actor: actor, Reason: c.Reason, Justification: c.Justification, Items: chosen.outcomes(nil), DryRun: true,
+		RecordedAt: s.now().UTC().Truncate(time.Microsecond),
+	}, nil
 }
 
 // batch is a batch whose turn comes.
@@ -88,7 +117,7 @@ type refusedItem struct {
 // batch does what is chosen when it is the request's turn, or finds what was done.
 func (s *Service) batch(ctx context.Context, organization id.ID, r *request, b *batch, choose func(t *turn) (choice, error)) (*Batch, error) {
 	var result *Batch
-	err := s.turn(ctx, organization, r, func(t *turn) error {
+	err := s.turn(ctx, organization, r, nil, func(t *turn) error {
 		if t.answer != nil {
 			done, err := t.written(ctx)
 			if err != nil {
@@ -117,7 +146,7 @@ func (s *Service) batch(ctx context.Context, organization id.ID, r *request, b *
 		if len(done) > 0 {
 			result.At = done[0].At
 		}
-		return t.remember(ctx, done, &b.id, b.memo)
+		return t.remember(done, &b.id, b.memo)
 	})
 	if err != nil {
 		return nil, err
@@ -225,7 +254,7 @@ type candidate struct {
 }
 
 // choose finds the exposures of a selection.
-func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, locking string) (choice, error) {
+func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, how string) (choice, error) {
 	items := selection.Items
 	if selection.Filter != nil {
 		var err error
@@ -237,7 +266,7 @@ func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection,
 	for i, item := range items {
 		keys[i] = item.Key
 	}
-	standing, err := find(ctx, q, keys, locking)
+	standing, err := find(ctx, q, keys, how)
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +359,7 @@ func (s *Service) Undo(ctx context.Context, organization, undone id.ID, justific
 		return nil, err
 	}
 	b := &batch{
-		id:   id.New("triage-undo/1").ID(organization).ID(undone).Short(),
+		id:   undoID(organization, undone),
 		memo: memo{Undoes: &undone, Justification: justification},
 	}
 	return s.batch(ctx, organization, request, b, func(t *turn) (choice, error) {
@@ -380,7 +409,7 @@ func (t *turn) compensate(ctx context.Context, done []*Decision, justification s
 	for i, d := range done {
 		keys[i] = d.Key
 	}
-	standing, err := find(ctx, t.tx, keys, lock)
+	standing, err := find(ctx, t.tx, keys, locked)
 	if err != nil {
 		return nil, err
 	}

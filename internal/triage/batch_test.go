@@ -2,6 +2,7 @@ package triage_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -262,6 +263,31 @@ func TestUndo(t *testing.T) {
 		require.Equal(t, code, codeOf(t, err))
 	}
 	require.Equal(t, before, d.rows())
+}
+
+// The ids of batches follow from who asked for what, as docs/ids.md says with this
+// example, and as a program in another language computes them from that page.
+func TestBatchIDs(t *testing.T) {
+	t.Parallel()
+	const batch, undo = "a8ccca81-f08c-31a3-d991-d4a692e7c656", "e856f750-5809-06fb-922c-df89e01c117d"
+	d, keys := pile(t)
+	ada := d.as("ada@example.com", access.Investigate)
+	command := triage.Command{Action: triage.Acknowledge, Justification: "All of them.", IdempotencyKey: "k-1"}
+	b, err := d.triage.JudgeMany(ada, organization, selection(keys...), command, false)
+	require.NoError(t, err)
+	require.Equal(t, batch, b.ID.String())
+	undone, err := d.triage.Undo(d.ctx, organization, b.ID, "Back.", "another-key-of-another-person")
+	require.NoError(t, err)
+	require.Equal(t, undo, undone.ID.String())
+
+	other, err := d.triage.JudgeMany(d.ctx, organization, selection(keys...), command, false)
+	require.NoError(t, err)
+	require.NotEqual(t, b.ID, other.ID, "somebody else's")
+	page, err := os.ReadFile("../../docs/ids.md")
+	require.NoError(t, err)
+	for _, text := range []string{batch, undo, "`triage-batch/1`", "`triage-undo/1`", `short("triage-batch/1", acme, "ada@example.com", "k-1")`} {
+		require.Contains(t, string(page), text)
+	}
 }
 
 // Every move that a batch makes is taken back to where it came from.

@@ -1,6 +1,13 @@
 The statements of a decision, within the turn that authority.Service.Decide takes.
 @at is its instant on the organization clock.
 
+-- columns: standing
+SELECT x.path_id, x.type, x.ordinal, x.class, x.evidence_digest, x.disposition, x.version, x.to_at, x.resolution_reason,
+       x.decided_seq, l.actor AS decided_by, l.at AS decided_at
+FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
+JOIN exposure x ON x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal
+LEFT JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq
+
 -- name: answered
 -- What a caller asked under this key before.
 SELECT r.digest, r.first_seq, r.last_seq, r.batch_id, r.refused, r.recorded_at
@@ -20,14 +27,14 @@ WHERE l.organization_id = @organization AND l.batch_id = @batch
 ORDER BY l.seq;
 
 -- name: standing
--- The exposures as they stand, and who decided last. The turn keeps everybody
--- else away who writes exposures; the lock of the rows says so to the database.
-SELECT x.path_id, x.type, x.ordinal, x.class, x.evidence_digest, x.disposition, x.version, x.to_at, x.resolution_reason,
-       x.decided_seq, l.actor AS decided_by, l.at AS decided_at
-FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
-JOIN exposure x ON x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal
-LEFT JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq
-/* lock */;
+-- The exposures as they stand, and who decided last.
+/* columns: standing */;
+
+-- name: lock_standing
+-- The turn keeps everybody else away who writes exposures; the lock of the rows
+-- says so to the database.
+/* columns: standing */
+FOR UPDATE OF x;
 
 -- name: matching
 -- No more than one above the bound: how many there are beyond is nobody's question.

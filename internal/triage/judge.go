@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -43,7 +44,9 @@ func (s *Service) Judge(ctx context.Context, organization id.ID, key exposure.Ke
 		return nil, err
 	}
 	var outcome *Outcome
-	err = s.turn(ctx, organization, request, func(t *turn) error {
+	var found *[]*standing
+	look := func(p *db.Pipeline) { found = queue(p, []exposure.Key{key}) }
+	err = s.turn(ctx, organization, request, look, func(t *turn) error {
 		if t.answer != nil {
 			decisions, err := t.written(ctx)
 			if err != nil {
@@ -52,11 +55,7 @@ func (s *Service) Judge(ctx context.Context, organization id.ID, key exposure.Ke
 			outcome = &Outcome{Decision: *decisions[0], Replayed: true}
 			return nil
 		}
-		standing, err := find(ctx, t.tx, []exposure.Key{key}, lock)
-		if err != nil {
-			return err
-		}
-		x := standing[key]
+		x := byKey(*found)[key]
 		if refused := refusal(key, x, &c.ExpectedVersion, c.Action); refused != nil {
 			return refused
 		}
@@ -68,7 +67,7 @@ func (s *Service) Judge(ctx context.Context, organization id.ID, key exposure.Ke
 			return err
 		}
 		outcome = &Outcome{Decision: *decisions[0]}
-		return t.remember(ctx, decisions, nil, struct{}{})
+		return t.remember(decisions, nil, struct{}{})
 	})
 	if err != nil {
 		return nil, err
@@ -90,6 +89,18 @@ type turn struct {
 	request *request
 	now     time.Time // by the server's clock
 	answer  *answer   // what came of the same request before; null for a new one
+
+	end    book.End     // of the ledger
+	writes *db.Pipeline // what the turn ends with
+	rows   []written    // by which statements of writes
+	paths  []id.ID      // whose exposures are decided
+}
+
+// written is how many rows a statement wrote, and how many it should have.
+type written struct {
+	name string
+	rows *int64
+	want int
 }
 
 // answer is what came of a request, as it was recorded.
@@ -102,20 +113,44 @@ type answer struct {
 }
 
 // turn waits for its turn and does the request, or finds what was done about it.
-func (s *Service) turn(ctx context.Context, organization id.ID, r *request, do func(t *turn) error) error {
-	return s.paths.Decide(ctx, organization, func(tx *db.Tx, d *authority.Decision) error {
-		t := &turn{Decision: d, tx: tx, service: s, request: r, now: s.now().UTC().Truncate(time.Microsecond)}
-		found, err := db.First[answer](ctx, tx, decideQueries.Get("answered"), pgx.StrictNamedArgs{"actor": r.actor, "key": r.key})
-		if err != nil {
+// What it looks at is read as soon as it is its turn.
+func (s *Service) turn(ctx context.Context, organization id.ID, r *request, look func(p *db.Pipeline), do func(t *turn) error) error {
+	var answers *[]*answer
+	var end book.End
+	read := func(p *db.Pipeline) {
+		answers = db.Queue[answer](p, decideQueries.Get("answered"), pgx.StrictNamedArgs{"actor": r.actor, "key": r.key})
+		end = s.paths.Ledger().Lock(p)
+		if look != nil {
+			look(p)
+		}
+	}
+	return s.paths.Decide(ctx, organization, read, func(tx *db.Tx, d *authority.Decision) error {
+		t := &turn{Decision: d, tx: tx, service: s, request: r, now: s.now().UTC().Truncate(time.Microsecond), end: end, writes: tx.Pipeline()}
+		if len(*answers) > 0 {
+			t.answer = (*answers)[0]
+			if string(t.answer.Digest) != string(r.digest) {
+				return problem.New(problem.Conflict, "IDEMPOTENCY_KEY_REUSED",
+					"the idempotency key %s came with another request at %s; take a new one for a new request", r.key, instant(t.answer.RecordedAt)).On("idempotencyKey")
+			}
+		}
+		if err := do(t); err != nil {
 			return err
 		}
-		if found != nil && string(found.Digest) != string(r.digest) {
-			return problem.New(problem.Conflict, "IDEMPOTENCY_KEY_REUSED",
-				"the idempotency key %s came with another request at %s; take a new one for a new request", r.key, instant(found.RecordedAt)).On("idempotencyKey")
-		}
-		t.answer = found
-		return do(t)
+		return t.finish(ctx)
 	})
+}
+
+// finish writes what was decided.
+func (t *turn) finish(ctx context.Context) error {
+	if err := t.Follow(ctx, t.writes, t.paths); err != nil {
+		return err
+	}
+	for _, w := range t.rows {
+		if *w.rows != int64(w.want) {
+			return fmt.Errorf("%s wrote %d rows of %d", w.name, *w.rows, w.want)
+		}
+	}
+	return nil
 }
 
 // written are the decisions that the same request led to before.
@@ -127,7 +162,7 @@ func (t *turn) written(ctx context.Context) ([]*Decision, error) {
 }
 
 // remember records what came of the request.
-func (t *turn) remember(ctx context.Context, done []*Decision, batch *id.ID, refused any) error {
+func (t *turn) remember(done []*Decision, batch *id.ID, refused any) error {
 	note, err := json.Marshal(refused)
 	if err != nil {
 		return err
@@ -136,10 +171,10 @@ func (t *turn) remember(ctx context.Context, done []*Decision, batch *id.ID, ref
 	if len(done) > 0 {
 		first, last = &done[0].Seq, &done[len(done)-1].Seq
 	}
-	_, err = db.Exec(ctx, t.tx, decideQueries.Get("add_request"), pgx.StrictNamedArgs{
+	t.writes.Exec(decideQueries.Get("add_request"), pgx.StrictNamedArgs{
 		"actor": t.request.actor, "key": t.request.key, "digest": t.request.digest, "first": first, "last": last, "batch": batch,
 		"refused": string(note), "recorded_at": t.now})
-	return err
+	return nil
 }
 
 // standing is how an exposure stands, and who decided last.
@@ -164,18 +199,34 @@ func (x *standing) key() exposure.Key {
 
 func (x *standing) state() State { return StateOf(x.Disposition, x.ToAt != nil) }
 
-// lock has the rows that are found locked.
-const lock = "FOR UPDATE OF x"
+// How exposures are found: as they stand, or locked, by whoever is to change them.
+const (
+	asTheyStand = "standing"
+	locked      = "lock_standing"
+)
 
 // find gives those of the exposures that there are.
-func find(ctx context.Context, q db.Querier, keys []exposure.Key, locking string) (map[exposure.Key]*standing, error) {
-	keys = slices.DeleteFunc(slices.Clone(keys), func(key exposure.Key) bool { return key.Ordinal < 1 || key.Ordinal > math.MaxInt32 })
-	rows, err := db.Select[standing](ctx, q, decideQueries.Get("standing").With("lock", locking), columns(keys))
+func find(ctx context.Context, q db.Querier, keys []exposure.Key, how string) (map[exposure.Key]*standing, error) {
+	rows, err := db.Select[standing](ctx, q, decideQueries.Get(how), columns(possible(keys)))
+	return byKey(rows), err
+}
+
+// queue has those of the exposures that there are found, and locked.
+func queue(p *db.Pipeline, keys []exposure.Key) *[]*standing {
+	return db.Queue[standing](p, decideQueries.Get(locked), columns(possible(keys)))
+}
+
+func byKey(rows []*standing) map[exposure.Key]*standing {
 	found := make(map[exposure.Key]*standing, len(rows))
 	for _, x := range rows {
 		found[x.key()] = x
 	}
-	return found, err
+	return found
+}
+
+// possible leaves out keys that no column can hold.
+func possible(keys []exposure.Key) []exposure.Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(key exposure.Key) bool { return key.Ordinal < 1 || key.Ordinal > math.MaxInt32 })
 }
 
 // columns are keys as a statement takes them.
@@ -271,7 +322,8 @@ type payload struct {
 	Version         int                 `json:"version"`
 }
 
-// decide writes the decisions: into the ledger, and from there into the rows.
+// decide writes the decisions: into the ledger, and, when the turn ends, from there
+// into the rows.
 // How many statements it takes does not depend on how many there are.
 func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signed json.RawMessage) ([]*Decision, error) {
 	if len(changes) == 0 {
@@ -285,13 +337,11 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 			Subject: ledger.Subject{Kind: ledger.SubjectExposure, Path: &path, Type: ledger.TypeWord(c.Type), Ordinal: c.Ordinal},
 		}
 	}
-	posted, err := t.service.paths.Ledger().Append(ctx, t.tx, drafts...)
+	posted, err := t.service.paths.Ledger().Post(ctx, t.tx, t.writes, t.end, drafts...)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.project(ctx, changes, posted); err != nil {
-		return nil, err
-	}
+	t.project(changes, posted)
 	done := make([]*Decision, len(posted))
 	for i := range posted {
 		if done[i], err = DecisionOf(posted[i].Entry); err != nil {
@@ -302,11 +352,10 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 }
 
 // project brings the rows up to the entries.
-func (t *turn) project(ctx context.Context, changes []change, posted []book.Posted) error {
+func (t *turn) project(changes []change, posted []book.Posted) {
 	var kept, ended []exposure.Key
 	var states []exposure.Disposition
 	var keptSeqs, endedSeqs []int64
-	paths := make([]id.ID, 0, len(changes))
 	seen := map[id.ID]bool{}
 	for i, c := range changes {
 		if c.to == Resolved {
@@ -316,34 +365,23 @@ func (t *turn) project(ctx context.Context, changes []change, posted []book.Post
 		}
 		if !seen[c.PathID] {
 			seen[c.PathID] = true
-			paths = append(paths, c.PathID)
+			t.paths = append(t.paths, c.PathID)
 		}
 	}
 	if len(kept) > 0 {
-		if err := t.exec(ctx, "dispose", kept, pgx.StrictNamedArgs{"dispositions": states, "seqs": keptSeqs}); err != nil {
-			return err
-		}
+		t.write("dispose", kept, pgx.StrictNamedArgs{"dispositions": states, "seqs": keptSeqs})
 	}
 	if len(ended) > 0 {
-		if err := t.exec(ctx, "resolve", ended, pgx.StrictNamedArgs{"reason": rule.Manual, "seqs": endedSeqs}); err != nil {
-			return err
-		}
+		t.write("resolve", ended, pgx.StrictNamedArgs{"reason": rule.Manual, "seqs": endedSeqs})
 	}
-	return t.Follow(ctx, paths)
 }
 
-// exec runs a statement that writes one row for each exposure.
-func (t *turn) exec(ctx context.Context, name string, keys []exposure.Key, more pgx.StrictNamedArgs) error {
+// write has the turn end with a statement that writes one row for each exposure.
+func (t *turn) write(name string, keys []exposure.Key, more pgx.StrictNamedArgs) {
 	args := columns(keys)
 	args["at"] = t.At
-	for name, value := range more {
-		args[name] = value
-	}
-	rows, err := db.Exec(ctx, t.tx, decideQueries.Get(name), args)
-	if err == nil && rows != int64(len(keys)) {
-		err = fmt.Errorf("%s wrote %d rows of %d", name, rows, len(keys))
-	}
-	return err
+	maps.Copy(args, more)
+	t.rows = append(t.rows, written{name, t.writes.Exec(decideQueries.Get(name), args), len(keys)})
 }
 
 // DecisionOf reads a decision from its entry.

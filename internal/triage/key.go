@@ -3,6 +3,7 @@ package triage
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -49,7 +50,8 @@ type keyPayload struct {
 
 // RegisterKey makes a public key one with which the subject signs from now on; an
 // empty subject is the caller. Only an administrator registers keys for others. A
-// key that is registered already stays as it is.
+// key that is registered already stays as it is. One with which others could sign,
+// too, is refused.
 func (s *Service) RegisterKey(ctx context.Context, organization id.ID, subject string, pem []byte) (*Key, error) {
 	actor, subject, err := onBehalf(ctx, organization, subject)
 	if err != nil {
@@ -57,10 +59,10 @@ func (s *Service) RegisterKey(ctx context.Context, organization id.ID, subject s
 	}
 	public, err := sign.ReadPublicKey(pem)
 	if err != nil {
-		return nil, err
+		return nil, unfit(err)
 	}
 	registered := &Key{ID: sign.KeyID(public), Subject: subject, PublicKey: public, AddedBy: actor}
-	err = s.paths.Decide(ctx, organization, func(tx *db.Tx, d *authority.Decision) error {
+	err = s.paths.Decide(ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) error {
 		there, err := findKey(ctx, tx, registered.ID)
 		switch {
 		case err != nil:
@@ -94,7 +96,7 @@ func (s *Service) RevokeKey(ctx context.Context, organization id.ID, key string)
 	}
 	actor, _ := access.From(ctx)
 	var revoked *Key
-	err := s.paths.Decide(ctx, organization, func(tx *db.Tx, d *authority.Decision) error {
+	err := s.paths.Decide(ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) error {
 		there, err := findKey(ctx, tx, key)
 		if err != nil {
 			return err
@@ -134,6 +136,15 @@ func onBehalf(ctx context.Context, organization id.ID, subject string) (actor, w
 		return "", "", problem.New(problem.Invalid, "INVALID_TEXT", "the subject takes up to %d characters of UTF-8", maxSubject).On("subject")
 	}
 	return caller.Subject, subject, nil
+}
+
+// unfit says which argument an error about a key is about.
+func unfit(err error) error {
+	var typed *problem.Error
+	if errors.As(err, &typed) {
+		return typed.On("publicKey")
+	}
+	return err
 }
 
 func findKey(ctx context.Context, tx *db.Tx, key string) (*keyRow, error) {

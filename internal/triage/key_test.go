@@ -16,6 +16,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/sign"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
@@ -30,9 +31,15 @@ func newPair(t testing.TB) pair {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
+	return pair{private, encoded(t, public)}
+}
+
+// encoded is a public key as PEM.
+func encoded(t testing.TB, public ed25519.PublicKey) []byte {
+	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	require.NoError(t, err)
-	return pair{private, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 func (p pair) id() string { return sign.KeyID(p.private.Public().(ed25519.PublicKey)) }
@@ -172,6 +179,13 @@ func TestKeys(t *testing.T) {
 	refuse("INVALID_TEXT", err)
 	_, err = d.triage.RegisterKey(d.ctx, organization, "", []byte("no PEM"))
 	refuse("KEY_INVALID", err)
+	for _, small := range [][]byte{append([]byte{1}, make([]byte, 31)...), make([]byte, 32)} { // of order 1 and 4
+		_, err = d.triage.RegisterKey(admin, organization, "bob", encoded(t, small))
+		refuse("KEY_WEAK", err)
+		var typed *problem.Error
+		require.ErrorAs(t, err, &typed)
+		require.Equal(t, "publicKey", typed.Field)
+	}
 	_, err = d.triage.RevokeKey(bob, organization, mine.id())
 	refuse("KEY_NOT_FOUND", err)
 	_, err = d.triage.RevokeKey(d.ctx, organization, "nul\x00")

@@ -20,6 +20,9 @@ FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal
 JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq;
 
+-- name: organization_known
+SELECT EXISTS (SELECT FROM organization WHERE id = @organization) AS known;
+
 -- name: request_of_batch
 SELECT r.actor, r.refused, r.recorded_at
 FROM ledger_request r

@@ -25,7 +25,7 @@ func (s *Service) Rebuild(ctx context.Context, organization id.ID) (before, afte
 	if err := access.Require(ctx, organization, access.Operate); err != nil {
 		return nil, nil, err
 	}
-	err = s.paths.Decide(ctx, organization, func(tx *db.Tx, d *authority.Decision) (err error) {
+	err = s.paths.Decide(ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) (err error) {
 		if before, err = s.paths.Ledger().Rebuild(ctx, tx); err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func (s *Service) Rebuild(ctx context.Context, organization id.ID) (before, afte
 		if err != nil {
 			return err
 		}
-		if err := d.Follow(ctx, paths); err != nil {
+		if err := d.Follow(ctx, tx.Pipeline(), paths); err != nil {
 			return err
 		}
 		after, err = s.paths.Ledger().Rebuild(ctx, tx)

@@ -103,11 +103,46 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// A member of every organization learns of one that there is not no more than of one.
+// Whoever is a member of every organization hears of one that there is not, whatever
+// they ask of it, and nothing is written.
 func TestNoSuchOrganization(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	ctx := access.With(context.Background(), access.Actor{Subject: "root", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
-	_, err := d.triage.Judge(ctx, id.Organization("nobody"), exposure.Key{Type: rule.OrphanedPath, Ordinal: 1}, d.command(triage.Acknowledge, 1))
-	require.Equal(t, access.OrganizationNotFound(), err)
+	nobody, key := id.Organization("nobody"), exposure.Key{Type: rule.OrphanedPath, Ordinal: 1}
+	many := func(s triage.Selection, dryRun bool) func() error {
+		return func() error {
+			_, err := d.triage.JudgeMany(ctx, nobody, s, d.command(triage.Acknowledge, 0), dryRun)
+			return err
+		}
+	}
+	for name, ask := range map[string]func() error{
+		"judge": func() error {
+			_, err := d.triage.Judge(ctx, nobody, key, d.command(triage.Acknowledge, 1))
+			return err
+		},
+		"many":                many(selection(key), false),
+		"many by filter":      many(triage.Selection{Filter: &exposure.Filter{}}, false),
+		"many, dry":           many(selection(key), true),
+		"many by filter, dry": many(triage.Selection{Filter: &exposure.Filter{}}, true),
+		"undo": func() error {
+			_, err := d.triage.Undo(ctx, nobody, id.New("batch").Short(), "Back.", "undo")
+			return err
+		},
+		"register": func() error {
+			_, err := d.triage.RegisterKey(ctx, nobody, "", newPair(t).public)
+			return err
+		},
+		"revoke": func() error {
+			_, err := d.triage.RevokeKey(ctx, nobody, "key")
+			return err
+		},
+		"rebuild": func() error {
+			_, _, err := d.triage.Rebuild(ctx, nobody)
+			return err
+		},
+	} {
+		require.Equal(t, access.OrganizationNotFound(), ask(), name)
+	}
+	require.Zero(t, d.number(`SELECT count(*) FROM ledger_request WHERE organization_id = $1`, nobody))
 }

@@ -67,6 +67,30 @@ func (h *head) hash() ledger.Hash { return hashOf(h.Hash) }
 // An entry does not occur before one that is there. Of a text that cannot be kept
 // nothing is written.
 func (b *Book) Append(ctx context.Context, tx *db.Tx, drafts ...Draft) ([]Posted, error) {
+	p := tx.Pipeline()
+	end := b.Lock(p)
+	if err := p.Send(ctx); err != nil {
+		return nil, err
+	}
+	posted, err := b.Post(ctx, tx, p, end, drafts...)
+	if err != nil {
+		return nil, err
+	}
+	return posted, p.Send(ctx)
+}
+
+// End is where a ledger ends, once the pipeline that locks it is sent.
+type End struct{ found *[]*head }
+
+// Lock adds to a pipeline that the ledger is kept from everybody else, and where
+// it ends is read.
+func (b *Book) Lock(p *db.Pipeline) End {
+	return End{db.Queue[head](p, queries.Get("lock_head"), nil)}
+}
+
+// Post is Append where the ledger is locked: the pipeline writes the entries when
+// it is sent. It is called once for each lock.
+func (b *Book) Post(ctx context.Context, tx *db.Tx, p *db.Pipeline, locked End, drafts ...Draft) ([]Posted, error) {
 	if len(drafts) == 0 {
 		return nil, nil
 	}
@@ -81,16 +105,14 @@ func (b *Book) Append(ctx context.Context, tx *db.Tx, drafts ...Draft) ([]Posted
 			return nil, err
 		}
 	}
-	end, err := db.First[head](ctx, tx, queries.Get("lock_head"), nil)
+	if len(*locked.found) > 0 {
+		return write(ctx, tx, p, (*locked.found)[0], entries)
+	}
+	end, err := b.begin(ctx, tx, entries, recorded)
 	if err != nil {
 		return nil, err
 	}
-	if end == nil {
-		if end, err = b.begin(ctx, tx, entries, recorded); err != nil {
-			return nil, err
-		}
-	}
-	return write(ctx, tx, end, entries)
+	return write(ctx, tx, p, end, entries)
 }
 
 func (d Draft) entry(actor string, recorded time.Time) (*ledger.Entry, error) {
@@ -133,8 +155,9 @@ func (b *Book) begin(ctx context.Context, tx *db.Tx, entries []*ledger.Entry, re
 	return end, bringIn(ctx, tx, end, entries[0].OccurredAt, recorded)
 }
 
-// write gives entries their places behind the end, which moves with them.
-func write(ctx context.Context, tx *db.Tx, end *head, entries []*ledger.Entry) ([]Posted, error) {
+// write gives entries their places behind the end, which moves with them. The
+// pipeline writes them.
+func write(ctx context.Context, tx *db.Tx, p *db.Pipeline, end *head, entries []*ledger.Entry) ([]Posted, error) {
 	posted, rows, err := link(end, entries)
 	if err != nil {
 		return nil, err
@@ -145,16 +168,20 @@ func write(ctx context.Context, tx *db.Tx, end *head, entries []*ledger.Entry) (
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range posted[from:to] {
-			end.Seq, end.Hash = p.Seq, p.Hash[:]
-			if p.Entry.OccurredAt.After(end.At) {
-				end.At = p.Entry.OccurredAt
+		for _, one := range posted[from:to] {
+			end.Seq, end.Hash = one.Seq, one.Hash[:]
+			if one.Entry.OccurredAt.After(end.At) {
+				end.At = one.Entry.OccurredAt
 			}
 		}
 		args := rows.args(from, to)
 		args["recorded_at"], args["tiles"], args["roots"] = entries[from].RecordedAt, indexes, roots
 		args["seq"], args["hash"], args["at"] = end.Seq, end.Hash, end.At
-		if _, err := db.Exec(ctx, tx, queries.Get("append"), args); err != nil {
+		p.Exec(queries.Get("append"), args)
+		if to == len(posted) {
+			break
+		}
+		if err := p.Send(ctx); err != nil { // the next tile is filled from what is written
 			return nil, err
 		}
 	}

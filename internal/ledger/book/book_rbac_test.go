@@ -59,6 +59,10 @@ func asks(d *desk, c *book.Checkpointer, library *book.Library) map[string]struc
 			_, err := d.book.InclusionProof(ctx, s, of(slug), 1, 1)
 			return err
 		}},
+		"Root": {access.Audit, func(ctx context.Context, s *db.Snapshot, slug string) error {
+			_, err := d.book.Root(ctx, s, of(slug), 1)
+			return err
+		}},
 		"ConsistencyProof": {access.Audit, func(ctx context.Context, s *db.Snapshot, slug string) error {
 			_, err := d.book.ConsistencyProof(ctx, s, of(slug), 1, 1)
 			return err

@@ -42,7 +42,11 @@ func bringIn(ctx context.Context, tx *db.Tx, end *head, before, recorded time.Ti
 				return err
 			}
 		}
-		if _, err := write(ctx, tx, end, entries); err != nil {
+		p := tx.Pipeline()
+		if _, err := write(ctx, tx, p, end, entries); err != nil {
+			return err
+		}
+		if err := p.Send(ctx); err != nil {
 			return err
 		}
 		last = rows[len(rows)-1]

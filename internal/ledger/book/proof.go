@@ -29,6 +29,23 @@ type ConsistencyProof struct {
 	Hashes           []ledger.Hash
 }
 
+// Root is the root of the tree over the first size entries; size 0 is that of now.
+func (*Book) Root(ctx context.Context, snapshot *db.Snapshot, organization id.ID, size int64) (ledger.Hash, error) {
+	q, err := view(ctx, snapshot, organization, access.Audit)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	tree, size, err := treeOf(ctx, q, "size", size)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	root, err := ledger.Root(ctx, tree, size)
+	if err != nil {
+		return ledger.Hash{}, broken(err)
+	}
+	return root, nil
+}
+
 // InclusionProof proves that the entry seq is in the ledger of the first size
 // entries; size 0 is that of now.
 func (*Book) InclusionProof(ctx context.Context, snapshot *db.Snapshot, organization id.ID, seq, size int64) (*InclusionProof, error) {

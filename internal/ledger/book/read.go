@@ -86,24 +86,25 @@ type Filter struct {
 	To      *time.Time // occurred before
 }
 
+// check names conditions as the API does.
 func (f Filter) check() error {
-	for field, length := range map[string]int{"kinds": len(f.Kinds), "actors": len(f.Actors)} {
+	for field, length := range map[string]int{"kind": len(f.Kinds), "actor": len(f.Actors)} {
 		if err := page.Bounded(field, length); err != nil {
 			return err
 		}
 	}
 	for _, actor := range f.Actors {
 		if _, err := page.TextKey(actor); err != nil {
-			return problem.New(problem.Invalid, "INVALID_TEXT", "an actor of the filter is not readable text").On("actors")
+			return problem.New(problem.Invalid, "INVALID_TEXT", "an actor of the filter is not readable text").On("actor")
 		}
 	}
 	for _, kind := range f.Kinds {
 		if _, err := page.TextKey(string(kind)); err != nil {
-			return problem.New(problem.Invalid, "INVALID_TEXT", "a kind of the filter is not readable text").On("kinds")
+			return problem.New(problem.Invalid, "INVALID_TEXT", "a kind of the filter is not readable text").On("kind")
 		}
 	}
 	if f.From != nil && f.To != nil && f.To.Before(*f.From) {
-		return problem.New(problem.Invalid, "INTERVAL_EMPTY", "the interval ends before it begins; swap from and to").On("filter")
+		return problem.New(problem.Invalid, "INTERVAL_EMPTY", "the interval ends before it begins; swap occurredAfter and occurredBefore").On("filter")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/page"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // look runs fn on a snapshot.
@@ -108,15 +109,24 @@ func TestEntries(t *testing.T) {
 
 	snapshot := d.Snapshot()
 	defer snapshot.Close(d.ctx)
-	for field, filter := range map[string]book.Filter{
-		"INTERVAL_EMPTY":   {From: ptr(at(2)), To: ptr(at(1))},
-		"FILTER_TOO_LARGE": {Actors: make([]string, 101)},
-		"INVALID_TEXT":     {Actors: []string{"a\x00"}},
+	for _, bad := range []struct {
+		filter            book.Filter
+		code, field, says string
+	}{
+		{book.Filter{From: ptr(at(2)), To: ptr(at(1))}, "INTERVAL_EMPTY", "filter", "swap occurredAfter and occurredBefore"},
+		{book.Filter{Actors: make([]string, 101)}, "FILTER_TOO_LARGE", "actor", "101 values for actor;"},
+		{book.Filter{Kinds: make([]ledger.Kind, 101)}, "FILTER_TOO_LARGE", "kind", "101 values for kind;"},
+		{book.Filter{Actors: []string{"a\x00"}}, "INVALID_TEXT", "actor", "an actor of the filter"},
+		{book.Filter{Kinds: []ledger.Kind{"\xff"}}, "INVALID_TEXT", "kind", "a kind of the filter"},
 	} {
-		_, err := d.book.Entries(d.ctx, snapshot, acme, filter, false, page.Request{})
-		require.Equal(t, field, codeOf(t, err))
-		_, err = d.book.CountEntries(d.ctx, snapshot, acme, filter)
-		require.Equal(t, field, codeOf(t, err))
+		_, listed := d.book.Entries(d.ctx, snapshot, acme, bad.filter, false, page.Request{})
+		_, counted := d.book.CountEntries(d.ctx, snapshot, acme, bad.filter)
+		for _, err := range []error{listed, counted} {
+			var typed *problem.Error
+			require.ErrorAs(t, err, &typed)
+			require.Equal(t, []string{bad.code, bad.field}, []string{typed.Code, typed.Field}, "as the caller wrote it")
+			require.Contains(t, typed.Message, bad.says)
+		}
 	}
 	cursor := list(book.Filter{}, false, page.Request{}).Cursor(entry)
 	_, err = d.book.Entries(d.ctx, snapshot, acme, book.Filter{}, true, page.Request{After: &cursor})
@@ -165,6 +175,13 @@ func TestProofs(t *testing.T) {
 			roots[size] = proof.Root
 		}
 	}
+	for _, size := range sizes {
+		d.Statements.Reset()
+		root, err := d.book.Root(d.ctx, snapshot, acme, size)
+		require.NoError(t, err)
+		require.Equal(t, roots[size], root, size)
+		require.LessOrEqual(t, len(d.Statements.Sent()), 3, "the head, the tiles, and what is behind the last of them")
+	}
 	for _, from := range sizes {
 		for _, to := range sizes {
 			d.Statements.Reset()
@@ -183,6 +200,9 @@ func TestProofs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, head.Size, whole.Size)
 	require.Equal(t, roots[700], whole.Root)
+	root, err := d.book.Root(d.ctx, snapshot, acme, 0)
+	require.NoError(t, err)
+	require.Equal(t, roots[700], root)
 	now, err := d.book.ConsistencyProof(d.ctx, snapshot, acme, 3, 0)
 	require.NoError(t, err)
 	require.Equal(t, int64(700), now.To)
@@ -193,6 +213,10 @@ func TestProofs(t *testing.T) {
 	} {
 		require.Equal(t, want, codeOf(t, ask()))
 	}
+	for _, size := range []int64{701, -1} {
+		_, err := d.book.Root(d.ctx, snapshot, acme, size)
+		require.Equal(t, "LEDGER_SIZE_OUT_OF_RANGE", codeOf(t, err), size)
+	}
 	for _, sizes := range [][2]int64{{1, 701}, {0, 5}, {-1, 5}, {5, -1}} {
 		_, err := d.book.ConsistencyProof(d.ctx, snapshot, acme, sizes[0], sizes[1])
 		require.Equal(t, "LEDGER_SIZE_OUT_OF_RANGE", codeOf(t, err), sizes)
@@ -201,11 +225,15 @@ func TestProofs(t *testing.T) {
 	require.Equal(t, "LEDGER_SEQ_OUT_OF_RANGE", codeOf(t, err))
 	_, err = d.book.ConsistencyProof(d.ctx, snapshot, id.Organization("rival"), 1, 1)
 	require.Equal(t, "LEDGER_EMPTY", codeOf(t, err))
+	_, err = d.book.Root(d.ctx, snapshot, id.Organization("rival"), 0)
+	require.Equal(t, "LEDGER_EMPTY", codeOf(t, err))
 
 	d.exec(t, `DELETE FROM ledger_tile WHERE index = 1`)
 	fresh := d.Snapshot()
 	defer fresh.Close(d.ctx)
 	_, err = d.book.InclusionProof(d.ctx, fresh, acme, 1, 0)
+	require.Equal(t, "LEDGER_DAMAGED", codeOf(t, err))
+	_, err = d.book.Root(d.ctx, fresh, acme, 0)
 	require.Equal(t, "LEDGER_DAMAGED", codeOf(t, err))
 }
 
@@ -252,6 +280,9 @@ func TestExport(t *testing.T) {
 	text, err = library.Checkpoint(d.ctx, "rival")
 	require.Equal(t, "ORGANIZATION_NOT_FOUND", codeOf(t, err), "there is none, though the caller would be a member")
 	require.Empty(t, text)
+	var none bytes.Buffer
+	require.Equal(t, "ORGANIZATION_NOT_FOUND", codeOf(t, library.Export(d.ctx, "rival", &none)))
+	require.Zero(t, none.Len())
 	empty, err := (&book.Library{DB: d.DB, Book: d.book}).PublicKey(d.ctx)
 	require.NoError(t, err)
 	require.Empty(t, empty)

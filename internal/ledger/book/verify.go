@@ -48,6 +48,18 @@ type Fault struct {
 	Message string      `json:"message"`
 }
 
+// Position says where it is in words: at an entry, in a row, or both.
+func (f Fault) Position() string {
+	entry := fmt.Sprintf("entry %d", f.Seq)
+	switch {
+	case f.Row == "":
+		return entry
+	case f.Seq == 0:
+		return f.Row
+	}
+	return entry + ", " + f.Row
+}
+
 // Report is what was found in an organization.
 type Report struct {
 	Organization string      `json:"organization"` // its slug

@@ -368,3 +368,16 @@ func TestRebuild(t *testing.T) {
 	})
 	require.Equal(t, "LEDGER_DAMAGED", codeOf(t, err))
 }
+
+// A fault says where it is, whatever there is of it.
+func TestPosition(t *testing.T) {
+	t.Parallel()
+	for want, fault := range map[string]book.Fault{
+		"entry 7":               {Seq: 7},
+		"entry 0":               {},
+		"entry 7, exposure x":   {Seq: 7, Row: "exposure x"},
+		"scope_baseline i then": {Row: "scope_baseline i then"},
+	} {
+		require.Equal(t, want, fault.Position())
+	}
+}

@@ -42,6 +42,9 @@ func run() error {
 	write := flag.Bool("write", false, "put the tables into the document, between the marks of the number of paths")
 	path := flag.String("document", "docs/performance.md", "the document of -write")
 	flag.Parse()
+	if err := checkWrite(*write, options); err != nil {
+		return err
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -76,4 +79,21 @@ func run() error {
 		return err
 	}
 	return os.WriteFile(*path, []byte(text), 0o644)
+}
+
+// checkWrite refuses to write a part of the tables: between the marks stand all of
+// them, and the rest would be gone.
+func checkWrite(write bool, options benchmark.Options) error {
+	if !write {
+		return nil
+	}
+	for _, part := range []struct {
+		flag string
+		only bool
+	}{{"-syncs", options.SyncsOnly}, {"-growth", options.GrowthOnly}, {"-decisions", options.DecisionsOnly}} {
+		if part.only {
+			return fmt.Errorf("-write puts all tables into the document in the place of those that are there, and %s measures only some; leave one of the two out", part.flag)
+		}
+	}
+	return nil
 }
