@@ -37,7 +37,7 @@ func TestRun(t *testing.T) {
 	for _, took := range []time.Duration{decisions.Commit, decisions.Untouched, decisions.Before, decisions.After} {
 		require.Positive(t, took)
 	}
-	require.Len(t, decisions.Moves, 2)
+	require.Len(t, decisions.Moves, 3)
 	for _, m := range decisions.Moves {
 		require.Positive(t, m.P50, m.Name)
 		require.GreaterOrEqual(t, m.P99, m.P50, m.Name)

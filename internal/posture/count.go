@@ -174,12 +174,13 @@ func (k *Keeper) Follow(ctx context.Context, p *db.Pipeline, assessment authorit
 	if w.Workloads > 0 {
 		s.sumDecided()
 	}
-	if w.Identities > 0 {
+	switch {
+	case w.Identities > 0:
 		s.sumIdentities()
-	}
-	if w.Workloads+w.Identities > 0 {
 		s.diff()
 		s.write()
+	case w.Workloads > 0:
+		s.movePosture()
 	}
 	return p.Send(ctx)
 }

@@ -84,6 +84,12 @@ func (s *summary) sumDecided() {
 		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "clusters": s.keeper.clusters, "level": Acknowledged})
 }
 
+// movePosture writes what weigh found of workloads alone.
+func (s *summary) movePosture() {
+	s.exec("move_posture", pgx.StrictNamedArgs{"at": s.At, "all_classes": AllClasses})
+	s.exec("write_workloads", nil)
+}
+
 // sum works their next rows out.
 func (s *summary) sum() {
 	s.local("analyze_summed")

@@ -159,6 +159,36 @@ CROSS JOIN LATERAL (
   WHERE c.organization_id = @organization AND c.cluster = ANY (@clusters::smallint[]) AND c.workload_id = d.workload_id AND c.level <= @level
 ) c;
 
+-- name: move_posture
+-- As diff_posture and write_posture, where rows of workloads alone differ, and in
+-- nothing but what decisions make of them.
+WITH former AS (
+  SELECT x.class, x.live, x.dormant_paths, x.listed, x.max_severity
+  FROM decided_workload d JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = d.workload_id
+), delta AS MATERIALIZED (
+  SELECT k.class, sum(w.sign * w.dormant_paths) AS dormant_paths, sum(CASE WHEN w.listed THEN w.sign ELSE 0 END) AS listed,
+         sum(CASE WHEN w.listed AND w.max_severity = 4 THEN w.sign ELSE 0 END) AS critical, sum(CASE WHEN w.listed AND w.max_severity = 3 THEN w.sign ELSE 0 END) AS high,
+         sum(CASE WHEN w.listed AND w.max_severity = 2 THEN w.sign ELSE 0 END) AS medium, sum(CASE WHEN w.listed AND w.max_severity = 1 THEN w.sign ELSE 0 END) AS low
+  FROM (SELECT 1 AS sign, class, dormant_paths, listed, max_severity FROM workload_next WHERE live
+        UNION ALL
+        SELECT -1, class, dormant_paths, listed, max_severity FROM former WHERE live) w
+  CROSS JOIN LATERAL (VALUES (w.class), (@all_classes::integer)) AS k(class)
+  GROUP BY k.class
+), moved AS (
+  SELECT * FROM delta WHERE (dormant_paths, listed, critical, high, medium, low) <> (0, 0, 0, 0, 0, 0)
+), kept AS (
+  INSERT INTO posture_counter_version (organization_id, class, from_at, to_at, /* columns: posture */)
+  SELECT @organization, c.class, c.from_at, @at, /* columns: former_posture */
+  FROM moved d
+  JOIN posture_counter c ON c.organization_id = @organization AND c.class = d.class
+  WHERE c.from_at <> @at
+)
+UPDATE posture_counter c
+SET from_at = @at, dormant_paths = c.dormant_paths + d.dormant_paths, listed = c.listed + d.listed,
+    critical = c.critical + d.critical, high = c.high + d.high, medium = c.medium + d.medium, low = c.low + d.low
+FROM moved d
+WHERE c.organization_id = @organization AND c.class = d.class;
+
 -- name: analyze_summed
 ANALYZE summed_workload, summed_identity;
 
