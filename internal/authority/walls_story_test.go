@@ -218,9 +218,11 @@ func judgements(now time.Time) (steps []step) {
 	act("an analyst decides", hour, func(t *testing.T, b *bench, organization id.ID) *authority.Evaluation {
 		t.Helper()
 		decided := &authority.Evaluation{}
-		for range 2 { // the second one finds the work tables of the first
+		for _, disposition := range []int{4, 1} { // the second one finds the work tables of the first
 			require.NoError(t, b.service.Decide(b.ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) error {
 				decided.At = d.At
+				require.Positive(t, exec(t, b.Super(t), `UPDATE exposure SET disposition = $3 WHERE organization_id = $1 AND path_id = $2 AND to_at IS NULL AND disposition IN (1, 4)`,
+					organization, privileged(organization), disposition))
 				return d.Follow(b.ctx, tx.Pipeline(), []id.ID{privileged(organization)})
 			}))
 		}
