@@ -54,6 +54,6 @@ type Assessment struct {
 	Everything bool      // all of the organization is in desired
 	Resettled  bool      // it is judged anew because its settings changed
 	First      bool      // no path has stood before
-	Large      bool      // so much that statistics are worth their time, and nested loops are not
-	Few        bool      // so little that statistics are not worth their time
+	Large      bool      // so much that nested loops are not worth their time
+	Few        bool      // so little that statistics are not worth theirs
 }

@@ -247,7 +247,9 @@ func (c *count) write(evidence bool) {
 	c.exec("write_tallies", nil)
 	c.local("diff_counters", pgx.StrictNamedArgs{"all_classes": AllClasses})
 	c.exec("write_counters", c.at())
-	c.analyze("analyze_clusters")
+	if c.Large {
+		c.local("analyze_clusters", nil)
+	}
 }
 
 func (c *count) at() pgx.StrictNamedArgs { return pgx.StrictNamedArgs{"at": c.At} }
@@ -261,9 +263,10 @@ func (c *count) local(name string, args pgx.StrictNamedArgs) {
 	c.p.Local().Exec(countQueries.Get(name), args)
 }
 
-// analyze gives the planner the statistics of what a large count has just filled.
+// analyze gives the planner the statistics of what the count has just filled.
+// Without them it takes a work table for one with a few rows.
 func (c *count) analyze(name string) {
-	if c.Large {
+	if !c.Few {
 		c.local(name, nil)
 	}
 }

@@ -98,7 +98,7 @@ func (s *summary) sum() {
 		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "severities": baseSeverities(),
 		"clusters": s.keeper.clusters, "level": Acknowledged, "max_depth": authority.MaxAuthDepth})
 	s.sumIdentities()
-	s.analyze("analyze_next")
+	s.local("analyze_next")
 }
 
 func (s *summary) sumIdentities() {
@@ -149,7 +149,9 @@ func (s *summary) write() {
 	s.exec("write_workloads", nil)
 	s.exec("write_identities", nil)
 	s.exec("write_posture", pgx.StrictNamedArgs{"at": s.At})
-	s.analyze("analyze_posture")
+	if s.Large {
+		s.local("analyze_posture")
+	}
 }
 
 func (s *summary) exec(name string, args pgx.StrictNamedArgs) (touched *int64) {
@@ -157,10 +159,3 @@ func (s *summary) exec(name string, args pgx.StrictNamedArgs) (touched *int64) {
 }
 
 func (s *summary) local(name string) { s.p.Local().Exec(summaryQueries.Get(name), nil) }
-
-// analyze gives the planner the statistics of what a large change has just filled.
-func (s *summary) analyze(name string) {
-	if s.Large {
-		s.local(name)
-	}
-}
