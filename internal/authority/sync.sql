@@ -104,13 +104,13 @@ FROM (
 ) s;
 
 -- name: forget_work
--- Statistics of a large change would have the planner expect as much of a small
+-- Statistics of a larger change would have the planner expect as much of a small
 -- one. What is cut off has none.
 DO $$
 DECLARE
   work text;
 BEGIN
-  FOR work IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND c.reltuples >= 0 LOOP
+  FOR work IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND c.reltuples > 100 LOOP
     EXECUTE 'TRUNCATE pg_temp.' || quote_ident(work);
   END LOOP;
 END $$;
