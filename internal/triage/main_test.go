@@ -28,7 +28,7 @@ import (
 )
 
 // histories are the checks of a property unless -rapid.checks says otherwise.
-const histories = 100
+const histories = 70
 
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", strconv.Itoa(histories)); err != nil {
