@@ -128,12 +128,12 @@ func (d *Decision) Follow(ctx context.Context, p *db.Pipeline, paths []id.ID) er
 
 // makeRoom makes the tables to work in, where a decision before this one did not
 // leave them as this one takes them.
-func (d *Decision) makeRoom(ctx context.Context, again, few bool) error {
+func (d *Decision) makeRoom(ctx context.Context, again, small bool) error {
 	if again {
 		return nil
 	}
 	settings := "work_memory"
-	if few {
+	if small {
 		settings = "forget_work"
 	}
 	for _, script := range []string{settings, "create_work"} {

@@ -268,7 +268,7 @@ func TestCountAgainstRecount(t *testing.T) {
 	sent := database.Statements.Sent()
 	decided := "posture.clear_count" // of decisions alone, whose histories are those of triage
 	for _, query := range posture.CountQueries.All() {
-		require.True(t, slices.Contains(append(sent, decided), query.Name), "no history needs %s", query.Name)
+		require.True(t, slices.Contains(append(sent, decided), query.Name), "nothing sends %s", query.Name)
 	}
 }
 
