@@ -22,6 +22,28 @@ type step struct {
 	read  func(pgx.Rows) error
 }
 
+// The statements around an attempt.
+var (
+	savepoint = Query{Name: "db.savepoint", SQL: "SAVEPOINT attempt", numbered: number("SAVEPOINT attempt")}
+	release   = Query{Name: "db.release", SQL: "RELEASE SAVEPOINT attempt", numbered: number("RELEASE SAVEPOINT attempt")}
+)
+
+// Attempt runs what collect adds to a pipeline, in one round trip. Where a statement
+// fails, nothing of it has happened and the transaction goes on: it is for what is
+// worth doing and not worth failing for. A connection that is lost, or a context
+// that has ended, is an error of the next statement as ever.
+func (t *Tx) Attempt(ctx context.Context, collect func(p *Pipeline)) error {
+	p := t.Pipeline()
+	p.Local().Exec(savepoint, nil)
+	collect(p)
+	p.Local().Exec(release, nil)
+	err := p.Send(ctx)
+	if err != nil {
+		_, _ = t.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
+	}
+	return err
+}
+
 // Pipeline begins to collect.
 func (t *Tx) Pipeline() *Pipeline { return &Pipeline{tx: t, steps: &[]step{}} }
 

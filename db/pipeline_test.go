@@ -107,3 +107,40 @@ func TestQueryOfAnotherText(t *testing.T) {
 		return nil
 	}))
 }
+
+// What an attempt does has not happened where a part of it fails, and the
+// transaction goes on either way.
+func TestAttempt(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	ctx := context.Background()
+	var found []*numbered
+	require.NoError(t, database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
+		require.NoError(t, tx.Script(ctx, piped.Get("create")))
+		note := func(from, to, by int) error {
+			return tx.Attempt(ctx, func(p *db.Pipeline) {
+				p.Exec(piped.Get("note"), pgx.StrictNamedArgs{"from": from, "to": to})
+				p.Exec(piped.Get("divide"), pgx.StrictNamedArgs{"by": by})
+			})
+		}
+		require.NoError(t, note(2, 2, 1))
+		require.Equal(t, "22012", sqlState(t, note(4, 5, 0)))
+		require.Equal(t, "22012", sqlState(t, note(6, 7, 0)), "one after the other")
+		require.NoError(t, note(8, 8, 1))
+		var err error
+		found, err = db.Select[numbered](ctx, tx, piped.Get("noted"), pgx.StrictNamedArgs{"below": 100})
+		return err
+	}))
+	require.Equal(t, []*numbered{{1}, {1}, {2}, {8}}, found)
+
+	ended, end := context.WithCancel(ctx)
+	err := database.Tenant(ended, id.Organization("acme"), func(tx *db.Tx) error {
+		require.NoError(t, tx.Script(ctx, piped.Get("create")))
+		end()
+		require.ErrorIs(t, tx.Attempt(ended, func(p *db.Pipeline) {
+			p.Exec(piped.Get("note"), pgx.StrictNamedArgs{"from": 1, "to": 1})
+		}), context.Canceled)
+		return nil
+	})
+	require.Error(t, err, "a transaction whose context has ended is not committed")
+}

@@ -38,6 +38,11 @@ var rights = map[string]string{
 	"ledger_head": "SELECT INSERT UPDATE", "signing_key": "SELECT INSERT UPDATE",
 	"ledger_entry": "SELECT INSERT", "ledger_tile": "SELECT INSERT", "ledger_checkpoint": "SELECT INSERT", "ledger_request": "SELECT INSERT",
 
+	"change_outbox": "SELECT INSERT UPDATE DELETE", "sync_progress": "SELECT INSERT UPDATE DELETE",
+	"change_head": "SELECT INSERT UPDATE", "change_gap": "SELECT INSERT UPDATE", "exposure_change_day": "SELECT INSERT UPDATE",
+	"exposure_changes": "SELECT INSERT", "entity_assertion_version": "SELECT INSERT", "edge_version": "SELECT INSERT",
+	"coverage_version": "SELECT INSERT", "cluster_tally_version": "SELECT INSERT", "workload_exposure_version": "SELECT INSERT",
+
 	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",
 	"river.river_migration": "", "river.river_notification": "",
 }
@@ -81,6 +86,7 @@ func TestRuntimeRole(t *testing.T) {
 		`UPDATE path_succession SET at = now()`, `TRUNCATE authority_path`, `UPDATE organization SET name = 'x'`, `DELETE FROM organization`,
 		`INSERT INTO token_key VALUES ('x', '', now())`, `CREATE TABLE mine (x int)`,
 		`DELETE FROM exposure`, `DELETE FROM condition`, `DELETE FROM cluster_member`, `UPDATE exposure_version SET severity = 1`, `UPDATE evaluation SET at = now()`, `UPDATE posture_snapshot SET paths = 0`, `DELETE FROM workload_exposure`, `COPY token_key_secret TO STDOUT`,
+		`DELETE FROM change_gap`, `DELETE FROM exposure_change_day`, `DELETE FROM change_head`, `UPDATE edge_version SET to_at = now()`, `DELETE FROM entity_assertion_version`,
 	} {
 		_, err := runtime.Exec(context.Background(), refused)
 		require.Equal(t, "42501", sqlState(t, err), refused)

@@ -107,6 +107,22 @@ CREATE FUNCTION public.keep_first(kept anyelement, next anyelement) RETURNS anye
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$SELECT kept$$;
 
+CREATE FUNCTION public.pending_feeds() RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  o uuid;
+BEGIN
+  FOR o IN SELECT id FROM organization LOOP
+    PERFORM set_config('app.organization', o::text, true);
+    IF EXISTS (SELECT FROM change_outbox b WHERE b.organization_id = o) THEN
+      RETURN NEXT o;
+    END IF;
+  END LOOP;
+  PERFORM set_config('app.organization', '', true);
+END
+$$;
+
 CREATE PROCEDURE public.protect(IN tenant_table regclass)
     LANGUAGE plpgsql
     AS $$
@@ -240,12 +256,74 @@ CREATE TABLE public.authority_path_version (
     egress_category text NOT NULL COLLATE pg_catalog."C",
     execution_30d bigint,
     execution_basis text COLLATE pg_catalog."C",
+    last_seen_at timestamp with time zone,
     CONSTRAINT authority_path_version_check CHECK ((from_at < to_at))
 );
 
 ALTER TABLE ONLY public.authority_path_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.authority_path_version IS 'Former versions of authority paths, each true in [from_at, to_at). Together with the current row they cover every instant since first_seen_at once.';
+
+COMMENT ON COLUMN public.authority_path_version.last_seen_at IS 'As in authority_path; a revival forgets it there.';
+
+CREATE TABLE public.change_gap (
+    organization_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    cause text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    filled_at timestamp with time zone,
+    CONSTRAINT change_gap_cause_check CHECK ((cause = ANY (ARRAY['sync'::text, 'evaluation'::text, 'decision'::text]))),
+    CONSTRAINT change_gap_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE ONLY public.change_gap FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.change_gap IS 'What happened and could not be noted in the outbox, or not be expanded: noted here, so that the repair need not look for it.';
+
+COMMENT ON COLUMN public.change_gap.filled_at IS 'When it was given to the outbox again.';
+
+CREATE TABLE public.change_head (
+    id uuid NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    history_from timestamp with time zone,
+    CONSTRAINT change_head_seq_check CHECK ((seq >= 0))
+);
+
+COMMENT ON TABLE public.change_head IS 'The last number of the feed of each organization. Whoever numbers holds the row to the commit: that is the election among replicas. No tenant table, so that one query reads how far many feeds have come.';
+
+COMMENT ON COLUMN public.change_head.history_from IS 'Since when everything that is shown has a past. Null: from the first thing that happened.';
+
+CREATE TABLE public.change_outbox (
+    organization_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    cause text NOT NULL COLLATE pg_catalog."C",
+    urgent boolean NOT NULL,
+    size integer NOT NULL,
+    stage smallint DEFAULT 0 NOT NULL,
+    after_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    after_type smallint DEFAULT 0 NOT NULL,
+    after_ordinal integer DEFAULT 0 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT change_outbox_cause_check CHECK ((cause = ANY (ARRAY['sync'::text, 'evaluation'::text, 'decision'::text]))),
+    CONSTRAINT change_outbox_size_check CHECK ((size >= 0))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000');
+
+ALTER TABLE ONLY public.change_outbox FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.change_outbox IS 'What happened and is not, or not wholly, in the feed: one row for each transaction that changed something, written by it. What it changed is read from the versions and intervals that it left.';
+
+COMMENT ON COLUMN public.change_outbox.at IS 'When it happened, on the organization''s clock: with the cause, what happened.';
+
+COMMENT ON COLUMN public.change_outbox.urgent IS 'Whether a person did it: that is published before everything else.';
+
+COMMENT ON COLUMN public.change_outbox.size IS 'How many events it gives at most; what is small is expanded together with others.';
+
+COMMENT ON COLUMN public.change_outbox.stage IS 'How far a large one is expanded: the stage, and the key behind which that goes on.';
+
+COMMENT ON COLUMN public.change_outbox.attempts IS 'How often expanding it failed.';
 
 CREATE TABLE public.cluster_counter (
     organization_id uuid NOT NULL,
@@ -387,7 +465,7 @@ CREATE TABLE public.cluster_member (
 
 ALTER TABLE ONLY public.cluster_member FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE public.cluster_member IS 'The paths of a cluster, each in [from_at, to_at). Another level, class or version of the definition begins another interval; everything else follows the path while the interval lasts.';
+COMMENT ON TABLE public.cluster_member IS 'The paths of a cluster, each in [from_at, to_at). Another level, class, rank or version of the definition begins another interval; everything else follows the path while the interval lasts.';
 
 COMMENT ON COLUMN public.cluster_member.level IS 'The smallest at which the expression holds: 1 of open exposures alone, 2 also of acknowledged, 3 also of accepted ones.';
 
@@ -413,6 +491,7 @@ CREATE TABLE public.cluster_tally (
     dimension text NOT NULL COLLATE pg_catalog."C",
     value text NOT NULL COLLATE pg_catalog."C",
     members bigint NOT NULL,
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT cluster_tally_class_check CHECK ((class >= '-1'::integer)),
     CONSTRAINT cluster_tally_dimension_check CHECK ((dimension = ANY (ARRAY['sensitive_domain'::text, 'first_seen'::text, 'exposed_since'::text]))),
     CONSTRAINT cluster_tally_members_check CHECK ((members > 0))
@@ -421,6 +500,23 @@ CREATE TABLE public.cluster_tally (
 ALTER TABLE ONLY public.cluster_tally FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.cluster_tally IS 'How many members of a cluster up to a level have a value: the domain of a sensitive destination, the day of first sight, the day since when the oldest of their exposures that count here has been effective.';
+
+CREATE TABLE public.cluster_tally_version (
+    organization_id uuid NOT NULL,
+    cluster smallint NOT NULL,
+    level smallint NOT NULL,
+    class integer NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C",
+    members bigint NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    CONSTRAINT cluster_tally_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.cluster_tally_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.cluster_tally_version IS 'Former values of tallies, each true in [from_at, to_at).';
 
 CREATE TABLE public.cluster_workload (
     organization_id uuid NOT NULL,
@@ -506,6 +602,25 @@ ALTER TABLE ONLY public.coverage FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.coverage IS 'How completely a source knows a kind of evidence, for one entity or, with the nil uuid, for every entity of a system. Only claims of absence need it.';
 
+CREATE TABLE public.coverage_version (
+    organization_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    entity_id uuid NOT NULL,
+    system text NOT NULL COLLATE pg_catalog."C",
+    complete boolean NOT NULL,
+    from_at timestamp with time zone,
+    to_at timestamp with time zone,
+    max_age interval,
+    recorded_at timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT coverage_version_check CHECK ((recorded_at < until))
+);
+
+ALTER TABLE ONLY public.coverage_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.coverage_version IS 'What sources claimed to know completely before, each in force in [recorded_at, until); from_at and to_at are the window of the claim itself.';
+
 CREATE TABLE public.edge (
     organization_id uuid NOT NULL,
     kind text NOT NULL COLLATE pg_catalog."C",
@@ -517,12 +632,33 @@ CREATE TABLE public.edge (
     effective boolean NOT NULL,
     protocol text NOT NULL,
     target_system text NOT NULL,
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT edge_kind_check CHECK ((kind = ANY (ARRAY['runs_as'::text, 'has_role'::text, 'grants'::text, 'owned_by'::text, 'created_by'::text, 'authenticates'::text, 'declares'::text])))
 );
 
 ALTER TABLE ONLY public.edge FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.edge IS 'What ties two entities, asserted by one source. The row is its own assertion.';
+
+CREATE TABLE public.edge_version (
+    organization_id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    from_id uuid NOT NULL,
+    scope text NOT NULL COLLATE pg_catalog."C",
+    to_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    actions text[] NOT NULL,
+    effective boolean NOT NULL,
+    protocol text NOT NULL,
+    target_system text NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    CONSTRAINT edge_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.edge_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.edge_version IS 'What tied entities before, each true in [from_at, to_at).';
 
 CREATE TABLE public.egress (
     organization_id uuid NOT NULL,
@@ -608,12 +744,48 @@ CREATE TABLE public.entity_assertion (
     last_active_at timestamp with time zone,
     created_in_source_at timestamp with time zone,
     labels jsonb,
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT entity_assertion_basis_check CHECK (((basis >= 1) AND (basis <= 4)))
 );
 
 ALTER TABLE ONLY public.entity_assertion FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.entity_assertion IS 'What one source says of one entity, on one basis. An entity lives while one source asserts it.';
+
+CREATE TABLE public.entity_assertion_version (
+    organization_id uuid NOT NULL,
+    entity_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    basis smallint NOT NULL,
+    digest uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    system text NOT NULL COLLATE pg_catalog."C",
+    external_id text NOT NULL COLLATE pg_catalog."C",
+    name text,
+    status text COLLATE pg_catalog."C",
+    environment text,
+    owner_team text,
+    business_tier text,
+    execution_mode text COLLATE pg_catalog."C",
+    artifact_identifier text,
+    source_type text,
+    data_domain text COLLATE pg_catalog."C",
+    data_domain_stated text,
+    sensitivity smallint,
+    sensitivity_stated text,
+    owner_type text COLLATE pg_catalog."C",
+    title text,
+    last_active_at timestamp with time zone,
+    created_in_source_at timestamp with time zone,
+    labels jsonb,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    CONSTRAINT entity_assertion_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.entity_assertion_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.entity_assertion_version IS 'What sources said of entities before, each true in [from_at, to_at).';
 
 CREATE TABLE public.entity_version (
     organization_id uuid NOT NULL,
@@ -641,12 +813,15 @@ CREATE TABLE public.entity_version (
     class integer NOT NULL,
     ownership_status text NOT NULL COLLATE pg_catalog."C",
     egress_category text NOT NULL COLLATE pg_catalog."C",
+    removed_at timestamp with time zone,
     CONSTRAINT entity_version_check CHECK ((from_at < to_at))
 );
 
 ALTER TABLE ONLY public.entity_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.entity_version IS 'Former versions of entities, each true in [from_at, to_at). Written on change only.';
+
+COMMENT ON COLUMN public.entity_version.removed_at IS 'As in entity; a revival forgets it there.';
 
 CREATE TABLE public.evaluation (
     organization_id uuid NOT NULL,
@@ -677,6 +852,7 @@ CREATE TABLE public.evidence (
     count bigint NOT NULL,
     last_at timestamp with time zone,
     recorded_at timestamp with time zone NOT NULL,
+    first_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT evidence_basis_check CHECK ((basis = ANY (ARRAY['path'::text, 'workload'::text, 'identity'::text]))),
     CONSTRAINT evidence_count_check CHECK ((count > 0))
 );
@@ -684,6 +860,8 @@ CREATE TABLE public.evidence (
 ALTER TABLE ONLY public.evidence FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.evidence IS 'Executions counted by day. A subject that is not named is the nil uuid. What was observed stays observed: a later sync does not take it back.';
+
+COMMENT ON COLUMN public.evidence.first_at IS 'When the row came to be; recorded_at moves when its count grows.';
 
 CREATE TABLE public.exposure (
     organization_id uuid NOT NULL,
@@ -707,6 +885,7 @@ CREATE TABLE public.exposure (
     to_at timestamp with time zone,
     resolution_reason text COLLATE pg_catalog."C",
     decided_seq bigint,
+    decided_before bigint,
     CONSTRAINT exposure_check CHECK ((from_at < to_at)),
     CONSTRAINT exposure_check1 CHECK (((to_at IS NULL) = (resolution_reason IS NULL))),
     CONSTRAINT exposure_disposition_check CHECK (((disposition >= 1) AND (disposition <= 4))),
@@ -731,6 +910,93 @@ COMMENT ON COLUMN public.exposure.disposition IS 'What people say of it: 1 open,
 COMMENT ON COLUMN public.exposure.lineage_from IS 'Since when the lineage has been exposed in this way, whatever identity lay between.';
 
 COMMENT ON COLUMN public.exposure.decided_seq IS 'The entry of the ledger that the disposition follows from; of one resolved by hand, that entry. Null: nobody decided anything.';
+
+COMMENT ON COLUMN public.exposure.decided_before IS 'Of one resolved by hand, what decided_seq was until then.';
+
+CREATE TABLE public.exposure_change_day (
+    organization_id uuid NOT NULL,
+    day date NOT NULL,
+    change_type text NOT NULL COLLATE pg_catalog."C",
+    severity smallint NOT NULL,
+    class integer NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT exposure_change_day_class_check CHECK ((class >= '-1'::integer)),
+    CONSTRAINT exposure_change_day_events_check CHECK ((events > 0)),
+    CONSTRAINT exposure_change_day_severity_check CHECK (((severity >= 0) AND (severity <= 4)))
+);
+
+ALTER TABLE ONLY public.exposure_change_day FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.exposure_change_day IS 'How many events of the feed happened on a day, in UTC. Written together with them.';
+
+COMMENT ON COLUMN public.exposure_change_day.severity IS 'As in exposure_changes; 0 for none.';
+
+CREATE TABLE public.exposure_changes (
+    organization_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    id uuid NOT NULL,
+    change_type text NOT NULL COLLATE pg_catalog."C",
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    workload_id uuid,
+    exposure_type smallint,
+    exposure_ordinal integer,
+    asset_id uuid,
+    vulnerability_id uuid,
+    scan_id uuid,
+    scan_job_id uuid,
+    ledger_seq bigint,
+    caused_by uuid,
+    class integer NOT NULL,
+    title text NOT NULL,
+    description text,
+    severity smallint,
+    risk_score integer,
+    old_value jsonb,
+    new_value jsonb,
+    metadata jsonb NOT NULL,
+    at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT exposure_changes_change_type_check CHECK ((change_type ~ '^[a-z_]+$'::text)),
+    CONSTRAINT exposure_changes_check CHECK (((exposure_type IS NULL) = (exposure_ordinal IS NULL))),
+    CONSTRAINT exposure_changes_class_check CHECK ((class >= '-1'::integer)),
+    CONSTRAINT exposure_changes_seq_check CHECK ((seq > 0)),
+    CONSTRAINT exposure_changes_severity_check CHECK (((severity >= 1) AND (severity <= 4))),
+    CONSTRAINT exposure_changes_title_check CHECK ((title <> ''::text))
+);
+
+ALTER TABLE ONLY public.exposure_changes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.exposure_changes IS 'The feed of an organization: what changed, once, in the order of its publication. Nothing in it is ever changed.';
+
+COMMENT ON COLUMN public.exposure_changes.seq IS 'Its place in the feed, without a gap.';
+
+COMMENT ON COLUMN public.exposure_changes.id IS 'Of what happened, not of its publication: a digest over the subject, the entity, the kind and the instant. The same again after a repair, so that nothing is published twice.';
+
+COMMENT ON COLUMN public.exposure_changes.entity_id IS 'What changed: a path (also of an exposure), a workload, a sync.';
+
+COMMENT ON COLUMN public.exposure_changes.subject_id IS 'In whose history it stands: the lineage of a path or exposure, else the entity itself.';
+
+COMMENT ON COLUMN public.exposure_changes.exposure_type IS 'With exposure_ordinal, the exposure of the path that it is about.';
+
+COMMENT ON COLUMN public.exposure_changes.vulnerability_id IS 'The finding that it is about.';
+
+COMMENT ON COLUMN public.exposure_changes.scan_id IS 'The sync that it came with; null for an evaluation or a decision.';
+
+COMMENT ON COLUMN public.exposure_changes.scan_job_id IS 'The source that this sync came from.';
+
+COMMENT ON COLUMN public.exposure_changes.ledger_seq IS 'The entry of the ledger that says why.';
+
+COMMENT ON COLUMN public.exposure_changes.caused_by IS 'The id of the event that this one follows from, of the same instant.';
+
+COMMENT ON COLUMN public.exposure_changes.class IS 'The access class of the workload at that instant; -1 for what is not about one workload.';
+
+COMMENT ON COLUMN public.exposure_changes.severity IS 'Of the exposure at that instant: 1 low, 2 medium, 3 high, 4 critical.';
+
+COMMENT ON COLUMN public.exposure_changes.at IS 'When it happened, on the organization''s clock.';
+
+COMMENT ON COLUMN public.exposure_changes.created_at IS 'When it was published, by the server''s clock.';
 
 CREATE TABLE public.exposure_version (
     organization_id uuid NOT NULL,
@@ -1194,12 +1460,38 @@ CREATE TABLE public.sync (
     warnings jsonb NOT NULL,
     exposures_opened integer DEFAULT 0 NOT NULL,
     exposures_resolved integer DEFAULT 0 NOT NULL,
+    format text COLLATE pg_catalog."C",
     CONSTRAINT sync_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'unchanged'::text, 'late'::text])))
 );
 
 ALTER TABLE ONLY public.sync FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.sync IS 'One delivery of a source. The greatest at of an organization is its clock.';
+
+COMMENT ON COLUMN public.sync.format IS 'What the source then said its format is; null for syncs of before this column.';
+
+CREATE TABLE public.sync_progress (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    actor text NOT NULL,
+    phase text NOT NULL COLLATE pg_catalog."C",
+    records bigint NOT NULL,
+    sync_id uuid,
+    code text COLLATE pg_catalog."C",
+    started_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT sync_progress_records_check CHECK ((records >= 0))
+);
+
+ALTER TABLE ONLY public.sync_progress FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.sync_progress IS 'How far deliveries have come that are under way, so that any replica can show it. Swept after a day.';
+
+COMMENT ON COLUMN public.sync_progress.id IS 'Of the delivery, as its caller named it.';
+
+COMMENT ON COLUMN public.sync_progress.sync_id IS 'The sync that it became, once it has.';
+
+COMMENT ON COLUMN public.sync_progress.code IS 'Why it failed.';
 
 CREATE TABLE public.token_key (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -1242,6 +1534,7 @@ CREATE TABLE public.workload_exposure (
     executions bigint,
     own_executions bigint NOT NULL,
     last_execution_at timestamp with time zone,
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT workload_exposure_check CHECK ((live OR (NOT listed))),
     CONSTRAINT workload_exposure_code_check CHECK ((code ~ '^EXP-[0-9a-f]{8,64}$'::text)),
     CONSTRAINT workload_exposure_egress_categories_check CHECK (((egress_categories >= 0) AND (egress_categories <= 7))),
@@ -1274,6 +1567,41 @@ COMMENT ON COLUMN public.workload_exposure.executions IS 'Distinct evidence of t
 
 COMMENT ON COLUMN public.workload_exposure.own_executions IS 'Those of them that name the workload, and so no other one.';
 
+CREATE TABLE public.workload_exposure_version (
+    organization_id uuid NOT NULL,
+    workload_id uuid NOT NULL,
+    code text NOT NULL COLLATE pg_catalog."C",
+    class integer NOT NULL,
+    live boolean NOT NULL,
+    listed boolean NOT NULL,
+    execution_mode text COLLATE pg_catalog."C",
+    ownership_status text NOT NULL COLLATE pg_catalog."C",
+    egress_category text NOT NULL COLLATE pg_catalog."C",
+    egress_categories smallint NOT NULL,
+    identity_ids uuid[] NOT NULL,
+    paths integer NOT NULL,
+    sensitive_paths integer NOT NULL,
+    dormant_paths integer NOT NULL,
+    executed_paths integer NOT NULL,
+    unwatched_paths integer NOT NULL,
+    findings integer NOT NULL,
+    finding_rules integer NOT NULL,
+    max_severity smallint NOT NULL,
+    data_domains text[] NOT NULL,
+    sensitive_domains text[] NOT NULL,
+    clusters integer NOT NULL,
+    executions bigint,
+    own_executions bigint NOT NULL,
+    last_execution_at timestamp with time zone,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    CONSTRAINT workload_exposure_version_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.workload_exposure_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.workload_exposure_version IS 'What the paths and findings of workloads came to before, each true in [from_at, to_at).';
+
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_environment_owner_business_tie_key UNIQUE (organization_id, environment, owner, business_tier);
 
@@ -1285,6 +1613,15 @@ ALTER TABLE ONLY public.authority_path
 
 ALTER TABLE ONLY public.authority_path_version
     ADD CONSTRAINT authority_path_version_pkey PRIMARY KEY (organization_id, id, version);
+
+ALTER TABLE ONLY public.change_gap
+    ADD CONSTRAINT change_gap_pkey PRIMARY KEY (organization_id, at, cause);
+
+ALTER TABLE ONLY public.change_head
+    ADD CONSTRAINT change_head_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.change_outbox
+    ADD CONSTRAINT change_outbox_pkey PRIMARY KEY (organization_id, at, cause);
 
 ALTER TABLE ONLY public.cluster_counter
     ADD CONSTRAINT cluster_counter_pkey PRIMARY KEY (organization_id, class, level, cluster);
@@ -1307,6 +1644,9 @@ ALTER TABLE ONLY public.cluster_member
 ALTER TABLE ONLY public.cluster_tally
     ADD CONSTRAINT cluster_tally_pkey PRIMARY KEY (organization_id, class, level, cluster, dimension, value);
 
+ALTER TABLE ONLY public.cluster_tally_version
+    ADD CONSTRAINT cluster_tally_version_pkey PRIMARY KEY (organization_id, class, level, cluster, dimension, value, from_at);
+
 ALTER TABLE ONLY public.cluster_workload
     ADD CONSTRAINT cluster_workload_pkey PRIMARY KEY (organization_id, cluster, workload_id, level, class);
 
@@ -1319,14 +1659,23 @@ ALTER TABLE ONLY public.condition_version
 ALTER TABLE ONLY public.coverage
     ADD CONSTRAINT coverage_pkey PRIMARY KEY (organization_id, source_id, kind, entity_id);
 
+ALTER TABLE ONLY public.coverage_version
+    ADD CONSTRAINT coverage_version_pkey PRIMARY KEY (organization_id, source_id, kind, entity_id, recorded_at);
+
 ALTER TABLE ONLY public.edge
     ADD CONSTRAINT edge_pkey PRIMARY KEY (organization_id, kind, from_id, scope, to_id, source_id);
+
+ALTER TABLE ONLY public.edge_version
+    ADD CONSTRAINT edge_version_pkey PRIMARY KEY (organization_id, kind, from_id, scope, to_id, source_id, from_at);
 
 ALTER TABLE ONLY public.egress
     ADD CONSTRAINT egress_pkey PRIMARY KEY (organization_id, workload_id, host, source_id);
 
 ALTER TABLE ONLY public.entity_assertion
     ADD CONSTRAINT entity_assertion_pkey PRIMARY KEY (organization_id, entity_id, source_id, basis);
+
+ALTER TABLE ONLY public.entity_assertion_version
+    ADD CONSTRAINT entity_assertion_version_pkey PRIMARY KEY (organization_id, entity_id, source_id, basis, from_at);
 
 ALTER TABLE ONLY public.entity
     ADD CONSTRAINT entity_pkey PRIMARY KEY (organization_id, id);
@@ -1339,6 +1688,12 @@ ALTER TABLE ONLY public.evaluation
 
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id);
+
+ALTER TABLE ONLY public.exposure_change_day
+    ADD CONSTRAINT exposure_change_day_pkey PRIMARY KEY (organization_id, day, change_type, severity, class);
+
+ALTER TABLE ONLY public.exposure_changes
+    ADD CONSTRAINT exposure_changes_pkey PRIMARY KEY (organization_id, seq);
 
 ALTER TABLE ONLY public.exposure
     ADD CONSTRAINT exposure_pkey PRIMARY KEY (organization_id, path_id, type, ordinal);
@@ -1415,6 +1770,9 @@ ALTER TABLE ONLY public.sync
 ALTER TABLE ONLY public.sync
     ADD CONSTRAINT sync_pkey PRIMARY KEY (organization_id, id);
 
+ALTER TABLE ONLY public.sync_progress
+    ADD CONSTRAINT sync_progress_pkey PRIMARY KEY (organization_id, id);
+
 ALTER TABLE ONLY public.token_key
     ADD CONSTRAINT token_key_pkey PRIMARY KEY (id);
 
@@ -1427,6 +1785,9 @@ ALTER TABLE ONLY public.workload_exposure
 ALTER TABLE ONLY public.workload_exposure
     ADD CONSTRAINT workload_exposure_pkey PRIMARY KEY (organization_id, workload_id);
 
+ALTER TABLE ONLY public.workload_exposure_version
+    ADD CONSTRAINT workload_exposure_version_pkey PRIMARY KEY (organization_id, workload_id, from_at);
+
 CREATE INDEX authority_path_domain ON public.authority_path USING btree (organization_id, data_domain, sensitivity, id);
 
 CREATE INDEX authority_path_first_seen ON public.authority_path USING btree (organization_id, first_seen_at, id);
@@ -1437,25 +1798,57 @@ CREATE INDEX authority_path_resource ON public.authority_path USING btree (organ
 
 CREATE INDEX authority_path_status ON public.authority_path USING btree (organization_id, status, sensitivity, id);
 
+CREATE INDEX authority_path_version_to ON public.authority_path_version USING btree (organization_id, to_at, id);
+
 CREATE INDEX authority_path_workload ON public.authority_path USING btree (organization_id, workload_id, resource_id);
+
+CREATE INDEX change_outbox_urgent ON public.change_outbox USING btree (organization_id, at, cause) WHERE urgent;
 
 CREATE UNIQUE INDEX cluster_definition_current ON public.cluster_definition USING btree (organization_id, cluster) WHERE (to_at IS NULL);
 
 CREATE INDEX cluster_member_list ON public.cluster_member USING btree (organization_id, cluster, rank, path_id) WHERE (to_at IS NULL);
 
+CREATE INDEX cluster_member_past ON public.cluster_member USING btree (organization_id, cluster, rank, path_id, from_at) WHERE (to_at IS NOT NULL);
+
+CREATE INDEX cluster_tally_version_to ON public.cluster_tally_version USING btree (organization_id, class, level, to_at);
+
 CREATE UNIQUE INDEX condition_open ON public.condition USING btree (organization_id, subject_id, rule) WHERE (to_at IS NULL);
 
 CREATE INDEX edge_reverse ON public.edge USING btree (organization_id, kind, to_id);
 
+CREATE INDEX edge_version_reverse ON public.edge_version USING btree (organization_id, kind, to_id);
+
 CREATE INDEX entity_list ON public.entity USING btree (organization_id, kind, name, id);
 
+CREATE INDEX entity_version_to ON public.entity_version USING btree (organization_id, to_at, id);
+
 CREATE INDEX evidence_identity ON public.evidence USING btree (organization_id, identity_id, day) WHERE (identity_id <> '00000000-0000-0000-0000-000000000000'::uuid);
+
+CREATE INDEX exposure_changes_asset ON public.exposure_changes USING btree (organization_id, asset_id, seq) WHERE (asset_id IS NOT NULL);
+
+CREATE INDEX exposure_changes_at ON public.exposure_changes USING btree (organization_id, at, seq);
+
+CREATE INDEX exposure_changes_scan ON public.exposure_changes USING btree (organization_id, scan_id, seq) WHERE (scan_id IS NOT NULL);
+
+CREATE INDEX exposure_changes_severity ON public.exposure_changes USING btree (organization_id, severity, seq) WHERE (severity IS NOT NULL);
+
+CREATE UNIQUE INDEX exposure_changes_subject ON public.exposure_changes USING btree (organization_id, subject_id, id);
+
+CREATE INDEX exposure_changes_type ON public.exposure_changes USING btree (organization_id, change_type, seq);
+
+CREATE INDEX exposure_changes_vulnerability ON public.exposure_changes USING btree (organization_id, vulnerability_id, seq) WHERE (vulnerability_id IS NOT NULL);
+
+CREATE INDEX exposure_from ON public.exposure USING btree (organization_id, from_at, path_id, type, ordinal);
 
 CREATE INDEX exposure_list ON public.exposure USING btree (organization_id, severity, from_at, path_id, type, ordinal) WHERE (to_at IS NULL);
 
 CREATE UNIQUE INDEX exposure_open ON public.exposure USING btree (organization_id, path_id, type) WHERE (to_at IS NULL);
 
 CREATE INDEX exposure_resolved ON public.exposure USING btree (organization_id, to_at, path_id, type, ordinal) WHERE (to_at IS NOT NULL);
+
+CREATE INDEX exposure_version_to ON public.exposure_version USING btree (organization_id, to_at, path_id, type, ordinal);
+
+CREATE INDEX identity_rotation_at ON public.identity_rotation USING btree (organization_id, at, workload_id);
 
 CREATE INDEX ledger_entry_batch ON public.ledger_entry USING btree (organization_id, batch_id, seq) WHERE (batch_id IS NOT NULL);
 
@@ -1471,7 +1864,13 @@ CREATE UNIQUE INDEX rule_version_current ON public.rule_version USING btree (org
 
 CREATE INDEX sync_clock ON public.sync USING btree (organization_id, at);
 
+CREATE INDEX sync_source ON public.sync USING btree (organization_id, source_id, at);
+
 CREATE INDEX workload_exposure_list ON public.workload_exposure USING btree (organization_id, max_severity, findings, workload_id) WHERE listed;
+
+CREATE INDEX workload_exposure_version_to ON public.workload_exposure_version USING btree (organization_id, to_at, workload_id);
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.exposure_changes FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -1483,6 +1882,9 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_
 
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.change_head
+    ADD CONSTRAINT change_head_id_fkey FOREIGN KEY (id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.cluster_definition
     ADD CONSTRAINT cluster_definition_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
@@ -1544,6 +1946,10 @@ ALTER TABLE public.authority_path ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.authority_path_version ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.change_gap ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.change_outbox ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.cluster_counter ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.cluster_counter_version ENABLE ROW LEVEL SECURITY;
@@ -1558,6 +1964,8 @@ ALTER TABLE public.cluster_member ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.cluster_tally ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.cluster_tally_version ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.cluster_workload ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.condition ENABLE ROW LEVEL SECURITY;
@@ -1566,13 +1974,19 @@ ALTER TABLE public.condition_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.coverage ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.coverage_version ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.edge ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.edge_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.egress ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entity ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entity_assertion ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.entity_assertion_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entity_version ENABLE ROW LEVEL SECURITY;
 
@@ -1581,6 +1995,10 @@ ALTER TABLE public.evaluation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.evidence ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.exposure ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.exposure_change_day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.exposure_changes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.exposure_version ENABLE ROW LEVEL SECURITY;
 
@@ -1604,6 +2022,10 @@ CREATE POLICY organization ON public.authority_path USING ((organization_id = pu
 
 CREATE POLICY organization ON public.authority_path_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.change_gap USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.change_outbox USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.cluster_counter USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.cluster_counter_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -1618,6 +2040,8 @@ CREATE POLICY organization ON public.cluster_member USING ((organization_id = pu
 
 CREATE POLICY organization ON public.cluster_tally USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.cluster_tally_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.cluster_workload USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.condition USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -1626,13 +2050,19 @@ CREATE POLICY organization ON public.condition_version USING ((organization_id =
 
 CREATE POLICY organization ON public.coverage USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.coverage_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.edge USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.edge_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.egress USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.entity USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.entity_assertion USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.entity_assertion_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.entity_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -1641,6 +2071,10 @@ CREATE POLICY organization ON public.evaluation USING ((organization_id = public
 CREATE POLICY organization ON public.evidence USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.exposure USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.exposure_change_day USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.exposure_changes USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.exposure_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -1682,7 +2116,11 @@ CREATE POLICY organization ON public.source USING ((organization_id = public.cur
 
 CREATE POLICY organization ON public.sync USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.sync_progress USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.workload_exposure USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.workload_exposure_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 ALTER TABLE public.organization_window ENABLE ROW LEVEL SECURITY;
 
@@ -1708,7 +2146,11 @@ ALTER TABLE public.source ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.sync ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.sync_progress ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.workload_exposure ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.workload_exposure_version ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO exposuregraph;
 
@@ -1718,11 +2160,20 @@ GRANT ALL ON FUNCTION public.analyze_authority() TO exposuregraph;
 REVOKE ALL ON FUNCTION public.analyze_exposures(part text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.analyze_exposures(part text) TO exposuregraph;
 
+REVOKE ALL ON FUNCTION public.pending_feeds() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pending_feeds() TO exposuregraph;
+
 GRANT SELECT,INSERT ON TABLE public.access_class TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.authority_path TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.authority_path_version TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.change_gap TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.change_head TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.change_outbox TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_counter TO exposuregraph;
 
@@ -1738,6 +2189,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.cluster_member TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_tally TO exposuregraph;
 
+GRANT SELECT,INSERT ON TABLE public.cluster_tally_version TO exposuregraph;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cluster_workload TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.condition TO exposuregraph;
@@ -1746,13 +2199,19 @@ GRANT SELECT,INSERT ON TABLE public.condition_version TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.coverage TO exposuregraph;
 
+GRANT SELECT,INSERT ON TABLE public.coverage_version TO exposuregraph;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.edge TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.edge_version TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.egress TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.entity TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.entity_assertion TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.entity_assertion_version TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.entity_version TO exposuregraph;
 
@@ -1761,6 +2220,10 @@ GRANT SELECT,INSERT ON TABLE public.evaluation TO exposuregraph;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.evidence TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.exposure TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.exposure_change_day TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.exposure_changes TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.exposure_version TO exposuregraph;
 
@@ -1804,6 +2267,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.sync TO exposuregraph;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sync_progress TO exposuregraph;
+
 GRANT SELECT ON TABLE public.token_key TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.workload_exposure TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.workload_exposure_version TO exposuregraph;

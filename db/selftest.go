@@ -28,6 +28,7 @@ var Untenanted = map[string]string{
 	"token_key":        "public keys that verify tokens",
 	"token_key_secret": "private keys, for the owner role only",
 	"goose_db_version": "the migrations that were applied",
+	"change_head":      "how far the feed of each organization has come, so that one query reads many",
 
 	RiverSchema + ".river_migration":    "river's own migrations that were applied",
 	RiverSchema + ".river_job":          "what is to be done and was done, by the ids of organizations",

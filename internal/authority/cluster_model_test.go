@@ -161,7 +161,7 @@ func (w *world) count(at time.Time) {
 		m := latest(list)
 		switch {
 		case !m.To.IsZero():
-		case !still || now.Level != m.Level || now.Version != m.Version || now.Class != m.Class:
+		case !still || now.Level != m.Level || now.Version != m.Version || now.Class != m.Class || now.Rank != m.Rank:
 			m.To = at
 		default:
 			m.memberState = now

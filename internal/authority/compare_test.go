@@ -48,6 +48,7 @@ func (h *theatre) compare(t checker) {
 		rotations = append(rotations, rotation{refs[r.Workload], refs[r.From], refs[r.To], r.At.UTC()})
 	}
 	require.ElementsMatch(t, h.world.rotations, rotations, "rotations")
+	h.remember(t)
 }
 
 func (h *theatre) compareEntities(t checker, refs map[id.ID]record.Ref, classes map[int]class) {

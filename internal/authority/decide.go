@@ -9,6 +9,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -33,7 +34,11 @@ type Decision struct {
 	service *Service
 	tx      *db.Tx
 	again   bool // the work tables are here, and hold what a small decision left
+	events  int  // of the feed, that it gives at most
 }
+
+// Happened says that the decision changed n exposures, for the feed.
+func (d *Decision) Happened(n int) { d.events += n }
 
 // Decide runs what a person decides. From its beginning to the commit nothing is
 // judged and nobody else decides, so that what decide reads is what it changes. Look
@@ -41,13 +46,23 @@ type Decision struct {
 // Whether the caller may is the caller's to check.
 func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *db.Pipeline), decide func(tx *db.Tx, d *Decision) error) error {
 	attempt := func() error {
-		return s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
+		err := s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
 			d := &Decision{service: s, tx: tx}
 			if err := d.begin(ctx, look); err != nil {
 				return err
 			}
-			return decide(tx, d)
+			if err := decide(tx, d); err != nil {
+				return err
+			}
+			if d.events > 0 {
+				s.feed.Note(ctx, tx, outbox.Occurrence{At: d.At, Cause: outbox.Decision, Urgent: true, Size: d.events})
+			}
+			return nil
 		})
+		if err == nil {
+			s.feed.Committed(organization)
+		}
+		return err
 	}
 	err := attempt()
 	if !errors.Is(err, errOutdated) {

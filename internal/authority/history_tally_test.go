@@ -23,6 +23,10 @@ func expected(number int) []string {
 		"exposure changed", "member gone", "member of a class", "counter changed", "counted executions", "exposure path_removed",
 		"type 1 opened", "type 4 opened", "type 6 opened", "type 11 opened", "type 12 opened", "type 13 opened",
 		"cluster 1", "cluster 4", "cluster 9", "cluster 12"}
+	for _, table := range former {
+		list = append(list, "former "+table)
+	}
+	list = append(list, "member of another rank")
 	list = append(list, expectedOfPosture(number)...)
 	if number < 1000 {
 		return list

@@ -213,6 +213,7 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	last.lines = slices.Clone(last.lines)
 	slices.Reverse(last.lines)
 	shown.note(h.world, h.deliver(t, last))
+	h.comparePast(t, shown)
 }
 
 // blink lets a source forget everything and remember.

@@ -58,13 +58,16 @@ func (d *delivery) merge(ctx context.Context) (changes int64, err error) {
 		name string
 		args pgx.StrictNamedArgs
 	}{
+		{entities == 0, "keep_assertion_versions", dated},
 		{entities == 0, "retract_entities", voice},
-		{entities == 0, "assert_entities", voice},
+		{entities == 0, "assert_entities", dated},
 		{edges == 0, "remember_identities", nil},
+		{edges == 0, "keep_edge_versions", dated},
 		{edges == 0, "retract_edges", voice},
-		{edges == 0, "assert_edges", voice},
+		{edges == 0, "assert_edges", dated},
 		{egresses == 0, "retract_egress", voice},
 		{egresses == 0, "assert_egress", voice},
+		{coverages == 0, "keep_coverage_versions", dated},
 		{coverages == 0, "retract_coverage", voice},
 		{coverages == 0, "assert_coverage", dated},
 		{evidence == 0, "assert_evidence", dated},

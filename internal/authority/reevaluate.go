@@ -8,6 +8,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
@@ -66,6 +67,7 @@ func (s *Service) judge(ctx context.Context, organization id.ID, judged judging)
 	if err != nil {
 		return nil, err
 	}
+	s.feed.Committed(organization)
 	s.log.InfoContext(ctx, "evaluation", "organization", organization, "cause", judged.cause,
 		"paths_changed", evaluation.Paths.Changed, "exposures_opened", evaluation.Exposures.Opened, "exposures_resolved", evaluation.Exposures.Resolved)
 	return evaluation, nil
@@ -139,7 +141,14 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if err := record(); err != nil {
 		return err
 	}
-	return d.release(ctx)
+	if err := d.release(ctx); err != nil {
+		return err
+	}
+	if size := 2*d.paths.Changed + d.paths.Added + d.paths.Removed + d.exposures.Opened + d.exposures.Resolved; size > 0 {
+		person := judged.cause == ByAttestation || judged.cause == ByJustification
+		s.feed.Note(ctx, tx, outbox.Occurrence{At: at, Cause: outbox.Evaluation, Urgent: person, Size: size})
+	}
+	return nil
 }
 
 // snapshot keeps what the organization comes to now, and says so in the ledger.

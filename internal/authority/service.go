@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 )
 
@@ -25,6 +26,7 @@ type Service struct {
 	db       *db.DB
 	assessor Assessor
 	ledger   *book.Book
+	feed     *outbox.Box
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -32,8 +34,11 @@ type Service struct {
 // New makes the service. Every change goes to the assessor; the clock is the
 // caller's.
 func New(database *db.DB, assessor Assessor, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: database, assessor: assessor, ledger: book.New(now), now: now, log: log}
+	return &Service{db: database, assessor: assessor, ledger: book.New(now), feed: outbox.New(now, log), now: now, log: log}
 }
 
 // Ledger is where what people decide is put on record, by the service's clock.
 func (s *Service) Ledger() *book.Book { return s.ledger }
+
+// Feed is where it is noted that something has changed, for whoever publishes it.
+func (s *Service) Feed() *outbox.Box { return s.feed }

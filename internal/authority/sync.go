@@ -11,6 +11,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/org"
@@ -50,6 +51,9 @@ func (s *Service) Sync(ctx context.Context, request SyncRequest, feed func(recor
 	})
 	if err != nil && !errors.Is(err, errNothingToWrite) {
 		return nil, err
+	}
+	if err == nil {
+		s.feed.Committed(organization)
 	}
 	s.log.InfoContext(ctx, "sync", "organization", request.Organization, "source", delivery.report.Source, "system", delivery.report.System,
 		"outcome", delivery.report.Outcome, "version", delivery.report.Version, "records", delivery.report.Records.Read,
@@ -126,6 +130,15 @@ func (d *delivery) run(ctx context.Context, feed func(record.Emitter) error) err
 	if err := d.receive(ctx, feed); err != nil {
 		return err
 	}
+	if err := d.apply(ctx); err != nil {
+		return err
+	}
+	d.service.feed.Note(ctx, d.tx, outbox.Occurrence{At: d.at, Cause: outbox.Sync, Size: d.report.events()})
+	return nil
+}
+
+// apply makes what was received the source's statement.
+func (d *delivery) apply(ctx context.Context) error {
 	// From here to the commit this organization has one sync at a time.
 	if _, err := d.exec(ctx, "lock_organization", nil); err != nil {
 		return err
@@ -362,6 +375,12 @@ func (d *delivery) record(ctx context.Context) error {
 		"paths_added": r.Paths.Added, "paths_kept": r.Paths.Kept, "paths_changed": r.Paths.Changed, "paths_removed": r.Paths.Removed,
 		"exposures_opened": r.Exposures.Opened, "exposures_resolved": r.Exposures.Resolved, "rejections": rejections, "warnings": warnings})
 	return err
+}
+
+// events is how many events of the feed a sync gives at most: itself, and up to two
+// for a path that changed.
+func (r *SyncReport) events() int {
+	return 1 + r.Rotations + r.Paths.Added + 2*r.Paths.Changed + r.Paths.Removed + r.Exposures.Opened + r.Exposures.Resolved
 }
 
 func (d *delivery) activePaths(ctx context.Context) (int, error) {

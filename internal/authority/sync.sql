@@ -2,6 +2,16 @@ The statements of a sync, in the order in which they run. Set-based and
 diff-first: what does not differ is not written. @organization is the tenant,
 @source the feed that speaks, @at the sync's instant on the organization clock.
 
+-- columns: assertion
+entity_id, source_id, basis, digest, kind, system, external_id, name, status, environment, owner_team, business_tier,
+  execution_mode, artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated,
+  owner_type, title, last_active_at, created_in_source_at, labels, from_at
+
+-- columns: former_assertion
+a.entity_id, a.source_id, a.basis, a.digest, a.kind, a.system, a.external_id, a.name, a.status, a.environment, a.owner_team, a.business_tier,
+  a.execution_mode, a.artifact_identifier, a.source_type, a.data_domain, a.data_domain_stated, a.sensitivity, a.sensitivity_stated,
+  a.owner_type, a.title, a.last_active_at, a.created_in_source_at, a.labels, a.from_at
+
 -- name: create_stage
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_entity (
   entity_id uuid NOT NULL, basis smallint NOT NULL, digest uuid NOT NULL,
@@ -173,10 +183,12 @@ SET last_sync_id = @sync, last_observed_at = @observed_at, last_applied_at = @at
 WHERE organization_id = @organization AND id = @source;
 
 -- name: add_sync
+-- The source has its format already, but for a late one, which does not speak for it.
 INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, outcome, complete, content_digest,
-                  records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed,
+                  format, records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed,
                   exposures_opened, exposures_resolved, rejections, warnings)
 VALUES (@organization, @sync, @source, @version, @at, @observed_at, @recorded_at, @actor, @outcome, @complete, @content_digest,
+        (SELECT s.format FROM source s WHERE s.organization_id = @organization AND s.id = @source AND @outcome::text <> 'late'),
         @records_read, @records_rejected, @paths_added, @paths_kept, @paths_changed, @paths_removed,
         @exposures_opened, @exposures_resolved, @rejections, @warnings);
 
@@ -355,18 +367,24 @@ SELECT EXISTS (SELECT FROM edge_diff d WHERE d.kind = 'authenticates')
 -- name: analyze_diff
 ANALYZE entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff;
 
+-- name: keep_assertion_versions
+INSERT INTO entity_assertion_version (organization_id, to_at, /* columns: assertion */)
+SELECT @organization, @at, /* columns: former_assertion */
+FROM entity_diff d
+JOIN entity_assertion a ON a.organization_id = @organization AND a.entity_id = d.entity_id AND a.source_id = @source AND a.basis = d.basis
+WHERE d.op <> 'added'
+ORDER BY a.entity_id, a.basis;
+
 -- name: retract_entities
 DELETE FROM entity_assertion a USING entity_diff d
 WHERE a.organization_id = @organization AND a.source_id = @source AND d.op <> 'added'
   AND a.entity_id = d.entity_id AND a.basis = d.basis;
 
 -- name: assert_entities
-INSERT INTO entity_assertion (organization_id, entity_id, source_id, basis, digest, kind, system, external_id, name, status,
-  environment, owner_team, business_tier, execution_mode, artifact_identifier, source_type, data_domain, data_domain_stated,
-  sensitivity, sensitivity_stated, owner_type, title, last_active_at, created_in_source_at, labels)
+INSERT INTO entity_assertion (organization_id, /* columns: assertion */)
 SELECT @organization, s.entity_id, @source, s.basis, s.digest, s.kind, s.system, s.external_id, s.name, s.status,
   s.environment, s.owner_team, s.business_tier, s.execution_mode, s.artifact_identifier, s.source_type, s.data_domain, s.data_domain_stated,
-  s.sensitivity, s.sensitivity_stated, s.owner_type, s.title, s.last_active_at, s.created_in_source_at, s.labels
+  s.sensitivity, s.sensitivity_stated, s.owner_type, s.title, s.last_active_at, s.created_in_source_at, s.labels, @at
 FROM staged_entity s JOIN entity_diff d ON d.entity_id = s.entity_id AND d.basis = s.basis
 ORDER BY s.entity_id;
 
@@ -378,14 +396,22 @@ FROM edge e
 WHERE e.organization_id = @organization AND e.kind = 'runs_as'
   AND e.from_id IN (SELECT d.from_id FROM edge_diff d WHERE d.kind = 'runs_as');
 
+-- name: keep_edge_versions
+INSERT INTO edge_version (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system, from_at, to_at)
+SELECT @organization, e.kind, e.from_id, e.scope, e.to_id, e.source_id, e.actions, e.effective, e.protocol, e.target_system, e.from_at, @at
+FROM edge_diff d
+JOIN edge e ON e.organization_id = @organization AND e.kind = d.kind AND e.from_id = d.from_id AND e.scope = d.scope AND e.to_id = d.to_id AND e.source_id = @source
+WHERE d.op <> 'added'
+ORDER BY e.kind, e.from_id, e.scope, e.to_id;
+
 -- name: retract_edges
 DELETE FROM edge e USING edge_diff d
 WHERE e.organization_id = @organization AND e.source_id = @source AND d.op <> 'added'
   AND e.kind = d.kind AND e.from_id = d.from_id AND e.scope = d.scope AND e.to_id = d.to_id;
 
 -- name: assert_edges
-INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system)
-SELECT @organization, s.kind, s.from_id, s.scope, s.to_id, @source, s.actions, s.effective, s.protocol, s.target_system
+INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system, from_at)
+SELECT @organization, s.kind, s.from_id, s.scope, s.to_id, @source, s.actions, s.effective, s.protocol, s.target_system, @at
 FROM staged_edge s JOIN edge_diff d ON d.kind = s.kind AND d.from_id = s.from_id AND d.scope = s.scope AND d.to_id = s.to_id
 ORDER BY s.kind, s.from_id, s.scope, s.to_id;
 
@@ -399,6 +425,14 @@ INSERT INTO egress (organization_id, workload_id, host, source_id, category)
 SELECT @organization, s.workload_id, s.host, @source, s.category
 FROM staged_egress s JOIN egress_diff d ON d.workload_id = s.workload_id AND d.host = s.host;
 
+-- name: keep_coverage_versions
+INSERT INTO coverage_version (organization_id, source_id, kind, entity_id, system, complete, from_at, to_at, max_age, recorded_at, until)
+SELECT @organization, c.source_id, c.kind, c.entity_id, c.system, c.complete, c.from_at, c.to_at, c.max_age, c.recorded_at, @at
+FROM coverage_diff d
+JOIN coverage c ON c.organization_id = @organization AND c.source_id = @source AND c.kind = d.kind AND c.entity_id = d.entity_id
+WHERE d.op <> 'added'
+ORDER BY c.kind, c.entity_id;
+
 -- name: retract_coverage
 DELETE FROM coverage c USING coverage_diff d
 WHERE c.organization_id = @organization AND c.source_id = @source AND d.op <> 'added'
@@ -411,9 +445,10 @@ FROM staged_coverage s JOIN coverage_diff d ON d.kind = s.kind AND d.entity_id =
 
 -- name: assert_evidence
 -- The count of a day may grow while the day lasts. Nothing observed is taken
--- back, not even by a delivery that saw less of the day.
-INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at)
-SELECT @organization, s.workload_id, s.identity_id, s.resource_id, s.action, s.day, s.related, @source, s.basis, s.count, s.last_at, @at
+-- back, not even by a delivery that saw less of the day. That it was observed at
+-- all is known since the first of them.
+INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at, first_at)
+SELECT @organization, s.workload_id, s.identity_id, s.resource_id, s.action, s.day, s.related, @source, s.basis, s.count, s.last_at, @at, @at
 FROM staged_evidence s
 ORDER BY s.workload_id, s.identity_id, s.resource_id, s.action, s.day
 ON CONFLICT (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id)
@@ -510,10 +545,10 @@ ANALYZE entity_next (entity_id, kind), entity_change;
 -- name: keep_entity_versions
 INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, status, environment, owner_team, business_tier, execution_mode,
   artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title, last_active_at,
-  created_in_source_at, labels, class, ownership_status, egress_category)
+  created_in_source_at, labels, class, ownership_status, egress_category, removed_at)
 SELECT @organization, e.id, e.version, e.from_at, @at, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
   e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title, e.last_active_at,
-  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category
+  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.removed_at
 FROM entity_change c
 JOIN entity e ON e.organization_id = @organization AND e.id = c.entity_id
 WHERE c.op <> 'added';
@@ -740,10 +775,10 @@ LEFT JOIN egresses g ON g.workload_id = t.id;
 -- An entity that this sync has already changed keeps its version.
 INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, status, environment, owner_team, business_tier, execution_mode,
   artifact_identifier, source_type, data_domain, data_domain_stated, sensitivity, sensitivity_stated, owner_type, title, last_active_at,
-  created_in_source_at, labels, class, ownership_status, egress_category)
+  created_in_source_at, labels, class, ownership_status, egress_category, removed_at)
 SELECT @organization, e.id, e.version, e.from_at, @at, e.name, e.status, e.environment, e.owner_team, e.business_tier, e.execution_mode,
   e.artifact_identifier, e.source_type, e.data_domain, e.data_domain_stated, e.sensitivity, e.sensitivity_stated, e.owner_type, e.title, e.last_active_at,
-  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category
+  e.created_in_source_at, e.labels, e.class, e.ownership_status, e.egress_category, e.removed_at
 FROM workload_context c
 JOIN entity e ON e.organization_id = @organization AND e.id = c.workload_id
 WHERE e.from_at < @at AND (e.ownership_status, e.egress_category) <> (c.ownership_status, c.egress_category);
@@ -953,9 +988,9 @@ SELECT count(*) FROM authority_path WHERE organization_id = @organization AND st
 
 -- name: keep_path_versions
 INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
-  composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis)
+  composition_hash, class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis, last_seen_at)
 SELECT @organization, p.id, p.version, p.from_at, @at, p.sync_version, p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth,
-  p.composition_hash, p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis
+  p.composition_hash, p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.last_seen_at
 FROM path_diff d
 JOIN authority_path p ON p.organization_id = @organization AND p.id = d.path_id
 WHERE d.op <> 'added'

@@ -39,6 +39,7 @@ type theatre struct {
 	clock        time.Time // the server's
 	services     []*authority.Service
 	which        int // of the services
+	memories     []recollection
 }
 
 // castings are who judges: the rules and clusters of the program, later versions
@@ -134,9 +135,9 @@ func (h *theatre) deliver(t checker, d told) outcome {
 		switch {
 		case expected.Silent:
 		case expected.Outcome == authority.Unchanged:
-			own = []string{"sync", "source", "posture_snapshot", "ledger_entry", "ledger_head"}
+			own = []string{"sync", "source", "posture_snapshot", "ledger_entry", "ledger_head", "change_outbox"}
 		default:
-			own = []string{"sync"}
+			own = []string{"sync", "change_outbox"}
 		}
 		for _, table := range own {
 			delete(before, table)

@@ -74,7 +74,7 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 				expression = "sha256(" + c.Name + ` || '\x42'::bytea)` // as long as any hash
 			case c.Type == "timestamp with time zone":
 				expression = fmt.Sprintf("%s + interval '%d days'", c.Name, days)
-				if c.Name == "to_at" && fixed { // the interval begins where it did
+				if c.Name == "to_at" && fixed || c.Name == "until" { // the interval begins where it did
 					expression = fmt.Sprintf("%s + interval '%d days'", c.Name, max(days, -days))
 				}
 			case c.Type == "date":

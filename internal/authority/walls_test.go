@@ -129,6 +129,15 @@ func TestRowLevelSecurityAlone(t *testing.T) {
 			`ledger_tile VALUES ($1, 0, sha256('tile'))`, `ledger_checkpoint VALUES ($1, 1, sha256('root'), 'note', 'signer', now())`,
 			`ledger_request VALUES ($1, 'test', 'key', sha256('request'), NULL, NULL, NULL, '{}', now())`,
 			`signing_key VALUES ($1, 'key', 'test', sha256('key'), now(), NULL, 'test', NULL)`,
+			`exposure_changes (organization_id, seq, id, change_type, entity_type, entity_id, subject_id, class, title, metadata, at, created_at)
+			 VALUES ($1, 1, $1, 'sync_applied', 'sync', $1, $1, -1, 'title', '{}', now(), now())`,
+			`exposure_change_day VALUES ($1, now()::date, 'sync_applied', 0, -1, 1)`, `change_gap VALUES ($1, now(), 'sync', 'reason', now(), NULL)`,
+			`sync_progress VALUES ($1, $1, 'test', 'merging', 1, NULL, NULL, now(), now())`,
+			`entity_assertion_version SELECT x.*, 'infinity' FROM entity_assertion x WHERE organization_id = $1 LIMIT 1 ON CONFLICT DO NOTHING`,
+			`edge_version SELECT x.*, 'infinity' FROM edge x WHERE organization_id = $1 LIMIT 1 ON CONFLICT DO NOTHING`,
+			`coverage_version SELECT x.*, 'infinity' FROM coverage x WHERE organization_id = $1 LIMIT 1 ON CONFLICT DO NOTHING`,
+			`cluster_tally_version SELECT x.*, 'infinity' FROM cluster_tally x WHERE organization_id = $1 LIMIT 1 ON CONFLICT DO NOTHING`,
+			`workload_exposure_version SELECT x.*, 'infinity' FROM workload_exposure x WHERE organization_id = $1 LIMIT 1 ON CONFLICT DO NOTHING`,
 		} { // see elsewhere
 			exec(t, super, `INSERT INTO `+row, organization)
 		}
@@ -210,7 +219,9 @@ func TestRowLevelSecurityAlone(t *testing.T) {
 }
 
 // neverSent are named statements that the story need not send, with reasons.
-var neverSent = map[string]string{}
+var neverSent = map[string]string{
+	"outbox.note_gap": "of an outbox that takes nothing: see the tests beside internal/change",
+}
 
 // requireEverything holds the story to having everything in it that is judged and
 // counted, because a statement that runs on nothing proves nothing.
@@ -342,8 +353,11 @@ func TestPredicatesAlone(t *testing.T) {
 }
 
 // elsewhere are tables that no sync, evaluation or record writes: the tests beside
-// internal/triage and internal/ledger/book hold their statements.
-var elsewhere = map[string]bool{"ledger_checkpoint": true, "ledger_request": true, "ledger_tile": true, "signing_key": true}
+// internal/triage, internal/ledger/book and internal/change hold their statements.
+var elsewhere = map[string]bool{
+	"ledger_checkpoint": true, "ledger_request": true, "ledger_tile": true, "signing_key": true,
+	"exposure_changes": true, "exposure_change_day": true, "change_gap": true, "sync_progress": true,
+}
 
 // held says where the statements of each file are held to their predicates alone:
 // played by the story, asked with the samples below, or asked by the test of
@@ -358,6 +372,11 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/invariant/queries.sql": {"invariant", bySamples, ""},
 	"internal/schedule/queries.sql":  {"schedule", bySamples, ""},
 
+	"internal/change/outbox/outbox.sql": {"outbox", byStory, ""},
+
+	"internal/change/expand.sql":        {"change.expand", "TestFeedPredicatesAlone", ".ExpandQueries.All()"},
+	"internal/change/repair.sql":        {"change.repair", "TestFeedPredicatesAlone", ".RepairQueries.All()"},
+	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},
 	"internal/evidencepack/queries.sql": {"evidencepack", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/evidencepack/seal.sql":    {"evidencepack.seal", "TestSealPredicatesAlone", ".SealQueries.All()"},
 	"internal/exposure/explain.sql":     {"exposure.explain", "TestExplainPredicatesAlone", ".explained("},
@@ -449,7 +468,7 @@ func samples(t testing.TB, super *pgx.Conn) map[string]pgx.StrictNamedArgs {
 	begin := pgx.StrictNamedArgs{
 		"rows": 100_000, "cluster": column[int16](t, super, `SELECT cluster FROM cluster_evidence WHERE organization_id = $1 ORDER BY members DESC LIMIT 1`, acme)[0],
 		"action": "", "dimension": "", "value": "", "related": false, "version": 0, "rule": 0, "type": 0, "ordinal": 0, "level": 0, "class": -2,
-		"kind": "", "scope": "", "host": "", "day": time.Time{}, "at": time.Time{}, "from_at": time.Time{},
+		"basis": 0, "kind": "", "scope": "", "host": "", "day": time.Time{}, "at": time.Time{}, "from_at": time.Time{},
 	}
 	for _, query := range db.Parse("invariant", statementFiles(t)["internal/invariant/queries.sql"]).All() {
 		args := pgx.StrictNamedArgs{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ type cluster struct {
 	expression
 	number  int16
 	defined bool
+	since   int64 // its definition, in microseconds
 	members []member
 }
 
@@ -111,6 +113,7 @@ func (w *world) findClusters(ctx context.Context, definitions []posture.Definiti
 	type row struct {
 		Cluster int16
 		expression
+		FromAt time.Time
 	}
 	rows, err := db.Select[row](ctx, w.reader.querier, queries.Get("definitions"), pgx.StrictNamedArgs{})
 	if err != nil {
@@ -122,17 +125,18 @@ func (w *world) findClusters(ctx context.Context, definitions []posture.Definiti
 	}
 	clusters := map[int16]*cluster{}
 	for _, number := range numbers {
-		clusters[number] = &cluster{number: number}
+		clusters[number] = &cluster{number: number, since: math.MaxInt64}
 	}
 	for _, r := range rows {
-		clusters[r.Cluster].expression, clusters[r.Cluster].defined = r.expression, true
+		c := clusters[r.Cluster]
+		c.expression, c.defined, c.since = r.expression, true, r.FromAt.UnixMicro()
 	}
 	for _, d := range definitions {
 		own := expression{int32(d.Version), d.Key, string(d.Grain), int16(d.Severity), d.AllMask(), d.AnyMask()} //nolint:gosec // versions are small
 		c := clusters[d.Cluster]
 		switch {
 		case len(rows) == 0 && len(w.open) > 0: // it was judged, and no definition was written
-			clusters[d.Cluster] = &cluster{expression: own, number: d.Cluster, defined: true}
+			clusters[d.Cluster] = &cluster{expression: own, number: d.Cluster, defined: true, since: math.MaxInt64}
 		case c == nil:
 		case c.defined && c.Version == own.Version:
 			result.Compared++
@@ -144,6 +148,7 @@ func (w *world) findClusters(ctx context.Context, definitions []posture.Definiti
 	for _, number := range slices.Sorted(maps.Keys(clusters)) {
 		list = append(list, clusters[number])
 	}
+	w.clusters = list
 	return list, nil
 }
 
@@ -283,7 +288,12 @@ func (w *world) checkMembers(ctx context.Context, c *cluster) error {
 				result.found(subject(r.PathID), "an interval ends before it begins", "", instant(r.ToAt.UnixMicro()))
 			}
 			last = r
+			w.checkInstant(func() string { return subject(r.PathID) }, r.FromAt)
+			if r.Level <= acknowledged {
+				note(w.memberships, c.number, life{r.FromAt, r.ToAt}, 1)
+			}
 			if r.ToAt != nil {
+				w.checkInstant(func() string { return subject(r.PathID) }, *r.ToAt)
 				return
 			}
 			absent(func(next id.ID) bool { return bytes.Compare(next[:], r.PathID[:]) < 0 })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -164,6 +165,7 @@ func (w *world) readExposures(ctx context.Context) error {
 		FromAt           time.Time
 		ToAt             *time.Time
 		ResolutionReason *string
+		DecidedBefore    *int64
 	}
 	var last *row
 	var before *interval
@@ -182,6 +184,9 @@ func (w *world) readExposures(ctx context.Context) error {
 			follow(result, subject, before, now)
 			last, before = r, &now
 			closeSpan(result, spans, r.key, subject, r.Version, r.FromAt, r.VersionFrom)
+			if manual := string(rule.Manual); r.DecidedBefore != nil && (r.ResolutionReason == nil || *r.ResolutionReason != manual) {
+				w.report.of(Past).found(subject(), "it was not resolved by hand and says what was decided before", "", strconv.FormatInt(*r.DecidedBefore, 10))
+			}
 
 			for at < len(w.paths) && bytes.Compare(w.paths[at].id[:], r.PathID[:]) < 0 {
 				at++

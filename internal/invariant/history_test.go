@@ -110,7 +110,7 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	ctx := access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
-	var sums [15]int64
+	var sums [16]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"

@@ -28,6 +28,7 @@ const (
 	Identities = "identities"
 	Posture    = "posture"
 	Snapshots  = "snapshots"
+	Past       = "past"
 	Ledger     = "ledger"
 )
 
@@ -47,6 +48,7 @@ var meanings = []struct{ check, meaning string }{
 	{Identities, "Each identity has a row for every access class that a path through it has, and one for all, and they say what those paths come to."},
 	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
 	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
+	{Past, "What is shown of the past is kept: former rows of entities, assertions, edges, coverage, tallies and workloads are dated, follow each other and end in the rows that stand; workloads, members and tallies come at any time to what counters and snapshots then were."},
 	{Ledger, "The entries of the ledger follow one another by their hashes, its tree, checkpoints and head are theirs; dispositions, attested baselines, justifications, snapshots and signing keys are what the entries say."},
 }
 
@@ -128,7 +130,7 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 		return report, err
 	}
 	w := newWorld(report, reader, organization.ID)
-	for _, step := range []func(context.Context) error{w.readEntities, w.readTies, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
+	for _, step := range []func(context.Context) error{w.readHistory, w.readEntities, w.readTies, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
 		if err := step(ctx); err != nil {
 			return report, err
 		}
@@ -137,5 +139,8 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 	if err := w.checkClusters(ctx, definitions); err != nil {
 		return report, err
 	}
-	return report, w.checkPosture(ctx)
+	if err := w.checkPosture(ctx); err != nil {
+		return report, err
+	}
+	return report, w.checkPast(ctx)
 }

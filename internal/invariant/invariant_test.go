@@ -151,7 +151,7 @@ func TestHolds(t *testing.T) {
 		invariant.Paths: 6 + 3, invariant.Execution: 6 + 5, invariant.Conditions: 7 + 2, invariant.Exposures: 10 + 3, invariant.Masks: 6,
 		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
 		invariant.Workloads: 4, invariant.Codes: 4, invariant.Identities: 6, invariant.Posture: 3 + 2 + 2, invariant.Snapshots: 3,
-		invariant.Ledger: (3 + 3) + 3 + 3,
+		invariant.Past: 8 + (11 + 2) + (2 + 3) + (8 + 2) + (1 + 1) + (50 + 2) + (4 + 1) + 2*4*3 + 2*3, invariant.Ledger: (3 + 3) + 3 + 3,
 	}, compared, "rows, and the things that they stand for")
 }
 
@@ -394,6 +394,41 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		{invariant.Snapshots, `UPDATE posture_snapshot SET clusters = '[]' WHERE sync_id = n('sync 3')`},
 		{invariant.Snapshots, `UPDATE posture_counter_version SET sensitive_paths = 9 WHERE class = -1`}, // or the snapshot is right
 
+		{invariant.Past, `UPDATE entity_version SET removed_at = now()`},
+		{invariant.Past, `UPDATE entity_version SET to_at = to_at - interval '1 s' WHERE id = n('w3')`},
+		{invariant.Past, `UPDATE entity_version SET id = n('nobody') WHERE id = n('i3')`},
+		{invariant.Past, `UPDATE authority_path_version SET last_seen_at = NULL`},
+		{invariant.Past, `UPDATE exposure SET decided_before = 1 WHERE path_id = n('p4')`},
+		{invariant.Past, `UPDATE entity_assertion SET from_at = '-infinity' WHERE entity_id = n('w2')`},
+		{invariant.Past, `UPDATE entity_assertion SET from_at = '2026-01-31 00:00+00' WHERE entity_id = n('w1')`},
+		{invariant.Past, `UPDATE entity_assertion SET from_at = '2027-01-01 00:00+00' WHERE entity_id = n('w1')`},
+		{invariant.Past, `UPDATE entity_assertion_version SET to_at = '2026-01-21 00:00+00' WHERE to_at = '2026-01-10 00:00+00'`},
+		{invariant.Past, `UPDATE entity_assertion_version SET to_at = from_at WHERE entity_id = n('w3')`},
+		{invariant.Past, `UPDATE edge SET from_at = '-infinity' WHERE from_id = n('w4')`},
+		{invariant.Past, `UPDATE edge SET from_at = '2026-01-05 00:00+00' WHERE from_id = n('w1')`},
+		{invariant.Past, `UPDATE edge_version SET to_at = '2027-01-01 00:00+00' WHERE to_id = n('i2')`},
+		{invariant.Past, `UPDATE edge_version SET to_at = from_at WHERE to_id = n('i2')`},
+		{invariant.Past, `UPDATE coverage SET recorded_at = '2026-01-31 00:00+00'`},
+		{invariant.Past, `UPDATE coverage_version SET until = recorded_at`},
+		{invariant.Past, `UPDATE cluster_tally SET from_at = '-infinity' WHERE cluster = 12`},
+		{invariant.Past, `UPDATE cluster_tally SET from_at = '2026-02-02 00:00+00' WHERE cluster = 3`},
+		{invariant.Past, `UPDATE cluster_tally_version SET to_at = '2026-02-02 00:00+00' WHERE value = '2026-01-02'`},
+		{invariant.Past, `UPDATE cluster_member SET from_at = '2026-02-02 00:00+00' WHERE cluster = 3`},
+		{invariant.Past, `UPDATE cluster_member SET from_at = '2027-01-01 00:00+00' WHERE cluster = 3`},
+		{invariant.Past, `UPDATE cluster_member SET from_at = '2026-01-25 00:00+00' WHERE cluster = 3 AND path_id = n('p3'); DELETE FROM cluster_tally_version;
+			UPDATE cluster_tally SET from_at = '2026-02-05 00:00+00' WHERE cluster = 12`},
+		{invariant.Past, `UPDATE workload_exposure SET from_at = '-infinity' WHERE workload_id = n('w2')`},
+		{invariant.Past, `UPDATE workload_exposure SET from_at = from_at + interval '1 s' WHERE workload_id = n('w1')`},
+		{invariant.Past, `UPDATE workload_exposure SET from_at = from_at - interval '1 s' WHERE workload_id = n('w1')`},
+		{invariant.Past, `DELETE FROM workload_exposure_version`},
+		{invariant.Past, `UPDATE workload_exposure_version SET paths = 2`},
+		{invariant.Past, `UPDATE workload_exposure_version SET listed = false`},
+		{invariant.Past, `UPDATE workload_exposure_version SET live = false`},
+		{invariant.Past, `UPDATE workload_exposure_version SET to_at = from_at`},
+		{invariant.Past, `UPDATE workload_exposure_version SET workload_id = n('nobody')`},
+		{invariant.Past, `UPDATE evidence SET first_at = '-infinity' WHERE workload_id = n('w2')`},
+		{invariant.Past, `UPDATE evidence SET first_at = recorded_at + interval '1 s' WHERE workload_id = n('w2')`},
+
 		{invariant.Ledger, `UPDATE ledger_head SET seq = seq + 1`},
 		{invariant.Ledger, `UPDATE ledger_head SET hash = sha256('')`},
 		{invariant.Ledger, `DELETE FROM ledger_head`},
@@ -461,7 +496,7 @@ func TestFindsWhatIsBroken(t *testing.T) {
 var onRecord = regexp.MustCompile(`\b(exposure|exposure_version|posture_snapshot)\b`)
 
 // unsummed leaves an organization whose posture nothing has been counted of.
-const unsummed = `DELETE FROM workload_exposure; DELETE FROM identity_posture; DELETE FROM posture_counter; DELETE FROM posture_counter_version; DELETE FROM posture_snapshot`
+const unsummed = `DELETE FROM workload_exposure; DELETE FROM workload_exposure_version; DELETE FROM identity_posture; DELETE FROM posture_counter; DELETE FROM posture_counter_version; DELETE FROM posture_snapshot`
 
 func extraCondition(subject string, rule int) string {
 	return fmt.Sprintf(`INSERT INTO condition (organization_id, subject_id, rule, ordinal, rule_version, class, explanation, evidence, evidence_digest, effective_from,
@@ -497,6 +532,10 @@ func TestLeavesInPeace(t *testing.T) {
 		unsummed, // by an older version of the program
 		`UPDATE posture_snapshot SET sensitive_paths = NULL, workloads = NULL, autonomous = NULL, paths_added = NULL, autonomous_gained = NULL`,
 		`DELETE FROM posture_snapshot WHERE sync_id = n('sync 2')`, // it was taken by an older version
+		`INSERT INTO change_head (id, history_from) VALUES (current_organization(), '2026-03-01 00:00+00'); -- it was there before its past was kept
+		 DELETE FROM workload_exposure_version; DELETE FROM cluster_tally_version; DELETE FROM entity_assertion_version; DELETE FROM edge_version;
+		 UPDATE workload_exposure SET from_at = '-infinity'; UPDATE cluster_tally SET from_at = '-infinity'; UPDATE edge SET from_at = '-infinity';
+		 UPDATE entity_assertion SET from_at = '-infinity'; UPDATE evidence SET first_at = '-infinity'; UPDATE authority_path_version SET last_seen_at = NULL`,
 	} {
 		o := s.organization(t, fmt.Sprintf("case-%d", i))
 		s.exec(t, worldSQL)

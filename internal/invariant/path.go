@@ -48,6 +48,12 @@ type world struct {
 	usages        map[account]usage
 	sums          map[int32]totals // by class
 	course        []value          // of the counter of all classes
+
+	// What only the past needs.
+	history     history
+	clusters    []*cluster
+	memberships map[int16]steps // how many members clusters had, acknowledged exposures counting
+	pictures    []picture
 }
 
 type entity struct {
@@ -93,7 +99,7 @@ func newWorld(report Report, reader *reader, organization id.ID) *world {
 		lived: map[int32]bool{}, seen: seen{map[int32]int64{}, map[int32]int64{}}, clustersOf: map[int32]int32{},
 		acknowledged: map[string]pictured{}, moves: map[move]change{},
 		report: report, reader: reader, index: map[id.ID]int32{}, texts: map[string]string{}, known: map[int32]bool{},
-		runs: map[triple]int64{}, lasts: map[conditionKey]bool{},
+		runs: map[triple]int64{}, lasts: map[conditionKey]bool{}, memberships: map[int16]steps{},
 	}
 }
 
@@ -171,12 +177,13 @@ func (w *world) readEntities(ctx context.Context) error {
 func (w *world) readPaths(ctx context.Context) error {
 	result := w.report.of(Paths)
 	type version struct {
-		ID      id.ID
-		Version int32
-		FromAt  time.Time
-		ToAt    time.Time
-		Status  string
-		Class   int32
+		ID         id.ID
+		Version    int32
+		FromAt     time.Time
+		ToAt       time.Time
+		Status     string
+		Class      int32
+		LastSeenAt *time.Time
 	}
 	spans, stood := map[id.ID]span{}, map[id.ID]stood{}
 	if err := walk(ctx, w.reader, "path_versions", nil,
@@ -184,6 +191,9 @@ func (w *world) readPaths(ctx context.Context) error {
 		func(v *version) {
 			fold(result, spans, v.ID, func() string { return pathName(v.ID) }, v.Version, v.FromAt, v.ToAt)
 			stood[v.ID] = w.move(stood[v.ID], v.Status == "active", v.Class, v.FromAt)
+			if w.history.kept(v.ToAt) && (v.Status == "removed") != (v.LastSeenAt != nil) {
+				w.report.of(Past).found(pathName(v.ID), "the status of a former version and its last_seen_at contradict each other", "", v.Status)
+			}
 		}); err != nil {
 		return err
 	}
@@ -296,6 +306,8 @@ func (w *world) readEvidence(ctx context.Context) error {
 		Basis      string
 		Count      int64
 		LastAt     *time.Time
+		RecordedAt time.Time
+		FirstAt    time.Time
 	}
 	after := ends[0].UTC().Add(-window).Truncate(24 * time.Hour)
 	err = walk(ctx, w.reader, "evidence", nil,
@@ -310,6 +322,7 @@ func (w *world) readEvidence(ctx context.Context) error {
 				acted = *r.LastAt
 			}
 			w.seen.note(whom, acted.UnixMicro())
+			w.checkFirst(whom, r.FirstAt, r.RecordedAt)
 			if !r.Day.After(after) {
 				return
 			}
@@ -328,6 +341,17 @@ func (w *world) readEvidence(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkFirst holds since when evidence is known.
+func (w *world) checkFirst(of triple, first, recorded time.Time) {
+	result := w.report.of(Past)
+	result.Compared++
+	subject := func() string { return "evidence of " + w.tripleName(of) }
+	w.checkInstant(subject, first)
+	if first.After(recorded) {
+		result.found(subject(), "it was recorded before it came to be", instant(recorded.UnixMicro()), instant(first.UnixMicro()))
+	}
 }
 
 func (w *world) checkExecution(r *Result, p *path) {

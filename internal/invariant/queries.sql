@@ -49,14 +49,15 @@ ORDER BY id
 LIMIT @rows;
 
 -- name: path_versions
-SELECT id, version, from_at, to_at, status, class
+SELECT id, version, from_at, to_at, status, class, last_seen_at
 FROM authority_path_version
 WHERE organization_id = @organization AND (id, version) > (@id, @version)
 ORDER BY id, version
 LIMIT @rows;
 
 -- name: evidence
-SELECT workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at
+SELECT workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at,
+       greatest(first_at, '0001-01-01 00:00+00') AS first_at
 FROM evidence
 WHERE organization_id = @organization
   AND (workload_id, identity_id, resource_id, action, day, related, source_id)
@@ -79,7 +80,8 @@ ORDER BY subject_id, rule, ordinal, version
 LIMIT @rows;
 
 -- name: exposures
-SELECT path_id, type, ordinal, workload_id, class, severity, disposition, effective_from, version, version_from, from_at, to_at, resolution_reason
+SELECT path_id, type, ordinal, workload_id, class, severity, disposition, effective_from, version, version_from, from_at, to_at, resolution_reason,
+       decided_before
 FROM exposure
 WHERE organization_id = @organization AND (path_id, type, ordinal) > (@path_id, @type, @ordinal)
 ORDER BY path_id, type, ordinal
@@ -93,7 +95,7 @@ ORDER BY path_id, type, ordinal, version
 LIMIT @rows;
 
 -- name: definitions
-SELECT cluster, version, key, grain, severity, all_mask, any_mask
+SELECT cluster, version, key, grain, severity, all_mask, any_mask, from_at
 FROM cluster_definition
 WHERE organization_id = @organization AND to_at IS NULL
 ORDER BY cluster;
@@ -235,4 +237,98 @@ SELECT at
 FROM evaluation
 WHERE organization_id = @organization AND at > @at
 ORDER BY at
+LIMIT @rows;
+
+-- name: history
+SELECT (SELECT h.history_from FROM change_head h WHERE h.id = @organization) AS history_from,
+       greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
+                (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS clock;
+
+-- name: entity_lives
+SELECT id, from_at, NULL::timestamptz AS to_at, status, removed_at
+FROM entity
+WHERE organization_id = @organization AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: former_entities
+-- The versions of an entity are in the order of their instants.
+SELECT id, from_at, to_at, status, removed_at
+FROM entity_version
+WHERE organization_id = @organization AND (id, from_at) > (@id, @from_at)
+ORDER BY id, version
+LIMIT @rows;
+
+-- name: assertions
+-- What was there before its past was kept began at the zero instant: there is no
+-- other below all others that the program can read.
+SELECT entity_id, source_id, basis, greatest(from_at, '0001-01-01 00:00+00') AS from_at, NULL::timestamptz AS to_at
+FROM entity_assertion
+WHERE organization_id = @organization AND (entity_id, source_id, basis) > (@entity_id, @source_id, @basis)
+ORDER BY entity_id, source_id, basis
+LIMIT @rows;
+
+-- name: former_assertions
+SELECT entity_id, source_id, basis, greatest(from_at, '0001-01-01 00:00+00') AS from_at, to_at
+FROM entity_assertion_version v
+WHERE v.organization_id = @organization AND (entity_id, source_id, basis, v.from_at) > (@entity_id, @source_id, @basis, @from_at)
+ORDER BY entity_id, source_id, basis, v.from_at
+LIMIT @rows;
+
+-- name: edge_lives
+SELECT kind, from_id, scope, to_id, source_id, greatest(from_at, '0001-01-01 00:00+00') AS from_at, NULL::timestamptz AS to_at
+FROM edge
+WHERE organization_id = @organization AND (kind, from_id, scope, to_id, source_id) > (@kind, @from_id, @scope, @to_id, @source_id)
+ORDER BY kind, from_id, scope, to_id, source_id
+LIMIT @rows;
+
+-- name: former_edges
+SELECT kind, from_id, scope, to_id, source_id, greatest(from_at, '0001-01-01 00:00+00') AS from_at, to_at
+FROM edge_version v
+WHERE v.organization_id = @organization AND (kind, from_id, scope, to_id, source_id, v.from_at) > (@kind, @from_id, @scope, @to_id, @source_id, @from_at)
+ORDER BY kind, from_id, scope, to_id, source_id, v.from_at
+LIMIT @rows;
+
+-- name: coverages
+SELECT source_id, kind, entity_id, recorded_at AS from_at, NULL::timestamptz AS to_at
+FROM coverage
+WHERE organization_id = @organization AND (source_id, kind, entity_id) > (@source_id, @kind, @entity_id)
+ORDER BY source_id, kind, entity_id
+LIMIT @rows;
+
+-- name: former_coverages
+SELECT source_id, kind, entity_id, recorded_at AS from_at, until AS to_at
+FROM coverage_version
+WHERE organization_id = @organization AND (source_id, kind, entity_id, recorded_at) > (@source_id, @kind, @entity_id, @from_at)
+ORDER BY source_id, kind, entity_id, recorded_at
+LIMIT @rows;
+
+-- name: tally_lives
+SELECT class, level, cluster, dimension, value, greatest(from_at, '0001-01-01 00:00+00') AS from_at, NULL::timestamptz AS to_at, members
+FROM cluster_tally
+WHERE organization_id = @organization AND (class, level, cluster, dimension, value) > (@class, @level, @cluster, @dimension, @value)
+ORDER BY class, level, cluster, dimension, value
+LIMIT @rows;
+
+-- name: former_tallies
+SELECT class, level, cluster, dimension, value, greatest(from_at, '0001-01-01 00:00+00') AS from_at, to_at, members
+FROM cluster_tally_version v
+WHERE v.organization_id = @organization
+  AND (class, level, cluster, dimension, value, v.from_at) > (@class, @level, @cluster, @dimension, @value, @from_at)
+ORDER BY class, level, cluster, dimension, value, v.from_at
+LIMIT @rows;
+
+-- name: workload_lives
+SELECT workload_id, greatest(from_at, '0001-01-01 00:00+00') AS from_at, NULL::timestamptz AS to_at, live, listed, paths
+FROM workload_exposure
+WHERE organization_id = @organization AND workload_id > @workload_id
+ORDER BY workload_id
+LIMIT @rows;
+
+-- name: former_workloads
+SELECT workload_id, greatest(from_at, '0001-01-01 00:00+00') AS from_at, to_at, live, listed, paths
+FROM workload_exposure_version v
+WHERE v.organization_id = @organization AND (workload_id, v.from_at) > (@workload_id, @from_at)
+ORDER BY workload_id, v.from_at
 LIMIT @rows;

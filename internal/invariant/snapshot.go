@@ -20,6 +20,12 @@ type pictured struct {
 	Executions int64 `json:"executions"`
 }
 
+// picture is what a snapshot says of all clusters.
+type picture struct {
+	at       int64
+	clusters map[string]pictured
+}
+
 // moment is what can leave a snapshot behind.
 type moment struct {
 	sync    id.ID // nil for an evaluation
@@ -115,6 +121,10 @@ func (w *world) checkSnapshots(ctx context.Context) error {
 			}
 			last = r
 			w.checkMoment(r, moments)
+			taken := picture{at: at}
+			if json.Unmarshal(r.Clusters, &taken.clusters) == nil { // else the last one says so
+				w.pictures = append(w.pictures, taken)
+			}
 			delete(moments, at)
 			want := map[string]int64{}
 			if w.report.of(Posture).Findings == 0 {

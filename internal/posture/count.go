@@ -244,7 +244,7 @@ func (c *count) write(evidence bool) {
 		c.exec("write_evidence", nil)
 	}
 	c.exec("diff_tallies", pgx.StrictNamedArgs{"all_classes": AllClasses})
-	c.exec("write_tallies", nil)
+	c.exec("write_tallies", c.at())
 	c.local("diff_counters", pgx.StrictNamedArgs{"all_classes": AllClasses})
 	c.exec("write_counters", c.at())
 	if c.Large {

@@ -236,7 +236,8 @@ ANALYZE member_since (cluster, path_id), member_subject (path_id, workload_id, i
 
 -- name: diff_members
 -- What becomes true of members and was not. A path that stays in its interval
--- only follows.
+-- only follows: where in the list it stands begins another one, so that the list
+-- can be read as it was.
 WITH known AS (
   SELECT s.path_id, bit_or(s.bit) AS evidence
   FROM member_subject s
@@ -264,7 +265,7 @@ WITH known AS (
   LEFT JOIN known k ON k.path_id = h.path_id
 )
 INSERT INTO member_delta (sign, op, cluster, path_id, /* columns: measured */)
-SELECT 1, CASE WHEN (n.level, n.class, n.version) = (b.level, b.class, b.version) THEN 'follow' ELSE 'open' END, n.*
+SELECT 1, CASE WHEN (n.level, n.class, n.version, n.rank) = (b.level, b.class, b.version, b.rank) THEN 'follow' ELSE 'open' END, n.*
 FROM next n
 LEFT JOIN member_before b ON b.cluster = n.cluster AND b.path_id = n.path_id
 WHERE b.path_id IS NULL
@@ -293,7 +294,7 @@ WHERE d.op = 'close' AND m.organization_id = @organization AND m.cluster = d.clu
 
 -- name: follow_members
 UPDATE cluster_member m
-SET rank = d.rank, first_seen = d.first_seen, exposed_since = d.exposed_since, sensitivity = d.sensitivity, ownership_status = d.ownership_status,
+SET first_seen = d.first_seen, exposed_since = d.exposed_since, sensitivity = d.sensitivity, ownership_status = d.ownership_status,
     sensitive_domain = d.sensitive_domain, executed = d.executed, evidence = d.evidence
 FROM member_delta d
 WHERE d.op = 'follow' AND d.sign = 1 AND m.organization_id = @organization AND m.cluster = d.cluster AND m.path_id = d.path_id AND m.to_at IS NULL;
@@ -497,17 +498,27 @@ WHERE before = 0 AND after > 0
 ORDER BY cluster, workload_id, identity_id, resource_id, level, class;
 
 -- name: write_tallies
-WITH gone AS (
+-- A tally that has only just come to its value was never seen with it. The parts
+-- all see the tallies as they were.
+WITH kept AS (
+  INSERT INTO cluster_tally_version (organization_id, cluster, level, class, dimension, value, members, from_at, to_at)
+  SELECT @organization, c.cluster, c.level, c.class, c.dimension, c.value, c.members, c.from_at, @at
+  FROM tally_delta d
+  JOIN cluster_tally c ON c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class
+                      AND c.dimension = d.dimension AND c.value = d.value
+  WHERE d.before > 0 AND c.from_at <> @at
+  ORDER BY c.class, c.level, c.cluster, c.dimension, c.value
+), gone AS (
   DELETE FROM cluster_tally c USING tally_delta d
   WHERE d.after = 0
     AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value
 ), changed AS (
-  UPDATE cluster_tally c SET members = d.after FROM tally_delta d
+  UPDATE cluster_tally c SET members = d.after, from_at = @at FROM tally_delta d
   WHERE d.after > 0 AND d.before > 0
     AND c.organization_id = @organization AND c.cluster = d.cluster AND c.level = d.level AND c.class = d.class AND c.dimension = d.dimension AND c.value = d.value
 )
-INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
-SELECT @organization, cluster, level, class, dimension, value, after FROM tally_delta
+INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members, from_at)
+SELECT @organization, cluster, level, class, dimension, value, after, @at FROM tally_delta
 WHERE before = 0
 ORDER BY class, level, cluster, dimension, value;
 

@@ -42,6 +42,7 @@ type stand struct {
 	wrote        map[string]*path // as authority_path has the active ones
 	intervals    map[string][]interval
 	snapshots    map[time.Time]map[cell]counts
+	tallies      map[time.Time]map[string]int64
 }
 
 type interval struct {
@@ -49,6 +50,7 @@ type interval struct {
 	Level    int16
 	Class    int32
 	Version  int32
+	Rank     int16
 }
 
 var organizations atomic.Int64
@@ -57,7 +59,7 @@ func newStand(t checker, database *dbtest.Database, conn *pgx.Conn, definitions 
 	slug := fmt.Sprintf("world-%d", organizations.Add(1))
 	s := &stand{Database: database, conn: conn, organization: id.Organization(slug), source: id.New("source").Text(slug).Short(), at: epoch,
 		world: &world{definitions: definitions, paths: map[string]*path{}, window: epoch},
-		wrote: map[string]*path{}, intervals: map[string][]interval{}, snapshots: map[time.Time]map[cell]counts{}}
+		wrote: map[string]*path{}, intervals: map[string][]interval{}, snapshots: map[time.Time]map[cell]counts{}, tallies: map[time.Time]map[string]int64{}}
 	s.exec(t, `INSERT INTO organization (id, slug, name, created_at) VALUES ($1, $2, $2, $3)`, s.organization, slug, epoch)
 	// The posture is not kept here; an organization without any would be judged anew.
 	s.exec(t, `INSERT INTO posture_counter VALUES ($1, -1, `+strings.Repeat("0, ", 27)+`$2)`, s.organization, epoch)
@@ -170,7 +172,7 @@ func (s *stand) apply(t checker, keeper *posture.Keeper, change step) (recount b
 		}
 		evidence = append(evidence, map[string]any{"organization_id": s.organization, "workload_id": thing(o.workload), "identity_id": thing(o.identity),
 			"resource_id": thing(o.resource), "action": o.action, "day": day(o.day), "related": false, "source_id": s.source, "basis": basis,
-			"count": o.count, "recorded_at": s.at})
+			"count": o.count, "recorded_at": s.at, "first_at": s.at})
 	}
 
 	// What exposure and authority have written when Count is called.
@@ -260,8 +262,9 @@ func (s *stand) verify(t checker) {
 		got[p.Key] = p.N
 	}
 	require.Equal(t, want.tallies, got)
-	s.snapshots[s.at] = want.counters
+	s.snapshots[s.at], s.tallies[s.at] = want.counters, want.tallies
 	s.verifyCounters(t)
+	s.verifyFormerTallies(t)
 }
 
 func (s *stand) verifyMembers(t checker, want []member) {
@@ -287,13 +290,13 @@ func (s *stand) verifyMembers(t checker, want []member) {
 	}
 	for key, list := range s.intervals {
 		last := &list[len(list)-1]
-		if m, still := now[key]; last.To == "" && (!still || *last != interval{last.From, "", m.Level, m.Class, m.Version}) {
+		if m, still := now[key]; last.To == "" && (!still || *last != interval{last.From, "", m.Level, m.Class, m.Version, m.Rank}) {
 			last.To = stamp(s.at)
 		}
 	}
 	for key, m := range now {
 		if list := s.intervals[key]; len(list) == 0 || list[len(list)-1].To != "" {
-			s.intervals[key] = append(list, interval{stamp(s.at), "", m.Level, m.Class, m.Version})
+			s.intervals[key] = append(list, interval{stamp(s.at), "", m.Level, m.Class, m.Version, m.Rank})
 		}
 	}
 	history := map[string][]interval{}
@@ -302,8 +305,9 @@ func (s *stand) verifyMembers(t checker, want []member) {
 		From                  time.Time
 		To                    *time.Time
 		Level, Class, Version int32
-	}](t, s.conn, `SELECT cluster || ' ' || path_id, from_at, to_at, level, class, version FROM cluster_member WHERE organization_id = $1 ORDER BY from_at`, s.organization) {
-		i := interval{From: stamp(r.From), Level: int16(r.Level), Class: r.Class, Version: r.Version}
+		Rank                  int16
+	}](t, s.conn, `SELECT cluster || ' ' || path_id, from_at, to_at, level, class, version, rank FROM cluster_member WHERE organization_id = $1 ORDER BY from_at`, s.organization) {
+		i := interval{From: stamp(r.From), Level: int16(r.Level), Class: r.Class, Version: r.Version, Rank: r.Rank}
 		if r.To != nil {
 			i.To = stamp(*r.To)
 		}
@@ -348,6 +352,43 @@ func (s *stand) verifyCounters(t checker) {
 			for _, v := range list {
 				if !v.From.After(instant) && (v.To == nil || v.To.After(instant)) && len(v.Counts) > 0 {
 					got[at] = v.Counts
+				}
+			}
+		}
+		require.Equal(t, want, got, "as of %s, at %s", stamp(instant), stamp(s.at))
+	}
+}
+
+// verifyFormerTallies finds in tallies and their versions what was true at each
+// instant of a count.
+func (s *stand) verifyFormerTallies(t checker) {
+	t.Helper()
+	type version struct {
+		Key     string
+		From    time.Time
+		To      *time.Time
+		Members int64
+	}
+	versions := map[string][]version{}
+	for _, v := range selectRows[version](t, s.conn, `
+		SELECT format('{%s %s %s} %s %s', cluster, level, class, dimension, value), from_at, to_at, members
+		FROM (SELECT cluster, level, class, dimension, value, from_at, to_at, members FROM cluster_tally_version WHERE organization_id = $1
+		      UNION ALL SELECT cluster, level, class, dimension, value, from_at, NULL, members FROM cluster_tally WHERE organization_id = $1) v
+		ORDER BY from_at`, s.organization) {
+		if list := versions[v.Key]; len(list) > 0 {
+			last := list[len(list)-1]
+			require.NotNil(t, last.To)
+			require.False(t, last.To.After(v.From), "the versions of a tally follow each other")
+			require.False(t, last.To.Equal(v.From) && last.Members == v.Members, "a version is written on change only")
+		}
+		versions[v.Key] = append(versions[v.Key], v)
+	}
+	for instant, want := range s.tallies {
+		got := map[string]int64{}
+		for key, list := range versions {
+			for _, v := range list {
+				if !v.From.After(instant) && (v.To == nil || v.To.After(instant)) {
+					got[key] = v.Members
 				}
 			}
 		}

@@ -87,7 +87,7 @@ func (s *summary) sumDecided() {
 // movePosture writes what weigh found of workloads alone.
 func (s *summary) movePosture() {
 	s.exec("move_posture", pgx.StrictNamedArgs{"at": s.At, "all_classes": AllClasses})
-	s.exec("write_workloads", nil)
+	s.exec("write_workloads", pgx.StrictNamedArgs{"at": s.At})
 }
 
 // sum works their next rows out.
@@ -146,7 +146,7 @@ func (s *summary) diff() {
 
 // write writes the rows, and the posture.
 func (s *summary) write() {
-	s.exec("write_workloads", nil)
+	s.exec("write_workloads", pgx.StrictNamedArgs{"at": s.At})
 	s.exec("write_identities", nil)
 	s.exec("write_posture", pgx.StrictNamedArgs{"at": s.At})
 	if s.Large {

@@ -431,15 +431,25 @@ FROM (SELECT class, /* columns: posture_sums */ FROM total GROUP BY class) d (cl
 WHERE (/* columns: posture */) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 -- name: write_workloads
-WITH changed AS (
+-- A row that has only just come to its values was never seen with them. The parts
+-- all see the rows as they were.
+WITH kept AS (
+  INSERT INTO workload_exposure_version (organization_id, workload_id, code, from_at, to_at, /* columns: workload_values */)
+  SELECT @organization, x.workload_id, x.code, x.from_at, @at, /* columns: former_workload_values */
+  FROM workload_next n
+  JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = n.workload_id
+  WHERE n.digest IS NULL AND x.from_at <> @at
+    AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */)
+  ORDER BY x.workload_id
+), changed AS (
   UPDATE workload_exposure x
-  SET (/* columns: workload_values */) = (/* columns: next_workload_values */)
+  SET from_at = @at, (/* columns: workload_values */) = (/* columns: next_workload_values */)
   FROM workload_next n
   WHERE x.organization_id = @organization AND x.workload_id = n.workload_id AND n.digest IS NULL
     AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */)
 )
-INSERT INTO workload_exposure (organization_id, workload_id, code, /* columns: workload_values */)
-SELECT @organization, workload_id, code, /* columns: workload_values */
+INSERT INTO workload_exposure (organization_id, workload_id, code, from_at, /* columns: workload_values */)
+SELECT @organization, workload_id, code, @at, /* columns: workload_values */
 FROM workload_next
 WHERE digest IS NOT NULL
 ORDER BY workload_id;

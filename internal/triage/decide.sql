@@ -68,7 +68,7 @@ WHERE x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k
 
 -- name: resolve
 -- What it was stays in the row: an interval that has ended keeps its last version.
-UPDATE exposure x SET to_at = @at, resolution_reason = @reason, decided_seq = k.seq
+UPDATE exposure x SET to_at = @at, resolution_reason = @reason, decided_seq = k.seq, decided_before = x.decided_seq
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[], @seqs::bigint[]) AS k(path_id, type, ordinal, seq)
 WHERE x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal;
 
@@ -103,6 +103,9 @@ WHERE k.organization_id = @organization AND k.id = @id AND k.to_at IS NULL;
 -- hand ends when the ledger says; one that says so without an entry has not ended.
 UPDATE exposure x
 SET disposition = k.disposition, decided_seq = k.seq,
+    decided_before = CASE WHEN k.resolved IS NOT NULL THEN (
+      SELECT max(l.seq) FROM ledger_entry l
+      WHERE l.organization_id = @organization AND l.subject_id = k.path_id AND l.type = k.type AND l.ordinal = k.ordinal AND l.seq < k.seq) END,
     to_at = CASE WHEN k.resolved IS NOT NULL THEN k.resolved WHEN x.resolution_reason = 'manual' THEN NULL ELSE x.to_at END,
     resolution_reason = CASE WHEN k.resolved IS NOT NULL THEN 'manual' WHEN x.resolution_reason = 'manual' THEN NULL ELSE x.resolution_reason END
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[], @dispositions::smallint[], @seqs::bigint[], @resolved::timestamptz[])

@@ -342,6 +342,7 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 		return nil, err
 	}
 	t.project(changes, posted)
+	t.Happened(len(changes))
 	done := make([]*Decision, len(posted))
 	for i := range posted {
 		if done[i], err = DecisionOf(posted[i].Entry); err != nil {

@@ -18,10 +18,11 @@ func TestRebuild(t *testing.T) {
 	d, keys := pile(t)
 	d.judge(keys[0], triage.Acknowledge, 1)
 	d.judge(keys[1], triage.MarkFalsePositive, 1)
-	d.judge(keys[2], triage.Resolve, 1)
+	d.judge(keys[2], triage.Acknowledge, 1)
+	d.judge(keys[2], triage.Resolve, 2)
 	picture := func() (rows []string) {
 		for _, sql := range []string{
-			`SELECT concat_ws(' ', path_id, type, ordinal, disposition, decided_seq, to_at, resolution_reason) FROM exposure ORDER BY path_id, type, ordinal`,
+			`SELECT concat_ws(' ', path_id, type, ordinal, disposition, decided_seq, coalesce(decided_before, 0), to_at, resolution_reason) FROM exposure ORDER BY path_id, type, ordinal`,
 			`SELECT concat_ws(' ', id, open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity) FROM authority_path ORDER BY id`,
 			`SELECT concat_ws(' ', cluster, level, class, paths, identities, workloads) FROM cluster_counter WHERE paths > 0 ORDER BY cluster, level, class`,
 		} {
@@ -44,7 +45,7 @@ func TestRebuild(t *testing.T) {
 	require.Equal(t, before.Ledger, before.Tables)
 	require.EqualValues(t, 3, before.Rows)
 
-	_, err = d.super.Exec(context.Background(), `UPDATE exposure SET disposition = 1, decided_seq = NULL, to_at = NULL, resolution_reason = NULL WHERE decided_seq IS NOT NULL`)
+	_, err = d.super.Exec(context.Background(), `UPDATE exposure SET disposition = 1, decided_seq = NULL, decided_before = NULL, to_at = NULL, resolution_reason = NULL WHERE decided_seq IS NOT NULL`)
 	require.NoError(t, err)
 	_, err = d.super.Exec(context.Background(), `UPDATE exposure SET disposition = 3 WHERE path_id = $1 AND type = $2`, keys[3].PathID, keys[3].Type)
 	require.NoError(t, err)

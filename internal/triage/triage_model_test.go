@@ -26,15 +26,16 @@ import (
 // shards run side by side, each rapid.checks histories (see TestMain).
 const shards = 3
 
+func soaks() bool { return os.Getenv("EXPOSUREGRAPH_SOAK") != "" }
+
 // rounds is how often a shard repeats its checks. EXPOSUREGRAPH_SOAK is the least
 // number of histories over all shards.
 func rounds(t *testing.T) int {
 	t.Helper()
-	wanted := os.Getenv("EXPOSUREGRAPH_SOAK")
-	if wanted == "" {
+	if !soaks() {
 		return 1
 	}
-	n, err := strconv.Atoi(wanted)
+	n, err := strconv.Atoi(os.Getenv("EXPOSUREGRAPH_SOAK"))
 	require.NoError(t, err, "EXPOSUREGRAPH_SOAK is a number of histories")
 	return max(1, (n+histories*shards-1)/(histories*shards))
 }
@@ -78,9 +79,13 @@ func TestHistoryOfTriage(t *testing.T) {
 					seen.add("histories")
 					h := newHistory(d, conn, seen)
 					h.live(rt)
-					for range rapid.IntRange(5, 12).Draw(rt, "steps") {
+					steps := rapid.IntRange(5, 12).Draw(rt, "steps")
+					for i := range steps {
 						h.step(rt)
 						h.compare(rt)
+						if !soaks() || i == steps-1 { // half of a step's time, which in a soak another history is worth
+							h.recount(rt)
+						}
 					}
 				})
 			}
@@ -139,6 +144,7 @@ type interval struct {
 	state    triage.State // what people say of it; of one that resolved, what they said
 	version  int
 	seq      int64
+	before   int64 // what seq was until somebody resolved it by hand
 	content  content
 	judged   id.ID     // the evidence of which somebody said that it is false
 	from, to time.Time // to is zero while it lasts

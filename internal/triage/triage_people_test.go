@@ -133,7 +133,7 @@ func (h *history) apply(rt *rapid.T, d *triage.Decision, to triage.State) {
 	require.Equal(rt, to, d.To)
 	require.Equal(rt, x.version, d.ExpectedVersion)
 	if to == triage.Resolved {
-		x.to, x.reason, x.seq = d.At, "manual", d.Seq
+		x.to, x.reason, x.seq, x.before = d.At, "manual", d.Seq, x.seq
 	} else {
 		x.turn(d.At)
 		x.state, x.seq, x.judged = to, d.Seq, x.content.digest

@@ -257,7 +257,7 @@ func TestTablesHaveTheirPredicate(t *testing.T) {
 			require.Contains(t, query.SQL, m[2]+".organization_id = @organization", "%s: %s", query.Name, m[1])
 		}
 	}
-	require.Equal(t, 24, mentions)
+	require.Equal(t, 25, mentions)
 }
 
 // The role of the server cannot edit what was decided.

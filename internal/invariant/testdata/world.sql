@@ -19,7 +19,8 @@ VALUES (current_organization(), n('source'), 'ci', 'prod', 'snapshot', '2026-01-
 INSERT INTO entity (organization_id, id, kind, system, external_id, name, status, execution_mode, data_domain, sensitivity, class, ownership_status, egress_category,
   version, from_at, first_seen_at, removed_at)
 SELECT current_organization(), n(name), kind, 'prod', name, name, status, mode, data_domain, sensitivity, class, ownership, egress, version,
-  '2026-01-01 00:00+00', '2026-01-01 00:00+00', CASE WHEN status = 'removed' THEN '2026-02-01 00:00+00'::timestamptz END
+  CASE version WHEN 1 THEN '2026-01-01 00:00+00'::timestamptz ELSE '2026-02-01 00:00+00' END, '2026-01-01 00:00+00',
+  CASE WHEN status = 'removed' THEN '2026-02-01 00:00+00'::timestamptz END
 FROM (VALUES
   ('w1', 'workload', 'active', 'autonomous', NULL, 0, 1, 'orphaned', 'llm', 1),
   ('w2', 'workload', 'active', NULL, NULL, 0, 2, 'unknown', 'unknown', 1),
@@ -38,8 +39,26 @@ INSERT INTO entity_version (organization_id, id, version, from_at, to_at, name, 
 SELECT current_organization(), n(name), 1, '2026-01-01 00:00+00', '2026-02-01 00:00+00', name, 'active', 0, 0, 'unknown', 'unknown'
 FROM (VALUES ('w3'), ('i3')) AS v(name);
 
-INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system)
-SELECT current_organization(), kind, n(a), '', n(b), n('source'), '{}', true, '', ''
+INSERT INTO entity_assertion (organization_id, entity_id, source_id, basis, digest, kind, system, external_id, from_at)
+SELECT current_organization(), id, n('source'), 1, n(''), kind, system, external_id, '2026-02-01 00:00+00' FROM entity WHERE external_id IN ('w1', 'w2');
+
+INSERT INTO entity_assertion_version (organization_id, entity_id, source_id, basis, digest, kind, system, external_id, from_at, to_at)
+SELECT current_organization(), n(name), n('source'), 1, n(''), 'workload', 'prod', name, from_at::timestamptz, to_at::timestamptz
+FROM (VALUES ('w1', '2026-01-01 00:00+00', '2026-01-10 00:00+00'), ('w1', '2026-01-20 00:00+00', '2026-02-01 00:00+00'),
+  ('w3', '2026-01-01 00:00+00', '2026-02-01 00:00+00')) AS v(name, from_at, to_at);
+
+INSERT INTO coverage (organization_id, source_id, kind, entity_id, system, complete, recorded_at)
+VALUES (current_organization(), n('source'), 'ownership', n0(), 'prod', true, '2026-02-01 00:00+00');
+
+INSERT INTO coverage_version (organization_id, source_id, kind, entity_id, system, complete, recorded_at, until)
+VALUES (current_organization(), n('source'), 'ownership', n0(), 'prod', false, '2026-01-01 00:00+00', '2026-02-01 00:00+00');
+
+INSERT INTO edge_version (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system, from_at, to_at)
+VALUES (current_organization(), 'runs_as', n('w1'), '', n('i2'), n('source'), '{}', true, '', '', '2026-01-01 00:00+00', '2026-01-10 00:00+00'),
+       (current_organization(), 'runs_as', n('w1'), '', n('i1'), n('source'), '{}', true, '', '', '2026-01-01 00:00+00', '2026-01-10 00:00+00');
+
+INSERT INTO edge (organization_id, kind, from_id, scope, to_id, source_id, actions, effective, protocol, target_system, from_at)
+SELECT current_organization(), kind, n(a), '', n(b), n('source'), '{}', true, '', '', '2026-02-01 00:00+00'
 FROM (VALUES ('runs_as', 'w1', 'i1'), ('runs_as', 'w2', 'i1'), ('runs_as', 'w3', 'i1'), ('runs_as', 'w4', 'i2'), ('runs_as', 'w4', 'i3'),
   ('authenticates', 'i1', 'i2'), ('authenticates', 'i3', 'i1'), ('owned_by', 'w1', 'i2')) AS e(kind, a, b);
 
@@ -66,8 +85,9 @@ JOIN entity w ON w.id = n(p.workload)
 JOIN entity r ON r.id = n(p.resource);
 
 INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
-  composition_hash, class, sensitivity, ownership_status, egress_category)
-SELECT current_organization(), n(name), version, from_at::timestamptz, to_at::timestamptz, 1, status, true, '{}', '{}', 0, '\x00', 1, 0, 'unknown', 'unknown'
+  composition_hash, class, sensitivity, ownership_status, egress_category, last_seen_at)
+SELECT current_organization(), n(name), version, from_at::timestamptz, to_at::timestamptz, 1, status, true, '{}', '{}', 0, '\x00', 1, 0, 'unknown', 'unknown',
+  CASE status WHEN 'removed' THEN from_at::timestamptz END
 FROM (VALUES
   ('p1', 1, '2026-01-01 00:00+00', '2026-01-15 00:00+00', 'active'),
   ('p1', 2, '2026-01-15 00:00+00', '2026-02-10 00:00+00', 'removed'),
@@ -75,9 +95,9 @@ FROM (VALUES
 ) AS v(name, version, from_at, to_at, status);
 
 -- The window begins behind 2026-01-30; what is newer than its end counts at once.
-INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at)
+INSERT INTO evidence (organization_id, workload_id, identity_id, resource_id, action, day, related, source_id, basis, count, last_at, recorded_at, first_at)
 SELECT current_organization(), coalesce(n(workload), n0()), coalesce(n(identity), n0()), coalesce(n(resource), n0()), action, day::date, false, n('source'), basis, count,
-  CASE WHEN action = 'get' THEN day::date + interval '8 hours' END, '2026-03-01 12:00+00'
+  CASE WHEN action = 'get' THEN day::date + interval '8 hours' END, '2026-03-01 12:00+00', '2026-02-20 00:00+00'
 FROM (VALUES
   ('w1', 'i1', 'r1', 'get', '2026-02-01', 'path', 4),
   ('w1', 'i1', 'r1', 'list', '2026-02-01', 'path', 1),
@@ -187,8 +207,12 @@ INSERT INTO cluster_counter_version (organization_id, cluster, level, class, fro
 SELECT current_organization(), 1, 1, -1, from_at::timestamptz, to_at::timestamptz, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM (VALUES ('2026-01-01 00:00+00', '2026-01-10 00:00+00'), ('2026-01-10 00:00+00', '2026-02-01 00:00+00')) AS v(from_at, to_at);
 
-INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members)
-SELECT current_organization(), t.cluster, level, class, t.dimension, t.value, t.members
+INSERT INTO cluster_tally_version (organization_id, cluster, level, class, dimension, value, members, from_at, to_at)
+VALUES (current_organization(), 12, 3, -1, 'first_seen', '2026-01-02', 1, '2026-01-05 00:00+00', '2026-02-01 00:00+00'),
+       (current_organization(), 12, 3, -1, 'first_seen', '2026-01-04', 1, '2026-01-05 00:00+00', '2026-01-10 00:00+00');
+
+INSERT INTO cluster_tally (organization_id, cluster, level, class, dimension, value, members, from_at)
+SELECT current_organization(), t.cluster, level, class, t.dimension, t.value, t.members, '2026-02-01 00:00+00'
 FROM (VALUES
   (1, 1, 1, 'sensitive_domain', 'finance', 1), (1, 1, 1, 'first_seen', '2026-01-01', 1), (1, 1, 1, 'exposed_since', '2026-01-19', 1),
   (3, 2, 2, 'sensitive_domain', 'health', 2), (3, 2, 2, 'first_seen', '2026-01-02', 1), (3, 2, 2, 'first_seen', '2026-01-03', 1),
@@ -200,12 +224,12 @@ CROSS JOIN LATERAL (VALUES (t.of_class), (-1)) AS k(class);
 
 INSERT INTO workload_exposure (organization_id, workload_id, code, class, live, listed, execution_mode, ownership_status, egress_category, egress_categories,
   identity_ids, paths, sensitive_paths, dormant_paths, executed_paths, unwatched_paths, findings, finding_rules, max_severity, data_domains, sensitive_domains,
-  clusters, executions, own_executions, last_execution_at)
+  clusters, executions, own_executions, last_execution_at, from_at)
 SELECT current_organization(), e.id,
   'EXP-' || left(encode(sha256(digest_field(convert_to('workload-exposure/1', 'UTF8')) || digest_field(uuid_send(current_organization())) || digest_field(uuid_send(e.id))), 'hex'), 8),
   e.class, e.status = 'active', e.status = 'active', e.execution_mode, e.ownership_status, e.egress_category, categories,
   ARRAY(SELECT n(i) FROM unnest(identities) WITH ORDINALITY AS t(i, k) ORDER BY k), paths, sensitive, 0, executed, unwatched, findings, rules, severity, domains, domains,
-  clusters, executions, coalesce(executions, 0), last::timestamptz
+  clusters, executions, coalesce(executions, 0), last::timestamptz, CASE x.name WHEN 'w1' THEN '2026-02-10 00:00+00'::timestamptz ELSE '2026-02-01 00:00+00' END
 FROM (VALUES
   ('w1', 5, '{i1,i2}'::text[], 2, 1, 1, 1, 3, 1 + 32 + 256, 4, '{finance}'::text[], 1, 7, '2026-03-02 08:00+00'),
   ('w2', 0, '{i1,i2}', 3, 3, 3, 0, 4, 8 + 32 + 64 + 256, 3, '{finance,health}', 4 + 2048, 3, '2026-02-20 00:00+00'),
@@ -213,6 +237,12 @@ FROM (VALUES
   ('w4', 0, '{i2}', 0, 0, 0, 0, 1, 128, 2, '{}', 0, 2, '2026-02-21 00:00+00')
 ) AS x(name, categories, identities, paths, sensitive, executed, unwatched, findings, rules, severity, domains, clusters, executions, last)
 JOIN entity e ON e.id = n(x.name);
+
+-- Before p1 came back.
+INSERT INTO workload_exposure_version
+SELECT (jsonb_populate_record(NULL::workload_exposure_version,
+  to_jsonb(x) || '{"paths": 1, "from_at": "2026-02-01 00:00+00", "to_at": "2026-02-10 00:00+00"}')).*
+FROM workload_exposure x WHERE x.workload_id = n('w1');
 
 INSERT INTO identity_posture (organization_id, identity_id, class, paths, effective_paths, dormant_paths, executed_paths, autonomous, executions)
 SELECT current_organization(), n(name), class, paths, effective, 0, executed, autonomous, 0
@@ -249,8 +279,9 @@ SELECT current_organization(), s.at::timestamptz, n(s.sync), v.paths, v.dormant_
   v.autonomous, v.operator_assisted, v.human_triggered, v.unclassified, v.identities, v.active_identities, v.active_autonomous, v.dormant_identities,
   v.paths_added, v.paths_removed, v.paths_orphaned, v.paths_invalidated, v.autonomous_gained, s.clusters::jsonb
 FROM (VALUES
-  ('2026-02-01 00:00+00', 'sync 2', '{}'),
-  ('2026-02-10 00:00+00', NULL, '{"orphaned-sensitive": {"paths": 1, "executions": 7}}'),
+  ('2026-02-01 00:00+00', 'sync 2', '{"orphaned-sensitive": {"paths": 1}, "unbound-sensitive": {"paths": 2}, "unaccountable-sensitive": {"paths": 1}}'),
+  ('2026-02-10 00:00+00', NULL, '{"orphaned-sensitive": {"paths": 1, "executions": 7}, "unbound-sensitive": {"paths": 2, "executions": 3},
+    "unaccountable-sensitive": {"paths": 1, "executions": 3}}'),
   ('2026-02-20 00:00+00', 'sync 3', '{"orphaned-sensitive": {"paths": 1, "executions": 7}, "unbound-sensitive": {"paths": 2, "executions": 3},
     "unaccountable-sensitive": {"paths": 1, "executions": 3}}')
 ) AS s(at, sync, clusters)
