@@ -123,7 +123,8 @@ func TestHistories(t *testing.T) {
 	of := []change.History{}
 	for i, path := range d.paths {
 		of = append(of, change.History{LineageID: d.lineages[i], PathID: path, WorkloadID: d.others[0]}, change.History{LineageID: d.lineages[i], WorkloadID: d.others[1]},
-			change.History{LineageID: d.lineages[i], PathID: path, Type: 2, Ordinal: 1})
+			change.History{LineageID: d.lineages[i], PathID: path, Type: 2, Ordinal: 1},
+			change.History{LineageID: d.lineages[i], PathID: d.paths[(i+1)%len(d.paths)]}) // a path that is none of the lineage
 	}
 	naive := func(h change.History, f change.Filter) (rows []*change.Event) {
 		for _, e := range passing(all, f) {
