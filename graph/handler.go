@@ -29,6 +29,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	Exposures     *exposure.Reader
 	Clusters      *posture.Reader
 	Triage        *triage.Service
+	Stream        *stream.Stream               // the live side of the feeds
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
 	LoaderWait    time.Duration                // 0: loader.Wait
