@@ -60,7 +60,7 @@ func TestStalledSubscriberIsCut(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = response.Body.Close() })
 	}
-	require.Eventually(t, func() bool { return h.running.Load() == 2*each+1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.started.Load() == 2*each+1 }, 30*time.Second, time.Millisecond)
 	grown := int64(heap()) - int64(before)
 	require.Less(t, grown, int64(2*each<<20), "what stalled clients hold") // one event each, and buffers
 	require.Eventually(t, func() bool { return h.streams.Stats() == live.Stats{Open: 1, Cut: 2 * each} }, 30*time.Second, 5*time.Millisecond)

@@ -48,7 +48,8 @@ const protocol = "graphql-transport-ws"
 type host struct {
 	*httptest.Server
 	streams *live.Streams
-	running atomic.Int64 // subscriptions
+	started atomic.Int64 // subscriptions
+	running atomic.Int64
 
 	mu     sync.Mutex
 	tokens map[string]verdict
@@ -132,6 +133,7 @@ func (h *host) exec(ctx context.Context) graphql.ResponseHandler {
 		graphql.AddError(ctx, problem.New(problem.Invalid, "CURSOR_INVALID", "no cursor"))
 		return func(context.Context) *graphql.Response { return nil }
 	}
+	h.started.Add(1)
 	h.running.Add(1)
 	context.AfterFunc(ctx, func() { h.running.Add(-1) })
 	sent := 0
