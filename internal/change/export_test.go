@@ -5,4 +5,5 @@ var (
 	ExpandQueries   = expandQueries
 	SequenceQueries = sequenceQueries
 	RepairQueries   = repairQueries
+	ReplayQueries   = replayQueries
 )

@@ -69,7 +69,7 @@ func TestFeedPredicatesAlone(t *testing.T) {
 
 	samples := r.samples()
 	runtime := r.Runtime(t)
-	queries := slices.Concat(change.ExpandQueries.All(), change.SequenceQueries.All(), change.RepairQueries.All())
+	queries := slices.Concat(change.ExpandQueries.All(), change.SequenceQueries.All(), change.RepairQueries.All(), change.ReplayQueries.All())
 	answers := func() map[string][]any {
 		all := map[string][]any{}
 		for _, query := range queries {
@@ -118,6 +118,7 @@ func (r *newsroom) samples() pgx.NamedArgs {
 		"organization": organization, "ats": ats(`SELECT at FROM` + moments + `ORDER BY at`), "limit": 1000, "behind": start.Add(-time.Hour),
 		"after_id": id.Nil, "after_type": 0, "after_ordinal": 0, "stage": 3, "at": waiting, "cause": "sync", "reason": "none", "recorded_at": r.now(),
 		"head": 1000, "seq": 7, "created_at": r.now(), "size": 9,
+		"after": 0, "up_to": 1000, "organizations": []id.ID{organization},
 		"subjects": ids(`SELECT subject_id::text FROM exposure_changes ORDER BY seq`), "known": ids(`SELECT id::text FROM exposure_changes ORDER BY seq`),
 		"names": ids(`SELECT e.id::text FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`), "names at": ats(`SELECT m.at FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`),
 		"paths": ids(`SELECT p.id::text FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`), "paths at": ats(`SELECT m.at FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`),
