@@ -23,6 +23,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
@@ -64,6 +65,7 @@ func NewHandler(config Config) http.Handler {
 			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths),
 			packs: &evidencepack.Reader{}, sealer: evidencepack.NewSealer(config.Paths, &evidencepack.Reader{}),
 			triage: config.Triage, decisions: &triage.Reader{}, book: config.Paths.Ledger(), ledgerKey: config.LedgerKey,
+			changes: &change.Reader{},
 		},
 	})
 	server := handler.New(schema)
@@ -83,7 +85,8 @@ func NewHandler(config Config) http.Handler {
 		return fmt.Errorf("panic: %v", fault)
 	})
 	stores := loader.Stores{
-		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{}}
+		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{},
+		Changes: &change.Reader{}}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
 		defer scope.Snapshot.Close(ctx)

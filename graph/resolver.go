@@ -7,6 +7,7 @@ package graph
 import (
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
@@ -28,6 +29,7 @@ type Resolver struct {
 	triage        *triage.Service
 	decisions     *triage.Reader
 	book          *book.Book
+	changes       *change.Reader
 	ledgerKey     string // that verifies checkpoints; empty: nothing is signed
 }
 
@@ -53,6 +55,7 @@ type (
 	postureSnapshotResolver      struct{ *Resolver }
 	postureRowResolver           struct{ *Resolver }
 
+	exposureChangeResolver          struct{ *Resolver }
 	decisionResolver                struct{ *Resolver }
 	ledgerResolver                  struct{ *Resolver }
 	ledgerEntryResolver             struct{ *Resolver }
@@ -99,6 +102,11 @@ func (r *Resolver) Exposure() generated.ExposureResolver { return exposureResolv
 // ExposureVersion resolves the fields of ExposureVersion.
 func (r *Resolver) ExposureVersion() generated.ExposureVersionResolver {
 	return exposureVersionResolver{r}
+}
+
+// ExposureChange resolves the fields of ExposureChange.
+func (r *Resolver) ExposureChange() generated.ExposureChangeResolver {
+	return exposureChangeResolver{r}
 }
 
 // Decision resolves the fields of Decision.
