@@ -40,9 +40,13 @@ type farewell struct {
 // socket is the transport of WebSockets.
 type socket struct{ *Streams }
 
-// Supports takes every offer to speak another protocol; the guard lets none
-// through but WebSocket.
-func (socket) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+// Supports the handshake of a WebSocket.
+func (socket) Supports(r *http.Request) bool { return IsSocket(r) }
+
+// IsSocket tells the handshake of a WebSocket from a request that is answered.
+func IsSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.EqualFold(strings.TrimSpace(r.Header.Get("Upgrade")), "websocket")
+}
 
 // Do holds a WebSocket until it is closed.
 func (s socket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
