@@ -41,7 +41,7 @@ type Config struct {
 	Exposures     *exposure.Reader
 	Clusters      *posture.Reader
 	Triage        *triage.Service
-	Stream        *stream.Stream               // nil: nothing is followed live
+	Stream        *stream.Stream               // the live side of the feeds; nil: nothing is followed
 	Streams       *live.Streams                // the connections that stay open; nil: with the defaults
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
