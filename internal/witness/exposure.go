@@ -27,6 +27,18 @@ var exposureFilters = []exposure.Filter{
 
 func (w *asking) exposures() error {
 	var reader exposure.Reader
+	all, err := w.exposuresIn(everything, exposure.Filter{}, exposure.Order{Field: exposure.ByDetectedAt})
+	if err != nil {
+		return err
+	}
+	for _, part := range all {
+		for _, x := range part.Rows {
+			w.keys.Add(Keys{Exposures: []exposure.Key{x.Key}, Workloads: []id.ID{x.WorkloadID}})
+		}
+	}
+	if err := w.say(all, "all exposures"); err != nil {
+		return err
+	}
 	for _, filter := range exposureFilters {
 		fields := []exposure.OrderField{exposure.BySeverity}
 		if len(filter.Statuses) == 1 && filter.Statuses[0] == exposure.StatusResolved {
@@ -42,19 +54,13 @@ func (w *asking) exposures() error {
 			if answer.Count, err = reader.CountExposures(w.ctx, w.snapshot, w.organization, filter); err != nil {
 				return err
 			}
-			for _, x := range found.Rows {
-				w.keys.Add(Keys{Exposures: []exposure.Key{x.Key}, Workloads: []id.ID{x.WorkloadID}})
-			}
 			if err := w.say(answer, "exposures", filter, order); err != nil {
 				return err
 			}
 		}
 	}
 	filter, order := exposureFilters[1], exposure.Order{Field: exposure.BySeverity}
-	pages, err := walk(7, func(request page.Request) (page.Slice[*exposure.Exposure], func(*exposure.Exposure) string, error) {
-		found, err := reader.Exposures(w.ctx, w.snapshot, w.organization, filter, order, request)
-		return found.Slice, found.Cursor, err
-	})
+	pages, err := w.exposuresIn(7, filter, order)
 	if err != nil {
 		return err
 	}
@@ -64,6 +70,14 @@ func (w *asking) exposures() error {
 		return err
 	}
 	return w.say([]any{pages, without(last.Slice)}, "exposures page by page")
+}
+
+func (w *asking) exposuresIn(pieces int, filter exposure.Filter, order exposure.Order) ([]listed[*exposure.Exposure], error) {
+	var reader exposure.Reader
+	return walk(pieces, func(request page.Request) (page.Slice[*exposure.Exposure], func(*exposure.Exposure) string, error) {
+		found, err := reader.Exposures(w.ctx, w.snapshot, w.organization, filter, order, request)
+		return found.Slice, found.Cursor, err
+	})
 }
 
 // details are what is asked for by keys.
