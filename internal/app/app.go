@@ -11,6 +11,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
@@ -53,6 +54,7 @@ type App struct {
 	ledger        *book.Library
 	server        *server.Server
 	schedule      *schedule.Schedule
+	subscriptions subscriptions // nil: there are none
 	demo          *Tokens
 }
 
@@ -91,6 +93,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Ledger:   a.ledger,
 		Verifier: a.verifier,
 		Checks:   a.checks(),
+		Measures: a.measures(),
 		Logger:   a.config.Logger,
 		Now:      a.config.Now,
 	})
@@ -100,6 +103,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Organizations: a.organizations,
 		Evaluator:     a.authority,
 		Checkpointer:  checkpointer,
+		Repairer:      change.NewRepairer(a.db, a.config.Now, a.config.Logger),
 		Logger:        a.config.Logger,
 		Now:           a.config.Now,
 	})
