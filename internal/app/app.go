@@ -101,6 +101,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Ledger:   a.ledger,
 		Verifier: a.verifier,
 		Checks:   a.checks(),
+		Measures: a.measures(),
 		Logger:   a.config.Logger,
 		Now:      a.config.Now,
 	})
@@ -110,6 +111,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Organizations: a.organizations,
 		Evaluator:     a.authority,
 		Checkpointer:  checkpointer,
+		Repairer:      change.NewRepairer(a.db, a.config.Now, a.config.Logger),
 		Logger:        a.config.Logger,
 		Now:           a.config.Now,
 	})

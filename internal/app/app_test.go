@@ -89,6 +89,32 @@ func TestReady(t *testing.T) {
 	require.Nil(t, a.Tokens())
 }
 
+// TestMetrics: what on-call looks at is there from the first moment on, without a
+// token.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	a, _ := start(t, config(database))
+	super := database.Super(t)
+	for _, sql := range []string{
+		`INSERT INTO organization VALUES (md5('acme')::uuid, 'acme', 'acme', now())`,
+		`INSERT INTO change_head VALUES (md5('acme')::uuid, 12)`,
+		`INSERT INTO change_gap (organization_id, at, cause, reason, recorded_at) VALUES (md5('acme')::uuid, now(), 'sync', 'no', now())`,
+	} {
+		_, err := super.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	response, err := http.Get(a.URL() + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	for name, value := range map[string]string{"change_outbox_failures_total": "0", "changes_published_total": "12", "change_backlog": `\d+`, "change_gaps": `\d+`,
+		"subscribers": "0", "subscriptions_cut_total": "0"} {
+		require.Regexp(t, `(?m)^exposuregraph_`+name+` `+value+`$`, string(body))
+	}
+}
+
 func TestWithoutOwner(t *testing.T) {
 	t.Parallel()
 	migrated := config(dbtest.New(t))

@@ -94,6 +94,7 @@ CROSS JOIN LATERAL (
 JOIN authority_path p ON p.organization_id = @organization AND p.id = x.path_id;
 
 -- name: disposed
+-- Resolving by hand puts its own decision in place of the one before.
 SELECT k.at, o.path_id, o.type, o.ordinal, p.lineage_id, p.workload_id, p.identity_id, p.resource_id,
        n.class, n.severity, n.explanation, n.disposition, n.decided_seq, n.version, o.disposition AS old_disposition, o.version AS old_version,
        l.actor, l.batch_id, l.body
@@ -105,9 +106,11 @@ CROSS JOIN LATERAL (
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = o.path_id AND x.type = o.type AND x.ordinal = o.ordinal
 JOIN authority_path p ON p.organization_id = @organization AND p.id = o.path_id
 CROSS JOIN LATERAL (
-  SELECT x.class, x.severity, x.explanation, x.disposition, x.decided_seq, x.version WHERE x.version = o.version + 1
+  SELECT x.class, x.severity, x.explanation, x.disposition, x.version,
+         CASE x.resolution_reason WHEN 'manual' THEN x.decided_before ELSE x.decided_seq END AS decided_seq
+  WHERE x.version = o.version + 1
   UNION ALL
-  SELECT v.class, v.severity, v.explanation, v.disposition, v.decided_seq, v.version FROM exposure_version v
+  SELECT v.class, v.severity, v.explanation, v.disposition, v.version, v.decided_seq FROM exposure_version v
   WHERE x.version > o.version + 1 AND v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1) n
 LEFT JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = n.decided_seq;
 

@@ -41,3 +41,17 @@ WHERE h.at > coalesce((SELECT c.history_from FROM change_head c WHERE c.id = @or
   AND NOT EXISTS (SELECT FROM change_gap g WHERE g.organization_id = @organization AND g.at = h.at AND g.cause = h.cause AND g.filled_at IS NULL)
 ORDER BY h.at, h.cause
 LIMIT @limit;
+
+-- name: status
+SELECT coalesce((SELECT h.seq FROM change_head h WHERE h.id = @organization), 0) AS head,
+       (SELECT e.created_at FROM exposure_changes e WHERE e.organization_id = @organization ORDER BY e.seq DESC LIMIT 1) AS published_at,
+       (SELECT count(*) FROM change_outbox b WHERE b.organization_id = @organization) AS pending,
+       (SELECT min(b.recorded_at) FROM change_outbox b WHERE b.organization_id = @organization) AS pending_since,
+       (SELECT count(*) FROM change_gap g WHERE g.organization_id = @organization AND g.filled_at IS NULL) AS gaps,
+       (SELECT min(g.recorded_at) FROM change_gap g WHERE g.organization_id = @organization AND g.filled_at IS NULL) AS gaps_since;
+
+-- name: backlog
+SELECT count(*) FROM change_outbox b WHERE b.organization_id = @organization;
+
+-- name: open_gaps
+SELECT count(*) FROM change_gap g WHERE g.organization_id = @organization AND g.filled_at IS NULL;

@@ -16,6 +16,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -110,7 +111,8 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	ctx := access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
-	var sums [16]int64
+	sequencer := change.NewSequencer(database.DB, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	var sums [17]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"
@@ -134,6 +136,10 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 			})
 		}
 		require.NoError(t, err)
+		if step%3 > 0 { // or it waits for the next time
+			_, err = sequencer.Drain(ctx, o.ID)
+			require.NoError(t, err)
+		}
 		snapshot := database.Snapshot()
 		report, err := invariant.Check(ctx, snapshot, o, posture.Definitions)
 		snapshot.Close(ctx)

@@ -29,6 +29,7 @@ const (
 	Posture    = "posture"
 	Snapshots  = "snapshots"
 	Past       = "past"
+	Feed       = "feed"
 	Ledger     = "ledger"
 )
 
@@ -49,6 +50,7 @@ var meanings = []struct{ check, meaning string }{
 	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
 	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
 	{Past, "What is shown of the past is kept: former rows of entities, assertions, edges, coverage, tallies and workloads are dated, follow each other and end in the rows that stand; workloads, members and tallies come at any time to what counters and snapshots then were."},
+	{Feed, "The numbers of the feed have no gap, its ids are those of what it tells, every event follows from one before it, and the days count them; everything that happened is told once, as it happened, or waits to be; nothing else is told."},
 	{Ledger, "The entries of the ledger follow one another by their hashes, its tree, checkpoints and head are theirs; dispositions, attested baselines, justifications, snapshots and signing keys are what the entries say."},
 }
 
@@ -122,8 +124,8 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 	for _, m := range meanings {
 		report.Checks = append(report.Checks, &Result{Check: m.check, Meaning: m.meaning, First: []Finding{}, organization: organization.Slug})
 	}
-	reader := &reader{querier: snapshot.Of(organization.ID), rows: pageRows}
-	if err := reader.begin(ctx, snapshot); err != nil {
+	reader := &reader{querier: snapshot.Of(organization.ID), shared: snapshot.Shared(), rows: pageRows}
+	if err := reader.begin(ctx); err != nil {
 		return report, err
 	}
 	if err := checkLedger(ctx, snapshot, organization, report.of(Ledger)); err != nil {
@@ -142,5 +144,8 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 	if err := w.checkPosture(ctx); err != nil {
 		return report, err
 	}
-	return report, w.checkPast(ctx)
+	if err := w.checkPast(ctx); err != nil {
+		return report, err
+	}
+	return report, w.checkFeed(ctx)
 }

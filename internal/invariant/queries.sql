@@ -332,3 +332,17 @@ FROM workload_exposure_version v
 WHERE v.organization_id = @organization AND (workload_id, v.from_at) > (@workload_id, @from_at)
 ORDER BY workload_id, v.from_at
 LIMIT @rows;
+
+-- name: events
+SELECT seq, id, change_type, entity_id, subject_id, exposure_type, exposure_ordinal, class, severity, at
+FROM exposure_changes
+WHERE organization_id = @organization AND seq > @seq
+ORDER BY seq
+LIMIT @rows;
+
+-- name: days
+SELECT day, change_type, severity, class, events
+FROM exposure_change_day
+WHERE organization_id = @organization AND (day, change_type, severity, class) > (@day::date, @change_type, @severity, @class)
+ORDER BY day, change_type, severity, class
+LIMIT @rows;

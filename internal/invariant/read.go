@@ -21,11 +21,12 @@ var pageRows = 20_000
 // reader reads tables of one organization in the order of their keys.
 type reader struct {
 	querier db.Querier
+	shared  db.Querier // of settings, which belong to nobody
 	rows    int
 }
 
-func (r *reader) begin(ctx context.Context, snapshot *db.Snapshot) error {
-	_, err := db.Column[string](ctx, snapshot.Shared(), queries.Get("plan_by_key"), pgx.StrictNamedArgs{})
+func (r *reader) begin(ctx context.Context) error {
+	_, err := db.Column[string](ctx, r.shared, queries.Get("plan_by_key"), pgx.StrictNamedArgs{})
 	return err
 }
 

@@ -61,7 +61,7 @@ func (*checkpointWorker) Timeout(*river.Job[checkpoints]) time.Duration { return
 // no other from it.
 func (w *checkpointWorker) Work(ctx context.Context, _ *river.Job[checkpoints]) error {
 	ctx = access.With(ctx, access.Actor{Subject: subject, Role: access.Client, Scopes: []access.Scope{access.View, access.Audit}, AllOrganizations: true})
-	list, err := w.all(ctx)
+	list, err := every(ctx, w.db, w.organizations)
 	if err != nil {
 		return failed(ctx, w.log, err)
 	}
@@ -75,10 +75,4 @@ func (w *checkpointWorker) Work(ctx context.Context, _ *river.Job[checkpoints]) 
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (w *checkpointWorker) all(ctx context.Context) ([]*org.Organization, error) {
-	snapshot := w.db.Snapshot()
-	defer snapshot.Close(ctx)
-	return w.organizations.List(ctx, snapshot)
 }

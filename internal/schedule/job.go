@@ -63,13 +63,14 @@ type roundWorker struct {
 
 	db            *db.DB
 	organizations *org.Store
+	audits        bool // of the feeds
 	log           *slog.Logger
 }
 
-// Work hands out one evaluation for each organization. What a former attempt
-// has handed out is not handed out again.
+// Work hands out one evaluation, and one audit of its feed, for each organization.
+// What a former attempt has handed out is not handed out again.
 func (w *roundWorker) Work(ctx context.Context, job *river.Job[round]) error {
-	list, err := w.all(ctx)
+	list, err := every(access.With(ctx, access.Actor{Subject: subject, Role: access.Client, Scopes: []access.Scope{access.View}, AllOrganizations: true}), w.db, w.organizations)
 	if err != nil {
 		return failed(ctx, w.log, err, "day", job.Args.Day)
 	}
@@ -77,9 +78,12 @@ func (w *roundWorker) Work(ctx context.Context, job *river.Job[round]) error {
 	if len(list) == 0 {
 		return nil
 	}
-	jobs := make([]river.InsertManyParams, len(list))
-	for i, organization := range list {
-		jobs[i].Args = evaluation{Organization: organization.ID, Day: job.Args.Day}
+	var jobs []river.InsertManyParams
+	for _, organization := range list {
+		jobs = append(jobs, river.InsertManyParams{Args: evaluation{Organization: organization.ID, Day: job.Args.Day}})
+		if w.audits {
+			jobs = append(jobs, river.InsertManyParams{Args: audit{Organization: organization.ID, Day: job.Args.Day}})
+		}
 	}
 	if _, err := river.ClientFromContext[pgx.Tx](ctx).InsertManyFast(ctx, jobs); err != nil {
 		return failed(ctx, w.log, err, "day", job.Args.Day)
@@ -88,11 +92,11 @@ func (w *roundWorker) Work(ctx context.Context, job *river.Job[round]) error {
 	return nil
 }
 
-func (w *roundWorker) all(ctx context.Context) ([]*org.Organization, error) {
-	ctx = access.With(ctx, access.Actor{Subject: subject, Role: access.Client, Scopes: []access.Scope{access.View}, AllOrganizations: true})
-	snapshot := w.db.Snapshot()
+// every lists all organizations that the actor sees.
+func every(ctx context.Context, pool *db.DB, organizations *org.Store) ([]*org.Organization, error) {
+	snapshot := pool.Snapshot()
 	defer snapshot.Close(ctx)
-	return w.organizations.List(ctx, snapshot)
+	return organizations.List(ctx, snapshot)
 }
 
 type evaluationWorker struct {

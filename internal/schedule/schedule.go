@@ -44,12 +44,14 @@ type Config struct {
 	Organizations *org.Store
 	Evaluator     Evaluator
 	Checkpointer  Checkpointer // nil: ledgers are not signed
+	Repairer      Repairer     // nil: feeds are not repaired
 	Logger        *slog.Logger
 	Now           func() time.Time
 
-	At   time.Duration // after midnight UTC; 2 h
-	Poll time.Duration // between looks for jobs; 5 s
-	Sign time.Duration // between looks at the ledgers; 1 min
+	At     time.Duration // after midnight UTC; 2 h
+	Poll   time.Duration // between looks for jobs; 5 s
+	Sign   time.Duration // between looks at the ledgers; 1 min
+	Repair time.Duration // between looks for gaps of the feeds; 1 min
 }
 
 // Schedule hands out the jobs of the days and works on them.
@@ -65,6 +67,9 @@ func New(config Config) *Schedule {
 	}
 	if config.Sign == 0 {
 		config.Sign = time.Minute
+	}
+	if config.Repair == 0 {
+		config.Repair = time.Minute
 	}
 	return &Schedule{config}
 }
@@ -126,7 +131,7 @@ func (s *Schedule) pool(ctx context.Context) (*pgxpool.Pool, error) {
 
 func (s *Schedule) river() *river.Config {
 	jobs := river.NewWorkers()
-	river.AddWorker(jobs, &roundWorker{db: s.config.DB, organizations: s.config.Organizations, log: s.config.Logger})
+	river.AddWorker(jobs, &roundWorker{db: s.config.DB, organizations: s.config.Organizations, audits: s.config.Repairer != nil, log: s.config.Logger})
 	river.AddWorker(jobs, &evaluationWorker{db: s.config.DB, organizations: s.config.Organizations, evaluator: s.config.Evaluator,
 		at: s.config.At, log: s.config.Logger})
 	config := &river.Config{
@@ -152,6 +157,9 @@ func (s *Schedule) river() *river.Config {
 	}
 	if s.config.Checkpointer != nil {
 		s.addCheckpoints(config)
+	}
+	if s.config.Repairer != nil {
+		s.addRepairs(config)
 	}
 	return config
 }

@@ -46,7 +46,8 @@ type Config struct {
 	Importer Importer
 	Ledger   Ledger
 	Verifier Verifier
-	Checks   []Check // of /readyz
+	Checks   []Check   // of /readyz
+	Measures []Measure // of /metrics
 	Logger   *slog.Logger
 	Now      func() time.Time
 
@@ -113,6 +114,7 @@ func New(config Config) *Server {
 	mux.Handle("/ledger-key", s.authenticate(methods(s.ledgerKey, http.MethodGet)))
 	mux.Handle("/healthz", methods(s.healthz, http.MethodGet, http.MethodHead))
 	mux.Handle("/readyz", methods(s.readyz, http.MethodGet, http.MethodHead))
+	mux.Handle("/metrics", methods(s.metrics, http.MethodGet, http.MethodHead))
 	mux.Handle("/{$}", methods(toGraphiQL, http.MethodGet, http.MethodHead))
 	mux.HandleFunc("/", unknownPath)
 	s.handler = s.identify(s.log(s.recover(s.limitBody(mux))))

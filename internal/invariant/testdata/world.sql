@@ -290,3 +290,10 @@ CROSS JOIN LATERAL (
   UNION ALL
   SELECT (jsonb_populate_record(NULL::posture_counter, to_jsonb(v))).* FROM posture_counter_version v WHERE v.class = -1 AND s.at::timestamptz >= v.from_at AND s.at::timestamptz < v.to_at
 ) AS v;
+
+INSERT INTO identity_rotation (organization_id, workload_id, at, from_identity, to_identity, sync_id)
+VALUES (current_organization(), n('w1'), '2026-02-01 00:00+00', n('i2'), n('i1'), n('sync 2'));
+
+-- Nothing has been told yet.
+INSERT INTO change_outbox (organization_id, at, cause, urgent, size, recorded_at)
+SELECT organization_id, at, 'sync', false, 10, at FROM sync UNION ALL SELECT organization_id, at, 'evaluation', false, 10, at FROM evaluation;
