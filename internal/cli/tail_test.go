@@ -50,7 +50,7 @@ func stream(events ...string) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
-func change(seq int) string {
+func told(seq int) string {
 	return fmt.Sprintf("event: next\ndata: {\"data\":{\"exposureChanges\":{\"seq\":%d,\"cursor\":\"c%d\",\"type\":\"EXPOSURE_OPENED\",\"entityType\":\"EXPOSURE\",\"entityId\":\"x\",\"title\":\"t<%d>\",\"occurredAt\":\"2026-03-01T12:00:00Z\"}}}\n\n", seq, seq, seq)
 }
 
@@ -78,11 +78,11 @@ func TestTail(t *testing.T) {
 	}{
 		"goes on behind the last frame, and prints nothing twice": {
 			scripts: []func(http.ResponseWriter, *http.Request){
-				stream(change(1), change(2), heartbeat("h2")),
-				stream(change(2), change(3), "event: complete\ndata:\n\n"),
+				stream(told(1), told(2), heartbeat("h2")),
+				stream(told(2), told(3), "event: complete\ndata:\n\n"),
 				answer(503, `{"error":{"kind":"unavailable","code":"DATABASE_UNAVAILABLE","message":"down"}}`),
 				answer(429, `{"errors":[{"message":"many","extensions":{"kind":"limit","code":"LIMIT_STREAMS"}}]}`),
-				stream(change(4), "event: next\ndata: {\"data\":{\"expo"),
+				stream(told(4), "event: next\ndata: {\"data\":{\"expo"),
 				stream(failure("unavailable", "DATABASE_UNAVAILABLE")),
 				stream(denied),
 			},
@@ -90,10 +90,10 @@ func TestTail(t *testing.T) {
 			stdout: changeLine(1) + changeLine(2) + `{"cursor":"h2"}` + "\n" + changeLine(3) + changeLine(4),
 			code:   5,
 		},
-		"after": {args: []string{"--after", "c7"}, scripts: []func(http.ResponseWriter, *http.Request){stream(change(8), denied)}, after: []any{"c7"}, stdout: changeLine(8), code: 5},
+		"after": {args: []string{"--after", "c7"}, scripts: []func(http.ResponseWriter, *http.Request){stream(told(8), denied)}, after: []any{"c7"}, stdout: changeLine(8), code: 5},
 		"now":   {args: []string{"--from-now"}, scripts: []func(http.ResponseWriter, *http.Request){stream(heartbeat("now"), denied)}, after: []any{"now"}, stdout: `{"cursor":"now"}` + "\n", code: 5},
 		"table": {
-			args: []string{"-o", "table"}, scripts: []func(http.ResponseWriter, *http.Request){stream(change(1), heartbeat("h"), denied)}, after: []any{nil},
+			args: []string{"-o", "table"}, scripts: []func(http.ResponseWriter, *http.Request){stream(told(1), heartbeat("h"), denied)}, after: []any{nil},
 			stdout: "1  2026-03-01T12:00:00Z  EXPOSURE_OPENED                      t<1>\n", code: 5,
 		},
 		"a cursor of nobody":   {scripts: []func(http.ResponseWriter, *http.Request){stream(failure("invalid", "CURSOR_INVALID"))}, after: []any{nil}, code: 1},
@@ -125,7 +125,7 @@ func TestTailIsInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
 	s := &stand{scripts: []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
-		stream(change(1))(w, r)
+		stream(told(1))(w, r)
 		_ = http.NewResponseController(w).Flush()
 		interrupt()
 		<-r.Context().Done()
