@@ -1,6 +1,7 @@
 package benchmark
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -9,11 +10,20 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 )
 
+// TestMain is also the process of the subscribers, as cmd/bench is.
+func TestMain(m *testing.M) {
+	if IsFollower(os.Args) {
+		Follow(os.Stdin, os.Stdout)
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // A run of a small world: it is accepted whole (its syncs are strict), has the
 // paths that it promises, and every operation answers what is expected of it.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2, Organizations: 2})
+	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2, Organizations: 2, Subscribers: []int{3}})
 	require.NoError(t, err)
 	require.Equal(t, 3000, result.Paths)
 	require.Equal(t, 3000, result.First.Report.Paths.Added)
@@ -53,10 +63,31 @@ func TestRun(t *testing.T) {
 	require.Equal(t, 4, sent["book.append"], "each decision is an entry of the ledger")
 	require.Equal(t, 4, sent["commit"])
 
+	feed := result.Feed
+	require.NotNil(t, feed)
+	require.Greater(t, feed.Events, int64(result.Paths), "each path and exposure of the first sync")
+	require.Positive(t, feed.Append)
+	require.Positive(t, feed.Replay)
+	require.Positive(t, feed.Loud.Of)
+	require.Equal(t, 2, feed.Quiet.Of)
+	require.Positive(t, feed.Told)
+	require.Positive(t, feed.Plain)
+	require.Len(t, feed.Live, 1)
+	require.Equal(t, 8, feed.Live[0].Sent)
+	require.Zero(t, feed.Live[0].Missing)
+	require.Positive(t, feed.Live[0].P50)
+	require.Positive(t, feed.Idle)
+	require.Len(t, feed.Past, 2)
+	for _, p := range feed.Past {
+		require.Positive(t, p.Now, p.Name)
+		require.Positive(t, p.Then, p.Name)
+	}
+
 	document, err := Insert("a\n<!-- bench 3000 begin -->\nold\n<!-- bench 3000 end -->\nb\n", "3000", result.Markdown())
 	require.NoError(t, err)
 	require.Contains(t, document, "| totalCount |")
 	require.Contains(t, document, "| acknowledge, unacknowledge |")
+	require.Contains(t, document, "| replay from the first event on, inside the server |")
 	require.NotContains(t, document, "old")
 	require.NotEmpty(t, result.Breakdown())
 	_, err = Insert("a", "3000", "")

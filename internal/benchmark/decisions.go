@@ -137,6 +137,7 @@ type desk struct {
 	organization id.ID
 	cards        []card
 	turns        int
+	seq          int64 // of the last decision, in the ledger
 }
 
 // card is an exposure, and the version that it has come to.
@@ -198,7 +199,7 @@ func (d *desk) turn(ctx context.Context) error {
 		triage.Command{Action: action, ExpectedVersion: card.Version, Reason: reason, Justification: "The team knows, and has taken it on.",
 			IdempotencyKey: fmt.Sprintf("%s-%d", d.name, d.turns)})
 	if err == nil {
-		card.Version = outcome.Version
+		card.Version, d.seq = outcome.Version, outcome.Seq
 	}
 	return err
 }

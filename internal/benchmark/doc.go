@@ -14,6 +14,8 @@
 //	operations ─ lists and nested lists over HTTP; their limits
 //	growth ─ what operations cost in a large organization and in a small one
 //	decisions ─ people who judge exposures; a transaction of one row beside each
+//	feed ─ what is published, seen and replayed; live ─ subscribers in a process of their own
+//	past ─ questions as of an instant beside the same about now
 //	report ─ the tables of docs/performance.md
 //
 // The statements of the limits are in limits.sql. The program is

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/graph"
+	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/org"
@@ -172,12 +173,16 @@ type client struct {
 
 // serve starts the server as `exposuregraph serve` does.
 func (s *stand) serve(ctx context.Context, connections int) (*client, error) {
+	return s.serveTo(ctx, connections, organizationSlug)
+}
+
+func (s *stand) serveTo(ctx context.Context, connections int, organization string) (*client, error) {
 	key, err := access.EnsureKey(ctx, s.postgres.OwnerURL(""), s.now())
 	if err != nil {
 		return nil, err
 	}
 	token, err := access.Issue(key, access.Actor{
-		Subject: "bench", Role: access.Client, Organizations: []string{organizationSlug}, Scopes: []access.Scope{access.View}}, 24*time.Hour, s.now())
+		Subject: "bench", Role: access.Client, Organizations: []string{organization}, Scopes: []access.Scope{access.View}}, 24*time.Hour, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +192,8 @@ func (s *stand) serve(ctx context.Context, connections int) (*client, error) {
 		return nil, err
 	}
 	web := server.New(server.Config{
-		GraphQL:  graph.NewHandler(graph.Config{DB: s.db, Organizations: &org.Store{}, Paths: s.paths, Triage: triage.New(s.db, s.paths, s.now), Log: log}),
+		GraphQL: graph.NewHandler(graph.Config{DB: s.db, Organizations: &org.Store{}, Paths: s.paths, Triage: triage.New(s.db, s.paths, s.now), Log: log,
+			Stream: s.stream, Streams: live.New(live.Config{Limits: live.Limits{Subject: 5_000}})}),
 		GraphiQL: http.NotFoundHandler(),
 		Importer: s.importer, Verifier: access.NewVerifier(access.Stored(s.db), s.now), Logger: log, Now: now, // its deadlines are of the real clock
 	})

@@ -31,6 +31,10 @@ func (r *Result) Markdown() string {
 		b.WriteByte('\n')
 		r.decisionTable(&b)
 	}
+	if r.Feed != nil {
+		b.WriteByte('\n')
+		r.feedTable(&b)
+	}
 	return b.String()
 }
 

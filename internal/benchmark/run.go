@@ -27,6 +27,9 @@ type Options struct {
 
 	Organizations int  // over which decisions are spread; 16
 	DecisionsOnly bool // leaves out everything but decisions
+
+	Subscribers []int // of the feed, in the runs of it; 1, 100, 1,000
+	FeedOnly    bool  // leaves out everything but the feed and the past
 }
 
 func (o Options) orDefault() Options {
@@ -36,6 +39,9 @@ func (o Options) orDefault() Options {
 	fill(&o.Connections, 16)
 	fill(&o.Beside, 10_000)
 	fill(&o.Organizations, 16)
+	if o.Subscribers == nil {
+		o.Subscribers = []int{1, 100, 1000}
+	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
@@ -66,6 +72,7 @@ type Result struct {
 	Growth []Growth
 
 	Decisions *Decisions
+	Feed      *Feed
 }
 
 // Run measures all of it.
@@ -84,14 +91,11 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 		return nil, fmt.Errorf("version of PostgreSQL: %w", err)
 	}
 	result = &Result{Machine: describeMachine(version), Day: now(), Connections: options.Connections}
-	if options.GrowthOnly || options.DecisionsOnly {
+	if only := s.only(options); only != nil {
 		if result.Paths, err = s.populate(ctx, World{Paths: options.Paths, Seed: options.Seed, Now: epoch}); err != nil {
 			return nil, err
 		}
-		if options.GrowthOnly {
-			return result, s.measureGrowth(ctx, options, result)
-		}
-		return result, s.measureDecisions(ctx, options, result)
+		return result, only(ctx, options, result)
 	}
 	if err := s.measureSyncs(ctx, options, result); err != nil || options.SyncsOnly {
 		return result, err
@@ -104,7 +108,23 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 			return result, err
 		}
 	}
-	return result, s.measureDecisions(ctx, options, result)
+	if err := s.measureDecisions(ctx, options, result); err != nil {
+		return result, err
+	}
+	return result, s.measureFeed(ctx, options, result)
+}
+
+// only is the one part that is measured of a world that stands; nil: all of them.
+func (s *stand) only(options Options) func(context.Context, Options, *Result) error {
+	switch {
+	case options.GrowthOnly:
+		return s.measureGrowth
+	case options.DecisionsOnly:
+		return s.measureDecisions
+	case options.FeedOnly:
+		return s.measureFeed
+	}
+	return nil
 }
 
 func (s *stand) measureSyncs(ctx context.Context, options Options, r *Result) (err error) {

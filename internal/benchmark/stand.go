@@ -24,6 +24,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/snapshot"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 )
 
 // organizationSlug is the organization of the benchmark. Those that stand beside it
@@ -48,6 +49,8 @@ type stand struct {
 	super        *pgx.Conn // behind the walls: statistics and maintenance
 	organization id.ID
 	clock        atomic.Int64
+	stream       *stream.Stream // while it follows feeds
+	press        *press         // what there is to tell, once it was asked for
 }
 
 // newStand starts it. Whoever calls it closes the stand.

@@ -17,6 +17,10 @@ import (
 )
 
 func main() {
+	if benchmark.IsFollower(os.Args) {
+		benchmark.Follow(os.Stdin, os.Stdout)
+		return
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -34,6 +38,7 @@ func run() error {
 	flag.IntVar(&options.Beside, "beside", 10_000, "authority paths of the small world that operations are compared with")
 	flag.BoolVar(&options.GrowthOnly, "growth", false, "compare operations with those in the small world only")
 	flag.BoolVar(&options.DecisionsOnly, "decisions", false, "measure the decisions of people only")
+	flag.BoolVar(&options.FeedOnly, "feed", false, "measure the feed of changes and the past only")
 	flag.IntVar(&options.Organizations, "organizations", 16, "organizations over which decisions are spread")
 	flag.DurationVar(&options.Plans, "plans", 0, "log the plans of statements that take longer (costs time; use with -keep)")
 	flag.BoolVar(&options.Keep, "keep", false, "leave the folder of the run, with PostgreSQL's log")
@@ -90,7 +95,7 @@ func checkWrite(write bool, options benchmark.Options) error {
 	for _, part := range []struct {
 		flag string
 		only bool
-	}{{"-syncs", options.SyncsOnly}, {"-growth", options.GrowthOnly}, {"-decisions", options.DecisionsOnly}} {
+	}{{"-syncs", options.SyncsOnly}, {"-growth", options.GrowthOnly}, {"-decisions", options.DecisionsOnly}, {"-feed", options.FeedOnly}} {
 		if part.only {
 			return fmt.Errorf("-write puts all tables into the document in the place of those that are there, and %s measures only some; leave one of the two out", part.flag)
 		}

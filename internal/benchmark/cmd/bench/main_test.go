@@ -13,7 +13,7 @@ func TestCheckWrite(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, checkWrite(true, benchmark.Options{Paths: 10_000}))
 	for flag, options := range map[string]benchmark.Options{
-		"-syncs": {SyncsOnly: true}, "-growth": {GrowthOnly: true}, "-decisions": {DecisionsOnly: true},
+		"-syncs": {SyncsOnly: true}, "-growth": {GrowthOnly: true}, "-decisions": {DecisionsOnly: true}, "-feed": {FeedOnly: true},
 	} {
 		require.ErrorContains(t, checkWrite(true, options), flag+" measures only some")
 		require.NoError(t, checkWrite(false, options))
