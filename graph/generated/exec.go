@@ -685,36 +685,37 @@ type ComplexityRoot struct {
 	}
 
 	Organization struct {
-		AuthorityPath         func(childComplexity int, id string) int
-		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		AuthorityPath         func(childComplexity int, id string, asOf *time.Time) int
+		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) int
 		Batch                 func(childComplexity int, id string) int
+		Clock                 func(childComplexity int) int
 		CreatedAt             func(childComplexity int) int
-		EvaluationSettings    func(childComplexity int) int
+		EvaluationSettings    func(childComplexity int, asOf *time.Time) int
 		EvidencePack          func(childComplexity int, exposure *string, path *string, workload *string) int
-		Exposure              func(childComplexity int, id string) int
+		Exposure              func(childComplexity int, id string, asOf *time.Time) int
 		ExposureChange        func(childComplexity int, id string) int
 		ExposureChangeFeed    func(childComplexity int) int
 		ExposureChangeSummary func(childComplexity int, days *int32) int
 		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) int
-		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
+		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, asOf *time.Time) int
 		ID                    func(childComplexity int) int
-		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 		Ledger                func(childComplexity int) int
 		Name                  func(childComplexity int) int
-		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Posture               func(childComplexity int, since *time.Time) int
-		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) int
-		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		RiskCluster           func(childComplexity int, key string, level *posture.Level) int
-		RiskClusters          func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
-		SigningKeys           func(childComplexity int, subject *string) int
+		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
+		Posture               func(childComplexity int, since *time.Time, asOf *time.Time) int
+		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) int
+		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
+		RiskCluster           func(childComplexity int, key string, level *posture.Level, asOf *time.Time) int
+		RiskClusters          func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter, asOf *time.Time) int
+		SigningKeys           func(childComplexity int, subject *string, asOf *time.Time) int
 		Slug                  func(childComplexity int) int
-		Sources               func(childComplexity int) int
-		Syncs                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
-		Workload              func(childComplexity int, sourceID string, sourceSystem string) int
-		WorkloadExposure      func(childComplexity int, id string) int
-		WorkloadExposures     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) int
-		Workloads             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Sources               func(childComplexity int, asOf *time.Time) int
+		Syncs                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter, asOf *time.Time) int
+		Workload              func(childComplexity int, sourceID string, sourceSystem string, asOf *time.Time) int
+		WorkloadExposure      func(childComplexity int, id string, asOf *time.Time) int
+		WorkloadExposures     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) int
+		Workloads             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 	}
 
 	OrganizationConnection struct {
@@ -1451,32 +1452,33 @@ type MutationResolver interface {
 	SealEvidencePack(ctx context.Context, input SealEvidencePackInput) (*SealEvidencePackPayload, error)
 }
 type OrganizationResolver interface {
-	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
-	AuthorityPath(ctx context.Context, obj *model.Organization, id string) (*model.AuthorityPath, error)
-	Exposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) (*model.Connection[*model.Exposure], error)
-	Exposure(ctx context.Context, obj *model.Organization, id string) (*model.Exposure, error)
-	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) (*model.Connection[*model.RiskCluster], error)
-	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error)
-	Posture(ctx context.Context, obj *model.Organization, since *time.Time) (*model.Posture, error)
-	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) (*model.Connection[*model.PostureSnapshot], error)
+	Clock(ctx context.Context, obj *model.Organization) (*time.Time, error)
+	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) (*model.Connection[*model.AuthorityPath], error)
+	AuthorityPath(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.AuthorityPath, error)
+	Exposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, asOf *time.Time) (*model.Connection[*model.Exposure], error)
+	Exposure(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.Exposure, error)
+	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter, asOf *time.Time) (*model.Connection[*model.RiskCluster], error)
+	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level, asOf *time.Time) (*model.RiskCluster, error)
+	Posture(ctx context.Context, obj *model.Organization, since *time.Time, asOf *time.Time) (*model.Posture, error)
+	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) (*model.Connection[*model.PostureSnapshot], error)
 	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) (*model.Connection[*model.ExposureChange], error)
 	ExposureChange(ctx context.Context, obj *model.Organization, id string) (*model.ExposureChange, error)
 	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32) (*ExposureChangeSummary, error)
 	ExposureChangeFeed(ctx context.Context, obj *model.Organization) (*ExposureChangeFeed, error)
-	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) (*model.Connection[*model.WorkloadExposure], error)
-	WorkloadExposure(ctx context.Context, obj *model.Organization, id string) (*model.WorkloadExposure, error)
+	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) (*model.Connection[*model.WorkloadExposure], error)
+	WorkloadExposure(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.WorkloadExposure, error)
 	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
 	Ledger(ctx context.Context, obj *model.Organization) (*model.Ledger, error)
 	Batch(ctx context.Context, obj *model.Organization, id string) (*model.Batch, error)
-	SigningKeys(ctx context.Context, obj *model.Organization, subject *string) ([]*SigningKey, error)
-	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Workload], error)
-	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string) (*model.Workload, error)
-	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Identity], error)
-	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Resource], error)
-	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Owner], error)
-	EvaluationSettings(ctx context.Context, obj *model.Organization) (*EvaluationSettings, error)
-	Sources(ctx context.Context, obj *model.Organization) ([]*model.Source, error)
-	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter) (*model.Connection[*model.Sync], error)
+	SigningKeys(ctx context.Context, obj *model.Organization, subject *string, asOf *time.Time) ([]*SigningKey, error)
+	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Workload], error)
+	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string, asOf *time.Time) (*model.Workload, error)
+	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Identity], error)
+	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Resource], error)
+	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Owner], error)
+	EvaluationSettings(ctx context.Context, obj *model.Organization, asOf *time.Time) (*EvaluationSettings, error)
+	Sources(ctx context.Context, obj *model.Organization, asOf *time.Time) ([]*model.Source, error)
+	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter, asOf *time.Time) (*model.Connection[*model.Sync], error)
 }
 type OwnerResolver interface {
 	Attributes(ctx context.Context, obj *model.Owner) ([]*model.Attribute, error)
@@ -4338,7 +4340,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.AuthorityPath(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.AuthorityPath(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.authorityPaths":
 		if e.ComplexityRoot.Organization.AuthorityPaths == nil {
 			break
@@ -4349,7 +4351,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool)), true
+		return e.ComplexityRoot.Organization.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool), args["asOf"].(*time.Time)), true
 	case "Organization.batch":
 		if e.ComplexityRoot.Organization.Batch == nil {
 			break
@@ -4361,6 +4363,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Batch(childComplexity, args["id"].(string)), true
+	case "Organization.clock":
+		if e.ComplexityRoot.Organization.Clock == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.Clock(childComplexity), true
 	case "Organization.createdAt":
 		if e.ComplexityRoot.Organization.CreatedAt == nil {
 			break
@@ -4372,7 +4380,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity), true
+		args, err := ec.field_Organization_evaluationSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity, args["asOf"].(*time.Time)), true
 	case "Organization.evidencePack":
 		if e.ComplexityRoot.Organization.EvidencePack == nil {
 			break
@@ -4394,7 +4407,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.exposureChange":
 		if e.ComplexityRoot.Organization.ExposureChange == nil {
 			break
@@ -4444,7 +4457,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder)), true
+		return e.ComplexityRoot.Organization.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder), args["asOf"].(*time.Time)), true
 	case "Organization.id":
 		if e.ComplexityRoot.Organization.ID == nil {
 			break
@@ -4461,7 +4474,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Identities(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Identities(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.ledger":
 		if e.ComplexityRoot.Organization.Ledger == nil {
 			break
@@ -4484,7 +4497,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Owners(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Owners(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.posture":
 		if e.ComplexityRoot.Organization.Posture == nil {
 			break
@@ -4495,7 +4508,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time)), true
+		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time), args["asOf"].(*time.Time)), true
 	case "Organization.postureSnapshots":
 		if e.ComplexityRoot.Organization.PostureSnapshots == nil {
 			break
@@ -4506,7 +4519,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.PostureSnapshots(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PostureSnapshotFilter), args["orderBy"].(*PostureSnapshotOrder)), true
+		return e.ComplexityRoot.Organization.PostureSnapshots(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PostureSnapshotFilter), args["orderBy"].(*PostureSnapshotOrder), args["asOf"].(*time.Time)), true
 	case "Organization.resources":
 		if e.ComplexityRoot.Organization.Resources == nil {
 			break
@@ -4517,7 +4530,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Resources(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Resources(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.riskCluster":
 		if e.ComplexityRoot.Organization.RiskCluster == nil {
 			break
@@ -4528,7 +4541,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.RiskCluster(childComplexity, args["key"].(string), args["level"].(*posture.Level)), true
+		return e.ComplexityRoot.Organization.RiskCluster(childComplexity, args["key"].(string), args["level"].(*posture.Level), args["asOf"].(*time.Time)), true
 	case "Organization.riskClusters":
 		if e.ComplexityRoot.Organization.RiskClusters == nil {
 			break
@@ -4539,7 +4552,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter)), true
+		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter), args["asOf"].(*time.Time)), true
 	case "Organization.signingKeys":
 		if e.ComplexityRoot.Organization.SigningKeys == nil {
 			break
@@ -4550,7 +4563,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.SigningKeys(childComplexity, args["subject"].(*string)), true
+		return e.ComplexityRoot.Organization.SigningKeys(childComplexity, args["subject"].(*string), args["asOf"].(*time.Time)), true
 	case "Organization.slug":
 		if e.ComplexityRoot.Organization.Slug == nil {
 			break
@@ -4562,7 +4575,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Organization.Sources(childComplexity), true
+		args, err := ec.field_Organization_sources_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Sources(childComplexity, args["asOf"].(*time.Time)), true
 	case "Organization.syncs":
 		if e.ComplexityRoot.Organization.Syncs == nil {
 			break
@@ -4573,7 +4591,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Syncs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*SyncFilter)), true
+		return e.ComplexityRoot.Organization.Syncs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*SyncFilter), args["asOf"].(*time.Time)), true
 	case "Organization.workload":
 		if e.ComplexityRoot.Organization.Workload == nil {
 			break
@@ -4584,7 +4602,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Workload(childComplexity, args["sourceId"].(string), args["sourceSystem"].(string)), true
+		return e.ComplexityRoot.Organization.Workload(childComplexity, args["sourceId"].(string), args["sourceSystem"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.workloadExposure":
 		if e.ComplexityRoot.Organization.WorkloadExposure == nil {
 			break
@@ -4595,7 +4613,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.WorkloadExposure(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.WorkloadExposure(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.workloadExposures":
 		if e.ComplexityRoot.Organization.WorkloadExposures == nil {
 			break
@@ -4606,7 +4624,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.WorkloadExposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*WorkloadExposureFilter), args["orderBy"].(*WorkloadExposureOrder)), true
+		return e.ComplexityRoot.Organization.WorkloadExposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*WorkloadExposureFilter), args["orderBy"].(*WorkloadExposureOrder), args["asOf"].(*time.Time)), true
 	case "Organization.workloads":
 		if e.ComplexityRoot.Organization.Workloads == nil {
 			break
@@ -4617,7 +4635,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 
 	case "OrganizationConnection.edges":
 		if e.ComplexityRoot.OrganizationConnection.Edges == nil {
@@ -7412,6 +7430,8 @@ type Organization implements Node {
   name: String!
   "When it was created."
   createdAt: DateTime!
+  "How far its time has come: when the last thing happened that an answer can depend on. Null until something has. An answer as of this instant, or an earlier one, does not change any more."
+  clock: DateTime
 
   """
   The authority paths: which workload reaches what, through which identity.
@@ -7426,9 +7446,11 @@ type Organization implements Node {
     orderBy: AuthorityPathOrder = { field: SENSITIVITY, direction: DESC }
     "Also the paths that no longer stand, with their ` + "`" + `removedAt` + "`" + `."
     includeRemoved: Boolean = false
+    "The answer as of this instant, and of everything below this field: what the server answered then. Not before the history of the organization begins."
+    asOf: DateTime
   ): AuthorityPathConnection!
   "The authority path of this id."
-  authorityPath(id: ID!): AuthorityPath
+  authorityPath(id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): AuthorityPath
 
   """
   The exposures: what is wrong with which path. Without ` + "`" + `filter.status` + "`" + ` only
@@ -7441,9 +7463,11 @@ type Organization implements Node {
     before: String
     filter: ExposureFilter
     orderBy: ExposureOrder = { field: SEVERITY, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): ExposureConnection!
   "The exposure of this id."
-  exposure(id: ID!): Exposure
+  exposure(id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): Exposure
 
   """
   The risk clusters: what to look at first. By priority, P0 first and empty
@@ -7457,6 +7481,8 @@ type Organization implements Node {
     "Up to which disposition exposures count."
     level: ExposureLevel = ACKNOWLEDGED
     filter: RiskClusterFilter
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): RiskClusterConnection!
   "The risk cluster of this key; null when there is none."
   riskCluster(
@@ -7464,6 +7490,8 @@ type Organization implements Node {
     key: String!
     "Up to which disposition exposures count."
     level: ExposureLevel = ACKNOWLEDGED
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): RiskCluster
 
   """
@@ -7473,6 +7501,8 @@ type Organization implements Node {
   posture(
     "The delta begins at the last snapshot at this instant or before; without it, 7 days before the organization's clock."
     since: DateTime
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): Posture
   "What the organization came to after each sync and each evaluation: the series behind ` + "`" + `posture` + "`" + `."
   postureSnapshots(
@@ -7482,6 +7512,8 @@ type Organization implements Node {
     before: String
     filter: PostureSnapshotFilter
     orderBy: PostureSnapshotOrder = { field: AT, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): PostureSnapshotConnection!
 
   """
@@ -7517,12 +7549,14 @@ type Organization implements Node {
     before: String
     filter: WorkloadExposureFilter
     orderBy: WorkloadExposureOrder = { field: SEVERITY, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): WorkloadExposureConnection!
   """
   The workload exposure of this id, also of a workload that is in no list: that
   has neither path nor finding, or was removed.
   """
-  workloadExposure("Its own id, ` + "`" + `EXP-…` + "`" + `, in either case, or the id of its workload." id: ID!): WorkloadExposure
+  workloadExposure("Its own id, ` + "`" + `EXP-…` + "`" + `, in either case, or the id of its workload." id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): WorkloadExposure
 
   """
   What an exposure, all exposures of an authority path or all of a workload rest
@@ -7544,31 +7578,33 @@ type Organization implements Node {
   "The batch of this id; null when there is none. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
   batch(id: ID!): Batch
   "The keys with which people sign what they decide, those that were revoked, too: by subject, then by when they were registered."
-  signingKeys("Whose; without it, everybody's." subject: String): [SigningKey!]!
+  signingKeys("Whose; without it, everybody's." subject: String, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [SigningKey!]!
 
   "The workloads, by name: what runs, with or without authority."
-  workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter): WorkloadConnection!
+  workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): WorkloadConnection!
   "The workload of this name in its system; null when there is none."
   workload(
     "Its name in its system, such as ` + "`" + `Deployment/argocd/argocd-server` + "`" + `."
     sourceId: String!
     "The system it lives in."
     sourceSystem: String!
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): Workload
   "The identities, by name: what workloads run as, used or not."
-  identities(first: Int, after: String, last: Int, before: String, filter: EntityFilter): IdentityConnection!
+  identities(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): IdentityConnection!
   "The resources, by name: what can be reached."
-  resources(first: Int, after: String, last: Int, before: String, filter: EntityFilter): ResourceConnection!
+  resources(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): ResourceConnection!
   "The owners, by name: who answers for workloads."
-  owners(first: Int, after: String, last: Int, before: String, filter: EntityFilter): OwnerConnection!
+  owners(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): OwnerConnection!
 
   "The thresholds by which this organization is judged."
-  evaluationSettings: EvaluationSettings!
+  evaluationSettings("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): EvaluationSettings!
 
   "The feeds that speak about this organization, by name and system."
-  sources: [Source!]!
+  sources("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [Source!]!
   "The deliveries of the sources, the newest first."
-  syncs(first: Int, after: String, last: Int, before: String, filter: SyncFilter): SyncConnection!
+  syncs(first: Int, after: String, last: Int, before: String, filter: SyncFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): SyncConnection!
 }
 
 # ---------------------------------------------------------------- authority paths
@@ -11789,6 +11825,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_name(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
+	case "clock":
+		return ec.fieldContext_Organization_clock(ctx, field)
 	case "authorityPaths":
 		return ec.fieldContext_Organization_authorityPaths(ctx, field)
 	case "authorityPath":
@@ -13840,6 +13878,14 @@ func (ec *executionContext) field_Organization_authorityPath_args(ctx context.Co
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -13902,6 +13948,14 @@ func (ec *executionContext) field_Organization_authorityPaths_args(ctx context.C
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	arg7, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg7
 	return args, nil
 }
 
@@ -13916,6 +13970,20 @@ func (ec *executionContext) field_Organization_batch_args(ctx context.Context, r
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_evaluationSettings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg0
 	return args, nil
 }
 
@@ -14042,6 +14110,14 @@ func (ec *executionContext) field_Organization_exposure_args(ctx context.Context
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14096,6 +14172,14 @@ func (ec *executionContext) field_Organization_exposures_args(ctx context.Contex
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14142,6 +14226,14 @@ func (ec *executionContext) field_Organization_identities_args(ctx context.Conte
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14188,6 +14280,14 @@ func (ec *executionContext) field_Organization_owners_args(ctx context.Context, 
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14242,6 +14342,14 @@ func (ec *executionContext) field_Organization_postureSnapshots_args(ctx context
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14256,6 +14364,14 @@ func (ec *executionContext) field_Organization_posture_args(ctx context.Context,
 		return nil, err
 	}
 	args["since"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14302,6 +14418,14 @@ func (ec *executionContext) field_Organization_resources_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14324,6 +14448,14 @@ func (ec *executionContext) field_Organization_riskCluster_args(ctx context.Cont
 		return nil, err
 	}
 	args["level"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg2
 	return args, nil
 }
 
@@ -14378,6 +14510,14 @@ func (ec *executionContext) field_Organization_riskClusters_args(ctx context.Con
 		return nil, err
 	}
 	args["filter"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14392,6 +14532,28 @@ func (ec *executionContext) field_Organization_signingKeys_args(ctx context.Cont
 		return nil, err
 	}
 	args["subject"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_sources_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg0
 	return args, nil
 }
 
@@ -14438,6 +14600,14 @@ func (ec *executionContext) field_Organization_syncs_args(ctx context.Context, r
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14452,6 +14622,14 @@ func (ec *executionContext) field_Organization_workloadExposure_args(ctx context
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14506,6 +14684,14 @@ func (ec *executionContext) field_Organization_workloadExposures_args(ctx contex
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14528,6 +14714,14 @@ func (ec *executionContext) field_Organization_workload_args(ctx context.Context
 		return nil, err
 	}
 	args["sourceSystem"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg2
 	return args, nil
 }
 
@@ -14574,6 +14768,14 @@ func (ec *executionContext) field_Organization_workloads_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -26498,6 +26700,29 @@ func (ec *executionContext) fieldContext_Organization_createdAt(_ context.Contex
 	return graphql.NewScalarFieldContext("Organization", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Organization_clock(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_clock(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().Clock(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_clock(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Organization", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Organization_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26508,7 +26733,7 @@ func (ec *executionContext) _Organization_authorityPaths(ctx context.Context, fi
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder), fc.Args["includeRemoved"].(*bool))
+			return ec.Resolvers.Organization().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder), fc.Args["includeRemoved"].(*bool), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.AuthorityPath]) graphql.Marshaler {
@@ -26552,7 +26777,7 @@ func (ec *executionContext) _Organization_authorityPath(ctx context.Context, fie
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().AuthorityPath(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().AuthorityPath(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.AuthorityPath) graphql.Marshaler {
@@ -26596,7 +26821,7 @@ func (ec *executionContext) _Organization_exposures(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder))
+			return ec.Resolvers.Organization().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
@@ -26640,7 +26865,7 @@ func (ec *executionContext) _Organization_exposure(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Exposure(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().Exposure(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
@@ -26684,7 +26909,7 @@ func (ec *executionContext) _Organization_riskClusters(ctx context.Context, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().RiskClusters(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["level"].(*posture.Level), fc.Args["filter"].(*RiskClusterFilter))
+			return ec.Resolvers.Organization().RiskClusters(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["level"].(*posture.Level), fc.Args["filter"].(*RiskClusterFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.RiskCluster]) graphql.Marshaler {
@@ -26728,7 +26953,7 @@ func (ec *executionContext) _Organization_riskCluster(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().RiskCluster(ctx, obj, fc.Args["key"].(string), fc.Args["level"].(*posture.Level))
+			return ec.Resolvers.Organization().RiskCluster(ctx, obj, fc.Args["key"].(string), fc.Args["level"].(*posture.Level), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
@@ -26772,7 +26997,7 @@ func (ec *executionContext) _Organization_posture(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Posture(ctx, obj, fc.Args["since"].(*time.Time))
+			return ec.Resolvers.Organization().Posture(ctx, obj, fc.Args["since"].(*time.Time), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Posture) graphql.Marshaler {
@@ -26816,7 +27041,7 @@ func (ec *executionContext) _Organization_postureSnapshots(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().PostureSnapshots(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PostureSnapshotFilter), fc.Args["orderBy"].(*PostureSnapshotOrder))
+			return ec.Resolvers.Organization().PostureSnapshots(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PostureSnapshotFilter), fc.Args["orderBy"].(*PostureSnapshotOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.PostureSnapshot]) graphql.Marshaler {
@@ -27024,7 +27249,7 @@ func (ec *executionContext) _Organization_workloadExposures(ctx context.Context,
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().WorkloadExposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*WorkloadExposureFilter), fc.Args["orderBy"].(*WorkloadExposureOrder))
+			return ec.Resolvers.Organization().WorkloadExposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*WorkloadExposureFilter), fc.Args["orderBy"].(*WorkloadExposureOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.WorkloadExposure]) graphql.Marshaler {
@@ -27068,7 +27293,7 @@ func (ec *executionContext) _Organization_workloadExposure(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().WorkloadExposure(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().WorkloadExposure(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
@@ -27232,7 +27457,7 @@ func (ec *executionContext) _Organization_signingKeys(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().SigningKeys(ctx, obj, fc.Args["subject"].(*string))
+			return ec.Resolvers.Organization().SigningKeys(ctx, obj, fc.Args["subject"].(*string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*SigningKey) graphql.Marshaler {
@@ -27276,7 +27501,7 @@ func (ec *executionContext) _Organization_workloads(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Workload]) graphql.Marshaler {
@@ -27320,7 +27545,7 @@ func (ec *executionContext) _Organization_workload(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Workload(ctx, obj, fc.Args["sourceId"].(string), fc.Args["sourceSystem"].(string))
+			return ec.Resolvers.Organization().Workload(ctx, obj, fc.Args["sourceId"].(string), fc.Args["sourceSystem"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
@@ -27364,7 +27589,7 @@ func (ec *executionContext) _Organization_identities(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Identities(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Identities(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Identity]) graphql.Marshaler {
@@ -27408,7 +27633,7 @@ func (ec *executionContext) _Organization_resources(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Resources(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Resources(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Resource]) graphql.Marshaler {
@@ -27452,7 +27677,7 @@ func (ec *executionContext) _Organization_owners(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Owners(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Owners(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Owner]) graphql.Marshaler {
@@ -27495,7 +27720,8 @@ func (ec *executionContext) _Organization_evaluationSettings(ctx context.Context
 			return ec.fieldContext_Organization_evaluationSettings(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Organization().EvaluationSettings(ctx, obj)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().EvaluationSettings(ctx, obj, fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
@@ -27505,7 +27731,7 @@ func (ec *executionContext) _Organization_evaluationSettings(ctx context.Context
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Organization_evaluationSettings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Organization_evaluationSettings(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Organization",
 		Field:      field,
@@ -27514,6 +27740,17 @@ func (ec *executionContext) fieldContext_Organization_evaluationSettings(_ conte
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_EvaluationSettings(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_evaluationSettings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -27527,7 +27764,8 @@ func (ec *executionContext) _Organization_sources(ctx context.Context, field gra
 			return ec.fieldContext_Organization_sources(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Organization().Sources(ctx, obj)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Sources(ctx, obj, fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Source) graphql.Marshaler {
@@ -27537,7 +27775,7 @@ func (ec *executionContext) _Organization_sources(ctx context.Context, field gra
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Organization_sources(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Organization_sources(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Organization",
 		Field:      field,
@@ -27546,6 +27784,17 @@ func (ec *executionContext) fieldContext_Organization_sources(_ context.Context,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Source(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_sources_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -27560,7 +27809,7 @@ func (ec *executionContext) _Organization_syncs(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Syncs(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*SyncFilter))
+			return ec.Resolvers.Organization().Syncs(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*SyncFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Sync]) graphql.Marshaler {
@@ -47276,6 +47525,44 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "clock":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_clock(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "authorityPaths":
 			field := field
 
