@@ -17,7 +17,9 @@ import (
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/cli"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
 // tokenFor makes a token whose key the servers on the database know.
@@ -381,6 +383,8 @@ func TestFeedIsRefused(t *testing.T) {
 		"a stranger":              {tokenFor(t, database, stranger), nil, "ORGANIZATION_NOT_FOUND", 4},
 		"without the scope":       {tokenFor(t, database, blind), nil, "SCOPE_MISSING", 5},
 		"a cursor that is none":   {token, map[string]any{"after": "nonsense"}, "CURSOR_INVALID", 1},
+		"a cursor of another":     {token, map[string]any{"after": change.EncodeCursor(id.Organization("other"), 1)}, "CURSOR_OF_ANOTHER_FEED", 1},
+		"beyond the head":         {token, map[string]any{"after": change.EncodeCursor(id.Organization("acme"), 1000)}, "CURSOR_BEYOND_HEAD", 6},
 		"an empty cursor":         {token, map[string]any{"after": ""}, "CURSOR_INVALID", -1},
 		"a type that is none":     {token, map[string]any{"filter": map[string]any{"type": "NONSENSE"}}, "GRAPHQL_VALIDATION_FAILED", -1},
 		"more values than a list": {token, map[string]any{"filter": map[string]any{"lineage": many(101)}}, "FILTER_TOO_LARGE", -1},
