@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -206,7 +207,7 @@ func TestDemoDateInFuture(t *testing.T) {
 }
 
 // operation is the kind and the name of an operation of a document.
-var operation = regexp.MustCompile(`(?m)^(query|mutation) (\w+)`)
+var operation = regexp.MustCompile(`(?m)^(query|mutation|subscription) (\w+)`)
 
 // listed is a document of docs/operations in the list of its folder.
 var listed = regexp.MustCompile(`\[([a-z-]+)\]\(([a-z-]+)\.graphql\)`)
@@ -289,8 +290,12 @@ func TestExamplesAreAnswered(t *testing.T) {
 			require.NotEmpty(t, tab.Title)
 			for _, operation := range operation.FindAllStringSubmatch(tab.Query, -1) {
 				token := a.Tokens().Viewer
-				if operation[1] == "mutation" {
+				switch operation[1] {
+				case "mutation":
 					token = a.Tokens().Analyst
+				case "subscription":
+					requireLive(t, a, token, tab.Query, operation[2])
+					continue
 				}
 				answer := ask(t, a, token, tab.Query, operation[2])
 				require.Empty(t, answer.Errors, "%s: %s", tab.Title, operation[2])
@@ -303,6 +308,35 @@ func TestExamplesAreAnswered(t *testing.T) {
 			}
 		}
 	})
+}
+
+// requireLive asks for a stream of the feed: something comes, and then a heartbeat.
+func requireLive(t *testing.T, a *app.App, token, document, operation string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"query": document, "operationName": operation})
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"/graphql", bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	events := 0
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		require.NotContains(t, data, `"errors"`, operation)
+		if strings.Contains(data, `"heartbeat":true`) {
+			require.Positive(t, events, operation)
+			return
+		}
+		events++
+	}
+	t.Fatalf("%s ends without a heartbeat", operation)
 }
 
 // answer is what a query is answered with, indented as the command query does it.

@@ -403,3 +403,23 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 }
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for text, fit := range map[string]bool{
+		`{"type":"subscribe","id":"1","payload":{"query":"{name}"}}`: true,
+		`{"type":"ping"}`:                     true,
+		``:                                    false,
+		`{"type":"ping"}{}`:                   false,
+		`{"type":"ping","type":"pong"}`:       false,
+		`{"type":"\u0000"}`:                   false,
+		`{"type":"\ud800"}`:                   false,
+		"{\"type\":\"\xff\"}":                 false,
+		nested("[", "", "]", 60):              false,
+		`"` + strings.Repeat("x", 2000) + `"`: false,
+		`[` + strings.Repeat("1,", 99) + `1]`: false,
+	} {
+		err := Check([]byte(text), Limits{Body: 1000, Elements: 50})
+		require.Equal(t, fit, err == nil, "%.80s: %v", text, err)
+	}
+}
