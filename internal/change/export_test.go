@@ -6,4 +6,5 @@ var (
 	SequenceQueries = sequenceQueries
 	RepairQueries   = repairQueries
 	ReplayQueries   = replayQueries
+	ReadQueries     = readQueries
 )
