@@ -169,7 +169,7 @@ func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
 	s.workloads(stores.Clusters, wait)
 	s.explaining(stores.Exposures, wait)
 	s.judgements(stores.Ledger, stores.Decisions, wait)
-	s.changing(stores.Changes, wait)
+	s.changing(stores, wait)
 	return s
 }
 
