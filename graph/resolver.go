@@ -5,6 +5,7 @@
 package graph
 
 import (
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
@@ -13,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
@@ -30,7 +32,9 @@ type Resolver struct {
 	decisions     *triage.Reader
 	book          *book.Book
 	changes       *change.Reader
-	ledgerKey     string // that verifies checkpoints; empty: nothing is signed
+	stream        *stream.Stream // nil: nothing is followed live
+	readers       *db.DB         // what is looked up before a stream begins
+	ledgerKey     string         // that verifies checkpoints; empty: nothing is signed
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)

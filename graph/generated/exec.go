@@ -67,6 +67,7 @@ type ResolverRoot interface {
 	Resource() ResourceResolver
 	RiskCluster() RiskClusterResolver
 	RoleBinding() RoleBindingResolver
+	Subscription() SubscriptionResolver
 	Sync() SyncResolver
 	Workload() WorkloadResolver
 	WorkloadExposure() WorkloadExposureResolver
@@ -1175,6 +1176,10 @@ type ComplexityRoot struct {
 		Source        func(childComplexity int) int
 	}
 
+	Subscription struct {
+		ExposureChanges func(childComplexity int, organization string, after *string, filter *ExposureChangeFilter) int
+	}
+
 	Sync struct {
 		Actor           func(childComplexity int) int
 		At              func(childComplexity int) int
@@ -1581,6 +1586,9 @@ type RiskClusterResolver interface {
 }
 type RoleBindingResolver interface {
 	Role(ctx context.Context, obj *model.RoleBinding) (*model.AccessRole, error)
+}
+type SubscriptionResolver interface {
+	ExposureChanges(ctx context.Context, organization string, after *string, filter *ExposureChangeFilter) (<-chan *model.ExposureChangeFrame, error)
 }
 type SyncResolver interface {
 	Source(ctx context.Context, obj *model.Sync) (*model.Source, error)
@@ -6574,6 +6582,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SourceRefresh.Source(childComplexity), true
 
+	case "Subscription.exposureChanges":
+		if e.ComplexityRoot.Subscription.ExposureChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_exposureChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ExposureChanges(childComplexity, args["organization"].(string), args["after"].(*string), args["filter"].(*ExposureChangeFilter)), true
+
 	case "Sync.actor":
 		if e.ComplexityRoot.Sync.Actor == nil {
 			break
@@ -7522,6 +7542,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
 			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
@@ -9585,6 +9622,21 @@ type ExposureChange implements Node {
   sync: Sync
   "The source of that sync."
   source: Source
+}
+
+"""
+What comes as it happens: over a WebSocket that speaks graphql-transport-ws, or as
+server-sent events (POST with ` + "`" + `Accept: text/event-stream` + "`" + `). docs/live.md says how a
+client takes a stream up again.
+"""
+type Subscription {
+  """
+  Each change of an organization once, in the order of its publication: those behind
+  the cursor first, all of them without one, and then what happens. A heartbeat says
+  that everything so far was sent, and another one follows every ten seconds in
+  which there is nothing else. ` + "`" + `Organization.exposureChangeFeed.cursor` + "`" + ` is from now on.
+  """
+  exposureChanges("The slug of the organization." organization: String!, after: String, filter: ExposureChangeFilter): ExposureChangeFrame!
 }
 
 """
@@ -11685,6 +11737,52 @@ func (ec *executionContext) childFields_ExposureChangeFeed(ctx context.Context, 
 		return ec.fieldContext_ExposureChangeFeed_failures(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeFeed", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeFrame(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ExposureChangeFrame_cursor(ctx, field)
+	case "heartbeat":
+		return ec.fieldContext_ExposureChangeFrame_heartbeat(ctx, field)
+	case "change":
+		return ec.fieldContext_ExposureChangeFrame_change(ctx, field)
+	case "id":
+		return ec.fieldContext_ExposureChangeFrame_id(ctx, field)
+	case "seq":
+		return ec.fieldContext_ExposureChangeFrame_seq(ctx, field)
+	case "type":
+		return ec.fieldContext_ExposureChangeFrame_type(ctx, field)
+	case "entityType":
+		return ec.fieldContext_ExposureChangeFrame_entityType(ctx, field)
+	case "entityId":
+		return ec.fieldContext_ExposureChangeFrame_entityId(ctx, field)
+	case "title":
+		return ec.fieldContext_ExposureChangeFrame_title(ctx, field)
+	case "description":
+		return ec.fieldContext_ExposureChangeFrame_description(ctx, field)
+	case "severity":
+		return ec.fieldContext_ExposureChangeFrame_severity(ctx, field)
+	case "riskScore":
+		return ec.fieldContext_ExposureChangeFrame_riskScore(ctx, field)
+	case "oldValue":
+		return ec.fieldContext_ExposureChangeFrame_oldValue(ctx, field)
+	case "newValue":
+		return ec.fieldContext_ExposureChangeFrame_newValue(ctx, field)
+	case "metadata":
+		return ec.fieldContext_ExposureChangeFrame_metadata(ctx, field)
+	case "scanId":
+		return ec.fieldContext_ExposureChangeFrame_scanId(ctx, field)
+	case "scanJobId":
+		return ec.fieldContext_ExposureChangeFrame_scanJobId(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_ExposureChangeFrame_occurredAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ExposureChangeFrame_createdAt(ctx, field)
+	case "ledgerSeq":
+		return ec.fieldContext_ExposureChangeFrame_ledgerSeq(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeFrame", field.Name)
 }
 
 func (ec *executionContext) childFields_ExposureChangeSeverityCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -15410,6 +15508,36 @@ func (ec *executionContext) field_RiskCluster_workloads_args(ctx context.Context
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_exposureChanges_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "organization",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["organization"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg2
 	return args, nil
 }
 
@@ -35894,6 +36022,50 @@ func (ec *executionContext) fieldContext_SourceRefresh_lastAppliedAt(_ context.C
 	return graphql.NewScalarFieldContext("SourceRefresh", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Subscription_exposureChanges(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_exposureChanges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().ExposureChanges(ctx, fc.Args["organization"].(string), fc.Args["after"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChangeFrame) graphql.Marshaler {
+			return ec.marshalNExposureChangeFrame2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeFrame(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_exposureChanges(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeFrame(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_exposureChanges_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Sync_id(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -53979,6 +54151,26 @@ func (ec *executionContext) _SourceRefresh(ctx context.Context, sel ast.Selectio
 	return out
 }
 
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "exposureChanges":
+		return ec._Subscription_exposureChanges(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
+}
+
 var syncImplementors = []string{"Sync", "Node"}
 
 func (ec *executionContext) _Sync(ctx context.Context, sel ast.SelectionSet, obj *model.Sync) graphql.Marshaler {
@@ -57567,6 +57759,16 @@ func (ec *executionContext) marshalNExposureChangeFeed2ᚖgithubᚗcomᚋexposur
 		return graphql.Null
 	}
 	return ec._ExposureChangeFeed(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeFrame2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeFrame(ctx context.Context, sel ast.SelectionSet, v *model.ExposureChangeFrame) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeFrame(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNExposureChangeOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrderField(ctx context.Context, v any) (ExposureChangeOrderField, error) {

@@ -559,6 +559,12 @@ type SigningKeyPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What comes as it happens: over a WebSocket that speaks graphql-transport-ws, or as
+// server-sent events (POST with `Accept: text/event-stream`). docs/live.md says how a
+// client takes a stream up again.
+type Subscription struct {
+}
+
 // Narrows a list of deliveries.
 type SyncFilter struct {
 	// Ids of sources.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
@@ -58,6 +59,7 @@ type App struct {
 	streamDB      *db.DB
 	sequencer     *change.Sequencer
 	stream        *stream.Stream
+	streams       *live.Streams
 	demo          *Tokens
 }
 
@@ -205,9 +207,13 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // serve runs the server, the schedule and the stream until all have ended. The end of
-// one ends the others.
+// one ends the others. The stream lasts until the server has ended, so that what is
+// open to clients ends by closing, after which they come again, and not by an error.
 func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
-	beside := []func(context.Context) error{a.schedule.Run, a.stream.Run}
+	defer context.AfterFunc(ctx, a.streams.Stop)()
+	streaming, stopStream := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStream()
+	beside := []func(context.Context) error{a.schedule.Run, func(context.Context) error { return a.stream.Run(streaming) }}
 	ended := make(chan error, len(beside))
 	for _, run := range beside {
 		go func() {
@@ -218,6 +224,7 @@ func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
 	}
 	err := a.server.Serve(ctx, a.listener)
 	stop(err)
+	stopStream()
 	for range beside {
 		err = errors.Join(err, <-ended)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/server/guard"
 	"github.com/exposuregraph/exposuregraph/internal/stream"
 )
 
@@ -20,6 +22,10 @@ func (a *App) openStream(ctx context.Context) (err error) {
 		DB: a.streamDB, Readers: a.db, Sequencer: a.sequencer, Log: a.config.Logger, Now: a.config.Now,
 	})
 	a.authority.Feed().OnCommit(a.stream.Wake)
+	a.streams = live.New(live.Config{
+		Verify: a.verifier.Verify, Now: a.config.Now, Log: a.config.Logger,
+		Check: func(message []byte) error { return guard.Check(message, guard.Limits{}) },
+	})
 	return nil
 }
 
