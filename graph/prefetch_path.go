@@ -45,6 +45,8 @@ func (p *prefetcher) path(paths []*authority.Path, field selected) error {
 		return p.memberships(paths, field)
 	case "whyNot":
 		return p.whyNot(paths, field)
+	case "durations":
+		return p.intervals(paths)
 	case "changes":
 		return p.changesUnder(collect(paths, func(path *authority.Path) change.History { return historyOfPath(p.organization, path) }), field)
 	case "justifications":
@@ -72,11 +74,13 @@ func (p *prefetcher) want(ids []id.ID) {
 
 func (p *prefetcher) lineages(paths []*authority.Path, field selected) error {
 	var routes []selected
-	read := false
+	read, exposed := false, false
 	for _, child := range p.children(field, "Lineage") {
 		switch child.Name {
 		case "firstSeenAt":
 			read = true
+		case "durations":
+			read, exposed = true, true
 		case "routes", "paths":
 			read = true
 			routes = append(routes, p.children(child, "AuthorityPath")...)
@@ -104,6 +108,11 @@ func (p *prefetcher) lineages(paths []*authority.Path, field selected) error {
 	var all []*authority.Path
 	for _, lineage := range lineages {
 		all = append(all, lineage...)
+	}
+	if exposed {
+		if err := p.intervals(all); err != nil {
+			return err
+		}
 	}
 	return p.paths(all, routes)
 }

@@ -146,6 +146,8 @@ func (p *prefetcher) cluster(clusters []*posture.Cluster, field selected) error 
 		return p.clusterParts(clusters, posture.Workloads, field)
 	case "identities":
 		return p.clusterParts(clusters, posture.Identities, field)
+	case "history":
+		return p.historiesOf(clusters, field)
 	}
 	return nil
 }

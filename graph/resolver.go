@@ -60,6 +60,7 @@ type (
 	postureRowResolver           struct{ *Resolver }
 
 	exposureChangeResolver          struct{ *Resolver }
+	postureCauseResolver            struct{ *Resolver }
 	decisionResolver                struct{ *Resolver }
 	ledgerResolver                  struct{ *Resolver }
 	ledgerEntryResolver             struct{ *Resolver }
@@ -107,6 +108,9 @@ func (r *Resolver) Exposure() generated.ExposureResolver { return exposureResolv
 func (r *Resolver) ExposureVersion() generated.ExposureVersionResolver {
 	return exposureVersionResolver{r}
 }
+
+// PostureCause resolves the fields of PostureCause.
+func (r *Resolver) PostureCause() generated.PostureCauseResolver { return postureCauseResolver{r} }
 
 // ExposureChange resolves the fields of ExposureChange.
 func (r *Resolver) ExposureChange() generated.ExposureChangeResolver {

@@ -59,6 +59,7 @@ type ResolverRoot interface {
 	Organization() OrganizationResolver
 	Owner() OwnerResolver
 	OwnerEvidence() OwnerEvidenceResolver
+	PostureCause() PostureCauseResolver
 	PostureCountExplanation() PostureCountExplanationResolver
 	PostureRow() PostureRowResolver
 	PostureSnapshot() PostureSnapshotResolver
@@ -110,6 +111,7 @@ type ComplexityRoot struct {
 		CurrentState          func(childComplexity int) int
 		DataDomain            func(childComplexity int) int
 		Destination           func(childComplexity int) int
+		Durations             func(childComplexity int) int
 		Effective             func(childComplexity int) int
 		ExplainPrimaryCluster func(childComplexity int) int
 		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, includeResolved *bool) int
@@ -466,6 +468,15 @@ type ComplexityRoot struct {
 		TotalCount func(childComplexity int) int
 	}
 
+	ExposureDuration struct {
+		Current   func(childComplexity int) int
+		Days      func(childComplexity int) int
+		Intervals func(childComplexity int) int
+		OpenSince func(childComplexity int) int
+		Since     func(childComplexity int) int
+		Type      func(childComplexity int) int
+	}
+
 	ExposureEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
@@ -650,6 +661,7 @@ type ComplexityRoot struct {
 	Lineage struct {
 		Changes     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) int
 		Destination func(childComplexity int) int
+		Durations   func(childComplexity int) int
 		FirstSeenAt func(childComplexity int) int
 		ID          func(childComplexity int) int
 		Paths       func(childComplexity int) int
@@ -684,6 +696,11 @@ type ComplexityRoot struct {
 		WithdrawJustification    func(childComplexity int, input WithdrawJustificationInput) int
 	}
 
+	OpenedCount struct {
+		Count func(childComplexity int) int
+		Type  func(childComplexity int) int
+	}
+
 	Organization struct {
 		AuthorityPath         func(childComplexity int, id string, asOf *time.Time) int
 		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) int
@@ -704,6 +721,7 @@ type ComplexityRoot struct {
 		Name                  func(childComplexity int) int
 		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 		Posture               func(childComplexity int, since *time.Time, asOf *time.Time) int
+		PostureDiff           func(childComplexity int, from time.Time, to *time.Time) int
 		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) int
 		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 		RiskCluster           func(childComplexity int, key string, level *posture.Level, asOf *time.Time) int
@@ -817,6 +835,28 @@ type ComplexityRoot struct {
 		WorkloadExposureCounts        func(childComplexity int) int
 	}
 
+	PostureCause struct {
+		Decision          func(childComplexity int) int
+		Evaluation        func(childComplexity int) int
+		ExposuresOpened   func(childComplexity int) int
+		ExposuresResolved func(childComplexity int) int
+		FirstAt           func(childComplexity int) int
+		Kind              func(childComplexity int) int
+		LastAt            func(childComplexity int) int
+		PathsAdded        func(childComplexity int) int
+		PathsChanged      func(childComplexity int) int
+		PathsRemoved      func(childComplexity int) int
+		Source            func(childComplexity int) int
+		Times             func(childComplexity int) int
+	}
+
+	PostureChange struct {
+		After  func(childComplexity int) int
+		Before func(childComplexity int) int
+		Count  func(childComplexity int) int
+		Delta  func(childComplexity int) int
+	}
+
 	PostureCountExplanation struct {
 		Count      func(childComplexity int) int
 		Counted    func(childComplexity int) int
@@ -842,6 +882,15 @@ type ComplexityRoot struct {
 		OwnershipInvalidations  func(childComplexity int) int
 		RemovedPaths            func(childComplexity int) int
 		Snapshot                func(childComplexity int) int
+	}
+
+	PostureDiff struct {
+		Causes   func(childComplexity int) int
+		Changes  func(childComplexity int) int
+		From     func(childComplexity int) int
+		Opened   func(childComplexity int) int
+		Resolved func(childComplexity int) int
+		To       func(childComplexity int) int
 	}
 
 	PostureRow struct {
@@ -950,6 +999,11 @@ type ComplexityRoot struct {
 		UserErrors    func(childComplexity int) int
 	}
 
+	ResolvedCount struct {
+		Count  func(childComplexity int) int
+		Reason func(childComplexity int) int
+	}
+
 	Resource struct {
 		Attributes        func(childComplexity int) int
 		AuthorityPaths    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
@@ -988,6 +1042,7 @@ type ComplexityRoot struct {
 		ExposureTypes         func(childComplexity int) int
 		FindingTypes          func(childComplexity int) int
 		Grain                 func(childComplexity int) int
+		History               func(childComplexity int, from time.Time, to *time.Time, buckets *int32) int
 		ID                    func(childComplexity int) int
 		Identities            func(childComplexity int, first *int32, after *string) int
 		IdentityCount         func(childComplexity int) int
@@ -1029,6 +1084,16 @@ type ComplexityRoot struct {
 		Priority          func(childComplexity int) int
 		Terms             func(childComplexity int) int
 		Urgency           func(childComplexity int) int
+	}
+
+	RiskClusterPoint struct {
+		At                func(childComplexity int) int
+		Delta             func(childComplexity int) int
+		IdentityCount     func(childComplexity int) int
+		PathCount         func(childComplexity int) int
+		Priority          func(childComplexity int) int
+		TotalExecution30d func(childComplexity int) int
+		WorkloadCount     func(childComplexity int) int
 	}
 
 	RoleBinding struct {
@@ -1350,6 +1415,7 @@ type AuthorityPathResolver interface {
 	PrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.RiskCluster, error)
 	ExplainPrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.PrimaryClusterExplanation, error)
 	WhyNot(ctx context.Context, obj *model.AuthorityPath, cluster string, level *posture.Level) (*model.ClusterMembership, error)
+	Durations(ctx context.Context, obj *model.AuthorityPath) ([]*exposure.Duration, error)
 	Changes(ctx context.Context, obj *model.AuthorityPath, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
 }
 type AuthorityPathVersionResolver interface {
@@ -1429,6 +1495,7 @@ type LineageResolver interface {
 	FirstSeenAt(ctx context.Context, obj *model.Lineage) (*time.Time, error)
 	Routes(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 	Paths(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
+	Durations(ctx context.Context, obj *model.Lineage) ([]*exposure.Duration, error)
 	Changes(ctx context.Context, obj *model.Lineage, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
 }
 type MissingExposureResolver interface {
@@ -1465,6 +1532,7 @@ type OrganizationResolver interface {
 	ExposureChange(ctx context.Context, obj *model.Organization, id string) (*model.ExposureChange, error)
 	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32) (*ExposureChangeSummary, error)
 	ExposureChangeFeed(ctx context.Context, obj *model.Organization) (*ExposureChangeFeed, error)
+	PostureDiff(ctx context.Context, obj *model.Organization, from time.Time, to *time.Time) (*model.PostureDiff, error)
 	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) (*model.Connection[*model.WorkloadExposure], error)
 	WorkloadExposure(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.WorkloadExposure, error)
 	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
@@ -1485,6 +1553,9 @@ type OwnerResolver interface {
 }
 type OwnerEvidenceResolver interface {
 	Owner(ctx context.Context, obj *model.OwnerEvidence) (*model.Owner, error)
+}
+type PostureCauseResolver interface {
+	Source(ctx context.Context, obj *model.PostureCause) (*model.Source, error)
 }
 type PostureCountExplanationResolver interface {
 	Counted(ctx context.Context, obj *model.PostureCountExplanation) (int64, error)
@@ -1512,6 +1583,8 @@ type RiskClusterResolver interface {
 	AuthorityPaths(ctx context.Context, obj *model.RiskCluster, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder) (*model.Connection[*model.AuthorityPath], error)
 	Workloads(ctx context.Context, obj *model.RiskCluster, first *int32, after *string) (*model.Connection[*model.Workload], error)
 	Identities(ctx context.Context, obj *model.RiskCluster, first *int32, after *string) (*model.Connection[*model.Identity], error)
+
+	History(ctx context.Context, obj *model.RiskCluster, from time.Time, to *time.Time, buckets *int32) ([]*model.RiskClusterPoint, error)
 }
 type RoleBindingResolver interface {
 	Role(ctx context.Context, obj *model.RoleBinding) (*model.AccessRole, error)
@@ -1721,6 +1794,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.Destination(childComplexity), true
+	case "AuthorityPath.durations":
+		if e.ComplexityRoot.AuthorityPath.Durations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuthorityPath.Durations(childComplexity), true
 	case "AuthorityPath.effective":
 		if e.ComplexityRoot.AuthorityPath.Effective == nil {
 			break
@@ -3303,6 +3382,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ExposureConnection.TotalCount(childComplexity), true
 
+	case "ExposureDuration.current":
+		if e.ComplexityRoot.ExposureDuration.Current == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.Current(childComplexity), true
+	case "ExposureDuration.days":
+		if e.ComplexityRoot.ExposureDuration.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.Days(childComplexity), true
+	case "ExposureDuration.intervals":
+		if e.ComplexityRoot.ExposureDuration.Intervals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.Intervals(childComplexity), true
+	case "ExposureDuration.openSince":
+		if e.ComplexityRoot.ExposureDuration.OpenSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.OpenSince(childComplexity), true
+	case "ExposureDuration.since":
+		if e.ComplexityRoot.ExposureDuration.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.Since(childComplexity), true
+	case "ExposureDuration.type":
+		if e.ComplexityRoot.ExposureDuration.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureDuration.Type(childComplexity), true
+
 	case "ExposureEdge.cursor":
 		if e.ComplexityRoot.ExposureEdge.Cursor == nil {
 			break
@@ -4096,6 +4212,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Lineage.Destination(childComplexity), true
+	case "Lineage.durations":
+		if e.ComplexityRoot.Lineage.Durations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Lineage.Durations(childComplexity), true
 	case "Lineage.firstSeenAt":
 		if e.ComplexityRoot.Lineage.FirstSeenAt == nil {
 			break
@@ -4330,6 +4452,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Mutation.WithdrawJustification(childComplexity, args["input"].(WithdrawJustificationInput)), true
 
+	case "OpenedCount.count":
+		if e.ComplexityRoot.OpenedCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OpenedCount.Count(childComplexity), true
+	case "OpenedCount.type":
+		if e.ComplexityRoot.OpenedCount.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OpenedCount.Type(childComplexity), true
+
 	case "Organization.authorityPath":
 		if e.ComplexityRoot.Organization.AuthorityPath == nil {
 			break
@@ -4509,6 +4644,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time), args["asOf"].(*time.Time)), true
+	case "Organization.postureDiff":
+		if e.ComplexityRoot.Organization.PostureDiff == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_postureDiff_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.PostureDiff(childComplexity, args["from"].(time.Time), args["to"].(*time.Time)), true
 	case "Organization.postureSnapshots":
 		if e.ComplexityRoot.Organization.PostureSnapshots == nil {
 			break
@@ -5049,6 +5195,104 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Posture.WorkloadExposureCounts(childComplexity), true
 
+	case "PostureCause.decision":
+		if e.ComplexityRoot.PostureCause.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.Decision(childComplexity), true
+	case "PostureCause.evaluation":
+		if e.ComplexityRoot.PostureCause.Evaluation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.Evaluation(childComplexity), true
+	case "PostureCause.exposuresOpened":
+		if e.ComplexityRoot.PostureCause.ExposuresOpened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.ExposuresOpened(childComplexity), true
+	case "PostureCause.exposuresResolved":
+		if e.ComplexityRoot.PostureCause.ExposuresResolved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.ExposuresResolved(childComplexity), true
+	case "PostureCause.firstAt":
+		if e.ComplexityRoot.PostureCause.FirstAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.FirstAt(childComplexity), true
+	case "PostureCause.kind":
+		if e.ComplexityRoot.PostureCause.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.Kind(childComplexity), true
+	case "PostureCause.lastAt":
+		if e.ComplexityRoot.PostureCause.LastAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.LastAt(childComplexity), true
+	case "PostureCause.pathsAdded":
+		if e.ComplexityRoot.PostureCause.PathsAdded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.PathsAdded(childComplexity), true
+	case "PostureCause.pathsChanged":
+		if e.ComplexityRoot.PostureCause.PathsChanged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.PathsChanged(childComplexity), true
+	case "PostureCause.pathsRemoved":
+		if e.ComplexityRoot.PostureCause.PathsRemoved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.PathsRemoved(childComplexity), true
+	case "PostureCause.source":
+		if e.ComplexityRoot.PostureCause.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.Source(childComplexity), true
+	case "PostureCause.times":
+		if e.ComplexityRoot.PostureCause.Times == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureCause.Times(childComplexity), true
+
+	case "PostureChange.after":
+		if e.ComplexityRoot.PostureChange.After == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureChange.After(childComplexity), true
+	case "PostureChange.before":
+		if e.ComplexityRoot.PostureChange.Before == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureChange.Before(childComplexity), true
+	case "PostureChange.count":
+		if e.ComplexityRoot.PostureChange.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureChange.Count(childComplexity), true
+	case "PostureChange.delta":
+		if e.ComplexityRoot.PostureChange.Delta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureChange.Delta(childComplexity), true
+
 	case "PostureCountExplanation.count":
 		if e.ComplexityRoot.PostureCountExplanation.Count == nil {
 			break
@@ -5164,6 +5408,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PostureDelta.Snapshot(childComplexity), true
+
+	case "PostureDiff.causes":
+		if e.ComplexityRoot.PostureDiff.Causes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.Causes(childComplexity), true
+	case "PostureDiff.changes":
+		if e.ComplexityRoot.PostureDiff.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.Changes(childComplexity), true
+	case "PostureDiff.from":
+		if e.ComplexityRoot.PostureDiff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.From(childComplexity), true
+	case "PostureDiff.opened":
+		if e.ComplexityRoot.PostureDiff.Opened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.Opened(childComplexity), true
+	case "PostureDiff.resolved":
+		if e.ComplexityRoot.PostureDiff.Resolved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.Resolved(childComplexity), true
+	case "PostureDiff.to":
+		if e.ComplexityRoot.PostureDiff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PostureDiff.To(childComplexity), true
 
 	case "PostureRow.amount":
 		if e.ComplexityRoot.PostureRow.Amount == nil {
@@ -5566,6 +5847,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RecordJustificationPayload.UserErrors(childComplexity), true
 
+	case "ResolvedCount.count":
+		if e.ComplexityRoot.ResolvedCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolvedCount.Count(childComplexity), true
+	case "ResolvedCount.reason":
+		if e.ComplexityRoot.ResolvedCount.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolvedCount.Reason(childComplexity), true
+
 	case "Resource.attributes":
 		if e.ComplexityRoot.Resource.Attributes == nil {
 			break
@@ -5747,6 +6041,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RiskCluster.Grain(childComplexity), true
+	case "RiskCluster.history":
+		if e.ComplexityRoot.RiskCluster.History == nil {
+			break
+		}
+
+		args, err := ec.field_RiskCluster_history_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.RiskCluster.History(childComplexity, args["from"].(time.Time), args["to"].(*time.Time), args["buckets"].(*int32)), true
 	case "RiskCluster.id":
 		if e.ComplexityRoot.RiskCluster.ID == nil {
 			break
@@ -5952,6 +6257,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RiskClusterExplanation.Urgency(childComplexity), true
+
+	case "RiskClusterPoint.at":
+		if e.ComplexityRoot.RiskClusterPoint.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.At(childComplexity), true
+	case "RiskClusterPoint.delta":
+		if e.ComplexityRoot.RiskClusterPoint.Delta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.Delta(childComplexity), true
+	case "RiskClusterPoint.identityCount":
+		if e.ComplexityRoot.RiskClusterPoint.IdentityCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.IdentityCount(childComplexity), true
+	case "RiskClusterPoint.pathCount":
+		if e.ComplexityRoot.RiskClusterPoint.PathCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.PathCount(childComplexity), true
+	case "RiskClusterPoint.priority":
+		if e.ComplexityRoot.RiskClusterPoint.Priority == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.Priority(childComplexity), true
+	case "RiskClusterPoint.totalExecution30d":
+		if e.ComplexityRoot.RiskClusterPoint.TotalExecution30d == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.TotalExecution30d(childComplexity), true
+	case "RiskClusterPoint.workloadCount":
+		if e.ComplexityRoot.RiskClusterPoint.WorkloadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RiskClusterPoint.WorkloadCount(childComplexity), true
 
 	case "RoleBinding.role":
 		if e.ComplexityRoot.RoleBinding.Role == nil {
@@ -7537,6 +7885,15 @@ type Organization implements Node {
   exposureChangeSummary("1 to 366." days: Int = 7): ExposureChangeSummary
   "How far the feed of changes has come."
   exposureChangeFeed: ExposureChangeFeed!
+  """
+  What is other at an instant than it was at an earlier one, and what brought it.
+  Null before anything happened.
+  """
+  postureDiff(
+    from: DateTime!
+    "Without it, or where the organization's clock has not come so far, that clock."
+    to: DateTime
+  ): PostureDiff
 
   """
   The workload exposures: one row for each living workload that has a path or a
@@ -7697,6 +8054,8 @@ type AuthorityPath implements Node {
     "Up to which disposition exposures count; without it, the level of the id, or ACKNOWLEDGED."
     level: ExposureLevel
   ): ClusterMembership
+  "How long it was exposed, by type; whatever people say of it."
+  durations: [ExposureDuration!]!
   "What has changed about the path and its exposures, and when its workload rotated its identity; what happened last comes first."
   changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
 }
@@ -7771,8 +8130,25 @@ type Lineage implements Node {
   routes: [AuthorityPath!]!
   "Every path there was, the oldest first."
   paths: [AuthorityPath!]!
+  "How long any of its paths was exposed, by type; whatever people say of it."
+  durations: [ExposureDuration!]!
   "What has changed about its paths and their exposures, and when its workload rotated its identity; what happened last comes first."
   changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
+}
+
+"How long something was exposed in one way. Exposures that overlap or follow one another at once are one interval."
+type ExposureDuration {
+  type: ExposureType!
+  "Whole days, all intervals together, up to the organization's clock."
+  days: Int!
+  "How many intervals there were."
+  intervals: Int!
+  "Whether it is exposed now."
+  current: Boolean!
+  "When the first interval began."
+  since: DateTime!
+  "When the current interval began; null where it is over."
+  openSince: DateTime
 }
 
 "A workload's change from one identity to another within one sync."
@@ -8500,6 +8876,29 @@ type RiskCluster implements Node {
   identities(first: Int, after: String): IdentityConnection!
   "What it asks, and why it is as prior and as urgent as it is."
   explain: RiskClusterExplanation!
+  "What it came to over time: at the end of each of ` + "`" + `buckets` + "`" + ` even parts of the time between two instants. 0 before the first sync."
+  history(
+    from: DateTime!
+    "Without it, or where the organization's clock has not come so far, that clock."
+    to: DateTime
+    "1 to 366."
+    buckets: Int = 30
+  ): [RiskClusterPoint!]!
+}
+
+"What a risk cluster came to at an instant."
+type RiskClusterPoint {
+  at: DateTime!
+  "How many paths were members."
+  pathCount: Int64!
+  identityCount: Int64!
+  workloadCount: Int64!
+  "Executions of its members within the window of 30 days."
+  totalExecution30d: Int64!
+  "Null where it was empty."
+  priority: Priority
+  "By how many paths it grew since the point before, or since ` + "`" + `from` + "`" + `."
+  delta: Int64!
 }
 
 "What a risk cluster asks, and what follows from its members."
@@ -9389,6 +9788,71 @@ input ExposureChangeOrder {
 enum ExposureChangeOrderField {
   "Their places in the feed: the order of publication."
   SEQ
+}
+
+"What is other at an instant than it was at an earlier one, and what brought it."
+type PostureDiff {
+  from: DateTime!
+  to: DateTime!
+  "The numbers that moved, in the order of PostureCount."
+  changes: [PostureChange!]!
+  "What happened after ` + "`" + `from` + "`" + `, up to and with ` + "`" + `to` + "`" + `: deliveries by source, judgements by why, then decisions by their kind; what happened most first."
+  causes: [PostureCause!]!
+  "Exposures that were opened, by type."
+  opened: [OpenedCount!]!
+  "Exposures that resolved, by reason."
+  resolved: [ResolvedCount!]!
+}
+
+"A number of a posture that moved."
+type PostureChange {
+  count: PostureCount!
+  "What it was; 0 for a number that counts what happened in between."
+  before: Int64!
+  after: Int64!
+  delta: Int64!
+}
+
+"What one cause brought."
+type PostureCause {
+  kind: PostureCauseKind!
+  "Whose deliveries; null for anything else."
+  source: Source
+  "Why was judged: ` + "`" + `time` + "`" + `, ` + "`" + `settings` + "`" + `, ` + "`" + `request` + "`" + `, ` + "`" + `version` + "`" + `, ` + "`" + `attestation` + "`" + ` or ` + "`" + `justification` + "`" + `; null for anything else."
+  evaluation: String
+  "The kind of the entries in the ledger, such as ` + "`" + `exposure.acknowledged` + "`" + `; null for anything else."
+  decision: String
+  "How often it happened."
+  times: Int64!
+  pathsAdded: Int64!
+  pathsChanged: Int64!
+  pathsRemoved: Int64!
+  exposuresOpened: Int64!
+  exposuresResolved: Int64!
+  firstAt: DateTime!
+  lastAt: DateTime!
+}
+
+"What moves an organization."
+enum PostureCauseKind {
+  "A source delivered."
+  SYNC
+  "What is known was judged anew."
+  EVALUATION
+  "People judged exposures."
+  DECISION
+}
+
+"How many exposures of a type were opened."
+type OpenedCount {
+  type: ExposureType!
+  count: Int64!
+}
+
+"How many exposures resolved for a reason."
+type ResolvedCount {
+  reason: ResolutionReason!
+  count: Int64!
 }
 
 "How far the feed of an organization has come."
@@ -10751,6 +11215,8 @@ func (ec *executionContext) childFields_AuthorityPath(ctx context.Context, field
 		return ec.fieldContext_AuthorityPath_explainPrimaryCluster(ctx, field)
 	case "whyNot":
 		return ec.fieldContext_AuthorityPath_whyNot(ctx, field)
+	case "durations":
+		return ec.fieldContext_AuthorityPath_durations(ctx, field)
 	case "changes":
 		return ec.fieldContext_AuthorityPath_changes(ctx, field)
 	}
@@ -11415,6 +11881,24 @@ func (ec *executionContext) childFields_ExposureConnection(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type ExposureConnection", field.Name)
 }
 
+func (ec *executionContext) childFields_ExposureDuration(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "type":
+		return ec.fieldContext_ExposureDuration_type(ctx, field)
+	case "days":
+		return ec.fieldContext_ExposureDuration_days(ctx, field)
+	case "intervals":
+		return ec.fieldContext_ExposureDuration_intervals(ctx, field)
+	case "current":
+		return ec.fieldContext_ExposureDuration_current(ctx, field)
+	case "since":
+		return ec.fieldContext_ExposureDuration_since(ctx, field)
+	case "openSince":
+		return ec.fieldContext_ExposureDuration_openSince(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureDuration", field.Name)
+}
+
 func (ec *executionContext) childFields_ExposureEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
@@ -11791,6 +12275,8 @@ func (ec *executionContext) childFields_Lineage(ctx context.Context, field graph
 		return ec.fieldContext_Lineage_routes(ctx, field)
 	case "paths":
 		return ec.fieldContext_Lineage_paths(ctx, field)
+	case "durations":
+		return ec.fieldContext_Lineage_durations(ctx, field)
 	case "changes":
 		return ec.fieldContext_Lineage_changes(ctx, field)
 	}
@@ -11813,6 +12299,16 @@ func (ec *executionContext) childFields_MissingExposure(ctx context.Context, fie
 		return ec.fieldContext_MissingExposure_verdict(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MissingExposure", field.Name)
+}
+
+func (ec *executionContext) childFields_OpenedCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "type":
+		return ec.fieldContext_OpenedCount_type(ctx, field)
+	case "count":
+		return ec.fieldContext_OpenedCount_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OpenedCount", field.Name)
 }
 
 func (ec *executionContext) childFields_Organization(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11851,6 +12347,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_exposureChangeSummary(ctx, field)
 	case "exposureChangeFeed":
 		return ec.fieldContext_Organization_exposureChangeFeed(ctx, field)
+	case "postureDiff":
+		return ec.fieldContext_Organization_postureDiff(ctx, field)
 	case "workloadExposures":
 		return ec.fieldContext_Organization_workloadExposures(ctx, field)
 	case "workloadExposure":
@@ -12081,6 +12579,50 @@ func (ec *executionContext) childFields_Posture(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Posture", field.Name)
 }
 
+func (ec *executionContext) childFields_PostureCause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PostureCause_kind(ctx, field)
+	case "source":
+		return ec.fieldContext_PostureCause_source(ctx, field)
+	case "evaluation":
+		return ec.fieldContext_PostureCause_evaluation(ctx, field)
+	case "decision":
+		return ec.fieldContext_PostureCause_decision(ctx, field)
+	case "times":
+		return ec.fieldContext_PostureCause_times(ctx, field)
+	case "pathsAdded":
+		return ec.fieldContext_PostureCause_pathsAdded(ctx, field)
+	case "pathsChanged":
+		return ec.fieldContext_PostureCause_pathsChanged(ctx, field)
+	case "pathsRemoved":
+		return ec.fieldContext_PostureCause_pathsRemoved(ctx, field)
+	case "exposuresOpened":
+		return ec.fieldContext_PostureCause_exposuresOpened(ctx, field)
+	case "exposuresResolved":
+		return ec.fieldContext_PostureCause_exposuresResolved(ctx, field)
+	case "firstAt":
+		return ec.fieldContext_PostureCause_firstAt(ctx, field)
+	case "lastAt":
+		return ec.fieldContext_PostureCause_lastAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureCause", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "count":
+		return ec.fieldContext_PostureChange_count(ctx, field)
+	case "before":
+		return ec.fieldContext_PostureChange_before(ctx, field)
+	case "after":
+		return ec.fieldContext_PostureChange_after(ctx, field)
+	case "delta":
+		return ec.fieldContext_PostureChange_delta(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureChange", field.Name)
+}
+
 func (ec *executionContext) childFields_PostureCountExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "count":
@@ -12133,6 +12675,24 @@ func (ec *executionContext) childFields_PostureDelta(ctx context.Context, field 
 		return ec.fieldContext_PostureDelta_newAutonomousIdentities(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PostureDelta", field.Name)
+}
+
+func (ec *executionContext) childFields_PostureDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_PostureDiff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_PostureDiff_to(ctx, field)
+	case "changes":
+		return ec.fieldContext_PostureDiff_changes(ctx, field)
+	case "causes":
+		return ec.fieldContext_PostureDiff_causes(ctx, field)
+	case "opened":
+		return ec.fieldContext_PostureDiff_opened(ctx, field)
+	case "resolved":
+		return ec.fieldContext_PostureDiff_resolved(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PostureDiff", field.Name)
 }
 
 func (ec *executionContext) childFields_PostureRow(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12331,6 +12891,16 @@ func (ec *executionContext) childFields_RecordJustificationPayload(ctx context.C
 	return nil, fmt.Errorf("no field named %q was found under type RecordJustificationPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ResolvedCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "reason":
+		return ec.fieldContext_ResolvedCount_reason(ctx, field)
+	case "count":
+		return ec.fieldContext_ResolvedCount_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResolvedCount", field.Name)
+}
+
 func (ec *executionContext) childFields_Resource(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -12445,6 +13015,8 @@ func (ec *executionContext) childFields_RiskCluster(ctx context.Context, field g
 		return ec.fieldContext_RiskCluster_identities(ctx, field)
 	case "explain":
 		return ec.fieldContext_RiskCluster_explain(ctx, field)
+	case "history":
+		return ec.fieldContext_RiskCluster_history(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RiskCluster", field.Name)
 }
@@ -12491,6 +13063,26 @@ func (ec *executionContext) childFields_RiskClusterExplanation(ctx context.Conte
 		return ec.fieldContext_RiskClusterExplanation_urgency(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RiskClusterExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_RiskClusterPoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_RiskClusterPoint_at(ctx, field)
+	case "pathCount":
+		return ec.fieldContext_RiskClusterPoint_pathCount(ctx, field)
+	case "identityCount":
+		return ec.fieldContext_RiskClusterPoint_identityCount(ctx, field)
+	case "workloadCount":
+		return ec.fieldContext_RiskClusterPoint_workloadCount(ctx, field)
+	case "totalExecution30d":
+		return ec.fieldContext_RiskClusterPoint_totalExecution30d(ctx, field)
+	case "priority":
+		return ec.fieldContext_RiskClusterPoint_priority(ctx, field)
+	case "delta":
+		return ec.fieldContext_RiskClusterPoint_delta(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RiskClusterPoint", field.Name)
 }
 
 func (ec *executionContext) childFields_RoleBinding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -14291,6 +14883,28 @@ func (ec *executionContext) field_Organization_owners_args(ctx context.Context, 
 	return args, nil
 }
 
+func (ec *executionContext) field_Organization_postureDiff_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (time.Time, error) {
+			return ec.unmarshalNDateTime2timeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Organization_postureSnapshots_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -15022,6 +15636,36 @@ func (ec *executionContext) field_RiskCluster_authorityPaths_args(ctx context.Co
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	return args, nil
+}
+
+func (ec *executionContext) field_RiskCluster_history_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (time.Time, error) {
+			return ec.unmarshalNDateTime2timeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "buckets",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["buckets"] = arg2
 	return args, nil
 }
 
@@ -16637,6 +17281,38 @@ func (ec *executionContext) fieldContext_AuthorityPath_whyNot(ctx context.Contex
 	if fc.Args, err = ec.field_AuthorityPath_whyNot_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuthorityPath_durations(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_durations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuthorityPath().Durations(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*exposure.Duration) graphql.Marshaler {
+			return ec.marshalNExposureDuration2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDurationᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_durations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureDuration(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -22386,6 +23062,144 @@ func (ec *executionContext) fieldContext_ExposureConnection_totalCount(_ context
 	return graphql.NewScalarFieldContext("ExposureConnection", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _ExposureDuration_type(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureDuration_days(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_days(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Days(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_days(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureDuration_intervals(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_intervals(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Intervals, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_intervals(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureDuration_current(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_current(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Current(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_current(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureDuration_since(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureDuration_openSince(ctx context.Context, field graphql.CollectedField, obj *exposure.Duration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureDuration_openSince(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OpenSince, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureDuration_openSince(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureDuration", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _ExposureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Exposure]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -25748,6 +26562,38 @@ func (ec *executionContext) fieldContext_Lineage_paths(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Lineage_durations(ctx context.Context, field graphql.CollectedField, obj *model.Lineage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Lineage_durations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Lineage().Durations(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*exposure.Duration) graphql.Marshaler {
+			return ec.marshalNExposureDuration2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDurationᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Lineage_durations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Lineage",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureDuration(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Lineage_changes(ctx context.Context, field graphql.CollectedField, obj *model.Lineage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26608,6 +27454,52 @@ func (ec *executionContext) fieldContext_Mutation_sealEvidencePack(ctx context.C
 	return fc, nil
 }
 
+func (ec *executionContext) _OpenedCount_type(ctx context.Context, field graphql.CollectedField, obj *posture.TypeCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OpenedCount_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Type) graphql.Marshaler {
+			return ec.marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OpenedCount_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OpenedCount", field, false, false, errors.New("field of type ExposureType does not have child fields"))
+}
+
+func (ec *executionContext) _OpenedCount_count(ctx context.Context, field graphql.CollectedField, obj *posture.TypeCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OpenedCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OpenedCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OpenedCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _Organization_id(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -27235,6 +28127,50 @@ func (ec *executionContext) fieldContext_Organization_exposureChangeFeed(_ conte
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ExposureChangeFeed(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_postureDiff(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_postureDiff(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().PostureDiff(ctx, obj, fc.Args["from"].(time.Time), fc.Args["to"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureDiff) graphql.Marshaler {
+			return ec.marshalOPostureDiff2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureDiff(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_postureDiff(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureDiff(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_postureDiff_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -29517,6 +30453,383 @@ func (ec *executionContext) fieldContext_Posture_explain(ctx context.Context, fi
 	return fc, nil
 }
 
+func (ec *executionContext) _PostureCause_kind(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.CauseKind) graphql.Marshaler {
+			return ec.marshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type PostureCauseKind does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_source(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_source(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PostureCause().Source(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Source) graphql.Marshaler {
+			return ec.marshalOSource2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSource(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_source(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureCause",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Source(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureCause_evaluation(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_evaluation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Evaluation(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_evaluation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_decision(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_decision(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Decision(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_decision(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_times(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_times(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Times, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_times(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_pathsAdded(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_pathsAdded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathsAdded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_pathsAdded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_pathsChanged(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_pathsChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathsChanged, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_pathsChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_pathsRemoved(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_pathsRemoved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathsRemoved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_pathsRemoved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_exposuresOpened(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_exposuresOpened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExposuresOpened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_exposuresOpened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_exposuresResolved(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_exposuresResolved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExposuresResolved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_exposuresResolved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_firstAt(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_firstAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_firstAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureCause_lastAt(ctx context.Context, field graphql.CollectedField, obj *model.PostureCause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureCause_lastAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureCause_lastAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureCause", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureChange_count(ctx context.Context, field graphql.CollectedField, obj *posture.Moved) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureChange_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v posture.Count) graphql.Marshaler {
+			return ec.marshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureChange_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureChange", field, false, false, errors.New("field of type PostureCount does not have child fields"))
+}
+
+func (ec *executionContext) _PostureChange_before(ctx context.Context, field graphql.CollectedField, obj *posture.Moved) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureChange_before(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Before, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureChange_before(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureChange", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureChange_after(ctx context.Context, field graphql.CollectedField, obj *posture.Moved) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureChange_after(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.After, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureChange_after(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureChange", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PostureChange_delta(ctx context.Context, field graphql.CollectedField, obj *posture.Moved) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureChange_delta(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Delta(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureChange_delta(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureChange", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _PostureCountExplanation_count(ctx context.Context, field graphql.CollectedField, obj *model.PostureCountExplanation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -29977,6 +31290,180 @@ func (ec *executionContext) _PostureDelta_newAutonomousIdentities(ctx context.Co
 }
 func (ec *executionContext) fieldContext_PostureDelta_newAutonomousIdentities(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PostureDelta", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDiff_from(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDiff", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDiff_to(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PostureDiff", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PostureDiff_changes(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_changes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Changes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []posture.Moved) graphql.Marshaler {
+			return ec.marshalNPostureChange2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐMovedᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_changes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureDiff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureChange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureDiff_causes(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_causes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Causes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PostureCause) graphql.Marshaler {
+			return ec.marshalNPostureCause2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCauseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_causes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureDiff",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PostureCause(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureDiff_opened(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_opened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Opened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*posture.TypeCount) graphql.Marshaler {
+			return ec.marshalNOpenedCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐTypeCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_opened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureDiff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OpenedCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PostureDiff_resolved(ctx context.Context, field graphql.CollectedField, obj *model.PostureDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PostureDiff_resolved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Resolved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*posture.ReasonCount) graphql.Marshaler {
+			return ec.marshalNResolvedCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐReasonCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PostureDiff_resolved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PostureDiff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ResolvedCount(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _PostureRow_node(ctx context.Context, field graphql.CollectedField, obj *model.PostureRow) (ret graphql.Marshaler) {
@@ -31722,6 +33209,52 @@ func (ec *executionContext) fieldContext_RecordJustificationPayload_userErrors(_
 	return fc, nil
 }
 
+func (ec *executionContext) _ResolvedCount_reason(ctx context.Context, field graphql.CollectedField, obj *posture.ReasonCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ResolvedCount_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v rule.Reason) graphql.Marshaler {
+			return ec.marshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ResolvedCount_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ResolvedCount", field, false, false, errors.New("field of type ResolutionReason does not have child fields"))
+}
+
+func (ec *executionContext) _ResolvedCount_count(ctx context.Context, field graphql.CollectedField, obj *posture.ReasonCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ResolvedCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ResolvedCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ResolvedCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _Resource_id(ctx context.Context, field graphql.CollectedField, obj *model.Resource) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -32959,6 +34492,50 @@ func (ec *executionContext) fieldContext_RiskCluster_explain(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _RiskCluster_history(ctx context.Context, field graphql.CollectedField, obj *model.RiskCluster) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskCluster_history(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.RiskCluster().History(ctx, obj, fc.Args["from"].(time.Time), fc.Args["to"].(*time.Time), fc.Args["buckets"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RiskClusterPoint) graphql.Marshaler {
+			return ec.marshalNRiskClusterPoint2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterPointᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskCluster_history(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RiskCluster",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RiskClusterPoint(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_RiskCluster_history_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RiskClusterConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.RiskCluster]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -33328,6 +34905,167 @@ func (ec *executionContext) fieldContext_RiskClusterExplanation_urgency(_ contex
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _RiskClusterPoint_at(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_pathCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_pathCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PathCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_pathCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_identityCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_identityCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdentityCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_identityCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_workloadCount(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_workloadCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WorkloadCount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_workloadCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_totalExecution30d(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_totalExecution30d(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalExecution30d(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_totalExecution30d(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_priority(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_priority(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Priority, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *posture.Priority) graphql.Marshaler {
+			return ec.marshalOPriority2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐPriority(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_priority(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, false, false, errors.New("field of type Priority does not have child fields"))
+}
+
+func (ec *executionContext) _RiskClusterPoint_delta(ctx context.Context, field graphql.CollectedField, obj *model.RiskClusterPoint) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RiskClusterPoint_delta(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Delta, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RiskClusterPoint_delta(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RiskClusterPoint", field, false, false, errors.New("field of type Int64 does not have child fields"))
 }
 
 func (ec *executionContext) _RoleBinding_role(ctx context.Context, field graphql.CollectedField, obj *model.RoleBinding) (ret graphql.Marshaler) {
@@ -41787,6 +43525,44 @@ func (ec *executionContext) _AuthorityPath(ctx context.Context, sel ast.Selectio
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "durations":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_durations(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "changes":
 			field := field
 
@@ -44961,6 +46737,69 @@ func (ec *executionContext) _ExposureConnection(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var exposureDurationImplementors = []string{"ExposureDuration"}
+
+func (ec *executionContext) _ExposureDuration(ctx context.Context, sel ast.SelectionSet, obj *exposure.Duration) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureDurationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureDuration")
+		case "type":
+			out.Values[i] = ec._ExposureDuration_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "days":
+			out.Values[i] = ec._ExposureDuration_days(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "intervals":
+			out.Values[i] = ec._ExposureDuration_intervals(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "current":
+			out.Values[i] = ec._ExposureDuration_current(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._ExposureDuration_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "openSince":
+			out.Values[i] = ec._ExposureDuration_openSince(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var exposureEdgeImplementors = []string{"ExposureEdge"}
 
 func (ec *executionContext) _ExposureEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.Exposure]) graphql.Marshaler {
@@ -47192,6 +49031,44 @@ func (ec *executionContext) _Lineage(ctx context.Context, sel ast.SelectionSet, 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "durations":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Lineage_durations(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "changes":
 			field := field
 
@@ -47469,6 +49346,49 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_sealEvidencePack(ctx, field)
 			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var openedCountImplementors = []string{"OpenedCount"}
+
+func (ec *executionContext) _OpenedCount(ctx context.Context, sel ast.SelectionSet, obj *posture.TypeCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, openedCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OpenedCount")
+		case "type":
+			out.Values[i] = ec._OpenedCount_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._OpenedCount_count(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -47992,6 +49912,44 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 				}()
 				res = ec._Organization_exposureChangeFeed(ctx, field, obj)
 				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "postureDiff":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_postureDiff(ctx, field, obj)
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -49397,6 +51355,185 @@ func (ec *executionContext) _Posture(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var postureCauseImplementors = []string{"PostureCause"}
+
+func (ec *executionContext) _PostureCause(ctx context.Context, sel ast.SelectionSet, obj *model.PostureCause) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureCauseImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureCause")
+		case "kind":
+			out.Values[i] = ec._PostureCause_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "source":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureCause_source(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "evaluation":
+			out.Values[i] = ec._PostureCause_evaluation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "decision":
+			out.Values[i] = ec._PostureCause_decision(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "times":
+			out.Values[i] = ec._PostureCause_times(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pathsAdded":
+			out.Values[i] = ec._PostureCause_pathsAdded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pathsChanged":
+			out.Values[i] = ec._PostureCause_pathsChanged(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pathsRemoved":
+			out.Values[i] = ec._PostureCause_pathsRemoved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "exposuresOpened":
+			out.Values[i] = ec._PostureCause_exposuresOpened(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "exposuresResolved":
+			out.Values[i] = ec._PostureCause_exposuresResolved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "firstAt":
+			out.Values[i] = ec._PostureCause_firstAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastAt":
+			out.Values[i] = ec._PostureCause_lastAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureChangeImplementors = []string{"PostureChange"}
+
+func (ec *executionContext) _PostureChange(ctx context.Context, sel ast.SelectionSet, obj *posture.Moved) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureChange")
+		case "count":
+			out.Values[i] = ec._PostureChange_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "before":
+			out.Values[i] = ec._PostureChange_before(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "after":
+			out.Values[i] = ec._PostureChange_after(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "delta":
+			out.Values[i] = ec._PostureChange_delta(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var postureCountExplanationImplementors = []string{"PostureCountExplanation"}
 
 func (ec *executionContext) _PostureCountExplanation(ctx context.Context, sel ast.SelectionSet, obj *model.PostureCountExplanation) graphql.Marshaler {
@@ -49629,6 +51766,69 @@ func (ec *executionContext) _PostureDelta(ctx context.Context, sel ast.Selection
 		case "newAutonomousIdentities":
 			out.Values[i] = ec._PostureDelta_newAutonomousIdentities(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var postureDiffImplementors = []string{"PostureDiff"}
+
+func (ec *executionContext) _PostureDiff(ctx context.Context, sel ast.SelectionSet, obj *model.PostureDiff) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, postureDiffImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PostureDiff")
+		case "from":
+			out.Values[i] = ec._PostureDiff_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = ec._PostureDiff_to(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "changes":
+			out.Values[i] = ec._PostureDiff_changes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "causes":
+			out.Values[i] = ec._PostureDiff_causes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "opened":
+			out.Values[i] = ec._PostureDiff_opened(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resolved":
+			out.Values[i] = ec._PostureDiff_resolved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -50691,6 +52891,49 @@ func (ec *executionContext) _RecordJustificationPayload(ctx context.Context, sel
 	return out
 }
 
+var resolvedCountImplementors = []string{"ResolvedCount"}
+
+func (ec *executionContext) _ResolvedCount(ctx context.Context, sel ast.SelectionSet, obj *posture.ReasonCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, resolvedCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ResolvedCount")
+		case "reason":
+			out.Values[i] = ec._ResolvedCount_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._ResolvedCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var resourceImplementors = []string{"Resource", "Node", "Entity"}
 
 func (ec *executionContext) _Resource(ctx context.Context, sel ast.SelectionSet, obj *model.Resource) graphql.Marshaler {
@@ -51235,6 +53478,44 @@ func (ec *executionContext) _RiskCluster(ctx context.Context, sel ast.SelectionS
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "history":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._RiskCluster_history(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -51429,6 +53710,74 @@ func (ec *executionContext) _RiskClusterExplanation(ctx context.Context, sel ast
 			}
 		case "urgency":
 			out.Values[i] = ec._RiskClusterExplanation_urgency(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var riskClusterPointImplementors = []string{"RiskClusterPoint"}
+
+func (ec *executionContext) _RiskClusterPoint(ctx context.Context, sel ast.SelectionSet, obj *model.RiskClusterPoint) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, riskClusterPointImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RiskClusterPoint")
+		case "at":
+			out.Values[i] = ec._RiskClusterPoint_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pathCount":
+			out.Values[i] = ec._RiskClusterPoint_pathCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "identityCount":
+			out.Values[i] = ec._RiskClusterPoint_identityCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "workloadCount":
+			out.Values[i] = ec._RiskClusterPoint_workloadCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalExecution30d":
+			out.Values[i] = ec._RiskClusterPoint_totalExecution30d(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "priority":
+			out.Values[i] = ec._RiskClusterPoint_priority(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "delta":
+			out.Values[i] = ec._RiskClusterPoint_delta(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -55853,6 +58202,32 @@ func (ec *executionContext) marshalNExposureConnection2ᚖgithubᚗcomᚋexposur
 	return ec._ExposureConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNExposureDuration2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDurationᚄ(ctx context.Context, sel ast.SelectionSet, v []*exposure.Duration) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureDuration2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDuration(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureDuration2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚐDuration(ctx context.Context, sel ast.SelectionSet, v *exposure.Duration) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureDuration(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNExposureEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.Exposure]) graphql.Marshaler {
 	return ec._ExposureEdge(ctx, sel, &v)
 }
@@ -56760,6 +59135,32 @@ func (ec *executionContext) marshalNNode2ᚕgithubᚗcomᚋexposuregraphᚋexpos
 	return ret
 }
 
+func (ec *executionContext) marshalNOpenedCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐTypeCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*posture.TypeCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNOpenedCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐTypeCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNOpenedCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐTypeCount(ctx context.Context, sel ast.SelectionSet, v *posture.TypeCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._OpenedCount(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx context.Context, v any) (OrderDirection, error) {
 	var res OrderDirection
 	err := res.UnmarshalGQL(v)
@@ -57034,6 +59435,82 @@ var (
 
 func (ec *executionContext) marshalNPathSummary2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPathSummary(ctx context.Context, sel ast.SelectionSet, v model.PathSummary) graphql.Marshaler {
 	return ec._PathSummary(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPostureCause2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCauseᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PostureCause) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureCause2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCause(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPostureCause2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureCause(ctx context.Context, sel ast.SelectionSet, v *model.PostureCause) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PostureCause(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind(ctx context.Context, v any) (posture.CauseKind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind(ctx context.Context, sel ast.SelectionSet, v posture.CauseKind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind = map[string]posture.CauseKind{
+		"SYNC":       posture.CauseSync,
+		"EVALUATION": posture.CauseEvaluation,
+		"DECISION":   posture.CauseDecision,
+	}
+	marshalNPostureCauseKind2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCauseKind = map[posture.CauseKind]string{
+		posture.CauseSync:       "SYNC",
+		posture.CauseEvaluation: "EVALUATION",
+		posture.CauseDecision:   "DECISION",
+	}
+)
+
+func (ec *executionContext) marshalNPostureChange2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐMoved(ctx context.Context, sel ast.SelectionSet, v posture.Moved) graphql.Marshaler {
+	return ec._PostureChange(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPostureChange2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐMovedᚄ(ctx context.Context, sel ast.SelectionSet, v []posture.Moved) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPostureChange2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐMoved(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalNPostureCount2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐCount(ctx context.Context, v any) (posture.Count, error) {
@@ -57436,6 +59913,112 @@ func (ec *executionContext) unmarshalNRegisterSigningKeyInput2githubᚗcomᚋexp
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx context.Context, v any) (rule.Reason, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason(ctx context.Context, sel ast.SelectionSet, v rule.Reason) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason = map[string]rule.Reason{
+		"OWNER_ASSIGNED":              rule.OwnerAssigned,
+		"OWNER_REACTIVATED":           rule.OwnerReactivated,
+		"OWNER_RECORD_CLEANED":        rule.OwnerRecordCleaned,
+		"INDIVIDUAL_OWNER_ASSIGNED":   rule.IndividualOwnerAssigned,
+		"OWNERSHIP_METADATA_RECEIVED": rule.OwnershipReceived,
+		"OWNERSHIP_CHANGED":           rule.OwnershipChanged,
+		"ACTIVITY_RESUMED":            rule.ActivityResumed,
+		"IDENTITY_DISABLED":           rule.IdentityDisabled,
+		"SENSITIVITY_RECLASSIFIED":    rule.SensitivityReclassified,
+		"IDENTITY_BOUND":              rule.IdentityBound,
+		"EVIDENCE_APPEARED":           rule.EvidenceAppeared,
+		"SCOPE_REDUCED":               rule.ScopeReduced,
+		"BASELINE_ATTESTED":           rule.BaselineAttested,
+		"PRIVILEGE_REDUCED":           rule.PrivilegeReduced,
+		"PRIVILEGE_EXERCISED":         rule.PrivilegeExercised,
+		"EXECUTION_CEASED":            rule.ExecutionCeased,
+		"EGRESS_REMOVED":              rule.EgressRemoved,
+		"HOST_RECLASSIFIED":           rule.HostReclassified,
+		"IDENTITY_DEDICATED":          rule.IdentityDedicated,
+		"PATH_REMOVED":                rule.PathRemoved,
+		"PATH_INEFFECTIVE":            rule.PathIneffective,
+		"WORKLOAD_REMOVED":            rule.WorkloadRemoved,
+		"IDENTITY_REMOVED":            rule.IdentityRemoved,
+		"ROTATED_TO_SUCCESSOR":        rule.RotatedToSuccessor,
+		"RULE_RETIRED":                rule.RuleRetired,
+		"RULE_CHANGED":                rule.RuleChanged,
+		"SETTINGS_CHANGED":            rule.SettingChanged,
+		"MANUAL":                      rule.Manual,
+	}
+	marshalNResolutionReason2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐReason = map[rule.Reason]string{
+		rule.OwnerAssigned:           "OWNER_ASSIGNED",
+		rule.OwnerReactivated:        "OWNER_REACTIVATED",
+		rule.OwnerRecordCleaned:      "OWNER_RECORD_CLEANED",
+		rule.IndividualOwnerAssigned: "INDIVIDUAL_OWNER_ASSIGNED",
+		rule.OwnershipReceived:       "OWNERSHIP_METADATA_RECEIVED",
+		rule.OwnershipChanged:        "OWNERSHIP_CHANGED",
+		rule.ActivityResumed:         "ACTIVITY_RESUMED",
+		rule.IdentityDisabled:        "IDENTITY_DISABLED",
+		rule.SensitivityReclassified: "SENSITIVITY_RECLASSIFIED",
+		rule.IdentityBound:           "IDENTITY_BOUND",
+		rule.EvidenceAppeared:        "EVIDENCE_APPEARED",
+		rule.ScopeReduced:            "SCOPE_REDUCED",
+		rule.BaselineAttested:        "BASELINE_ATTESTED",
+		rule.PrivilegeReduced:        "PRIVILEGE_REDUCED",
+		rule.PrivilegeExercised:      "PRIVILEGE_EXERCISED",
+		rule.ExecutionCeased:         "EXECUTION_CEASED",
+		rule.EgressRemoved:           "EGRESS_REMOVED",
+		rule.HostReclassified:        "HOST_RECLASSIFIED",
+		rule.IdentityDedicated:       "IDENTITY_DEDICATED",
+		rule.PathRemoved:             "PATH_REMOVED",
+		rule.PathIneffective:         "PATH_INEFFECTIVE",
+		rule.WorkloadRemoved:         "WORKLOAD_REMOVED",
+		rule.IdentityRemoved:         "IDENTITY_REMOVED",
+		rule.RotatedToSuccessor:      "ROTATED_TO_SUCCESSOR",
+		rule.RuleRetired:             "RULE_RETIRED",
+		rule.RuleChanged:             "RULE_CHANGED",
+		rule.SettingChanged:          "SETTINGS_CHANGED",
+		rule.Manual:                  "MANUAL",
+	}
+)
+
+func (ec *executionContext) marshalNResolvedCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐReasonCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*posture.ReasonCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNResolvedCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐReasonCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNResolvedCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋpostureᚐReasonCount(ctx context.Context, sel ast.SelectionSet, v *posture.ReasonCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ResolvedCount(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNResource2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐResourceᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Resource) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -57561,6 +60144,32 @@ func (ec *executionContext) marshalNRiskClusterExplanation2ᚖgithubᚗcomᚋexp
 		return graphql.Null
 	}
 	return ec._RiskClusterExplanation(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRiskClusterPoint2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterPointᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RiskClusterPoint) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRiskClusterPoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterPoint(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRiskClusterPoint2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐRiskClusterPoint(ctx context.Context, sel ast.SelectionSet, v *model.RiskClusterPoint) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RiskClusterPoint(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNRole2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋaccessᚐRole(ctx context.Context, v any) (access.Role, error) {
@@ -59802,6 +62411,13 @@ func (ec *executionContext) marshalOPostureDelta2ᚖgithubᚗcomᚋexposuregraph
 		return graphql.Null
 	}
 	return ec._PostureDelta(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPostureDiff2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureDiff(ctx context.Context, sel ast.SelectionSet, v *model.PostureDiff) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PostureDiff(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOPostureSnapshot2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPostureSnapshot(ctx context.Context, sel ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {

@@ -61,7 +61,8 @@ type Limits struct {
 	// Weights are the costs of single fields, as "Type.field"; others cost 1. Without
 	// any, those that read much for one object, or change much: an evidence pack and
 	// a batch cost 25,000, the rows of a number of the posture, which are counted
-	// anew, 5,000, a root or a proof of a ledger 1,000.
+	// anew, 5,000, a root or a proof of a ledger and what is other than at an earlier
+	// instant 1,000, what a cluster came to over time 300.
 	Weights map[string]int64
 }
 
@@ -85,7 +86,7 @@ func (l Limits) orDefault() Limits {
 	if l.Weights == nil {
 		l.Weights = map[string]int64{
 			"Organization.evidencePack": 25_000, "Mutation.sealEvidencePack": 25_000, "Mutation.judgeExposures": 25_000, "Mutation.undoBatch": 25_000,
-			"Posture.explain": 5_000, "Organization.batch": 1_000, "Ledger.root": 1_000, "Ledger.inclusionProof": 1_000, "Ledger.consistencyProof": 1_000,
+			"Posture.explain": 5_000, "Organization.batch": 1_000, "Organization.postureDiff": 1_000, "RiskCluster.history": 300, "Ledger.root": 1_000, "Ledger.inclusionProof": 1_000, "Ledger.consistencyProof": 1_000,
 		}
 	}
 	return l

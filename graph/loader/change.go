@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/change"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
 
 // Changing are the loaders of what changed.
@@ -13,6 +15,8 @@ type Changing struct {
 	Changes      Loader[change.Key, *change.Event]
 	ChangeLists  Loader[ChangeListKey, change.Page]
 	ChangeCounts Loader[ChangeListKey, int]
+	Intervals    Loader[id.ID, []*exposure.Interval] // of a path
+	Histories    Loader[posture.ClusterKey, []posture.Point]
 }
 
 // ChangeListKey is a page of one history.
@@ -21,8 +25,15 @@ type ChangeListKey struct {
 	List *change.List
 }
 
-func (s *Scope) changing(changes *change.Reader, wait time.Duration) {
-	snapshot := s.Snapshot
+func (s *Scope) changing(stores Stores, wait time.Duration) {
+	snapshot, changes := s.Snapshot, stores.Changes
+
+	s.Intervals = newLoader(wait, func(ctx context.Context, organization id.ID, paths []id.ID) (map[id.ID][]*exposure.Interval, error) {
+		return group(func(x *exposure.Interval) id.ID { return x.PathID })(stores.Exposures.IntervalsOf(ctx, snapshot, organization, paths))
+	})
+	s.Histories = newLoader(wait, func(ctx context.Context, organization id.ID, keys []posture.ClusterKey) (map[posture.ClusterKey][]posture.Point, error) {
+		return stores.Clusters.Histories(ctx, snapshot, organization, keys)
+	})
 
 	s.Changes = newLoader(wait, func(ctx context.Context, organization id.ID, keys []change.Key) (map[change.Key]*change.Event, error) {
 		return index((*change.Event).Key)(changes.ByKeys(ctx, snapshot, organization, keys))

@@ -168,7 +168,7 @@ func newScope(snapshot *db.Snapshot, stores Stores, wait time.Duration) *Scope {
 	s.workloads(stores.Clusters, wait)
 	s.explaining(stores.Exposures, wait)
 	s.judgements(stores.Ledger, stores.Decisions, wait)
-	s.changing(stores.Changes, wait)
+	s.changing(stores, wait)
 	return s
 }
 
