@@ -164,7 +164,7 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	witnessed := rapid.IntRange(0, 9).Draw(t, "witnessed") == 0
 	for _, s := range moves {
 		if witnessed {
-			h.remember(t)
+			h.ask(t)
 			if s.act == disposes {
 				continue
 			}
@@ -224,7 +224,7 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	shown.note(h.world, h.deliver(t, last))
 	h.comparePast(t, shown)
 	if witnessed {
-		h.remember(t)
+		h.ask(t)
 		h.askAgain(t)
 		shown.add("asked again", 1)
 	}

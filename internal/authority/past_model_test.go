@@ -152,8 +152,8 @@ func (h *theatre) comparePast(t checker, seen *tally) {
 // former are the tables that keep their former rows beside them.
 var former = []string{"entity_assertion", "edge", "coverage", "cluster_tally", "workload_exposure"}
 
-// remember keeps what the readers of posture, clusters and exposures say now.
-func (h *theatre) remember(t checker) {
+// ask keeps what the readers of posture, clusters and exposures say now.
+func (h *theatre) ask(t checker) {
 	t.Helper()
 	var clock *time.Time
 	require.NoError(t, h.conn.QueryRow(h.ctx, `SELECT greatest((SELECT max(at) FROM sync WHERE organization_id = $1),
