@@ -180,8 +180,8 @@ func (w *world) checkTold(ctx context.Context) error {
 	return nil
 }
 
-// checkCauses holds that every event follows from one that stands before it and
-// happened at the same instant.
+// checkCauses holds that what an event follows from is another one that happened at
+// the same instant.
 func (w *world) checkCauses(ctx context.Context) error {
 	type row struct {
 		Total      int64
