@@ -15,8 +15,10 @@ import (
 type Query struct {
 	Name string
 	SQL  string
+	Past string // what it reads as of an instant, with its marks of time; empty where no past is kept
 
 	numbered *numbered // of the text it was read with
+	then     *then     // of the past it was read with
 }
 
 // numbered is a statement as the server takes it: with numbers for arguments.
@@ -78,11 +80,13 @@ type Queries struct {
 // Parse reads a file of statements, each headed by a line "-- name: <name>".
 // Comment lines right after the head explain the statement. What stands before
 // the first name is a comment, but for lists of columns, each headed by a line
-// "-- columns: <name>": a statement takes one in by /* columns: <name> */. It
-// panics on a malformed file: the file is part of the program.
+// "-- columns: <name>": a statement takes one in by /* columns: <name> */. What
+// makes the past of a statement stands in past.go. It panics on a malformed file:
+// the file is part of the program.
 func Parse(pkg, file string) Queries {
 	queries := Queries{pkg: pkg, byName: map[string]Query{}}
 	parts := strings.Split("\n"+file, "\n-- name: ")
+	pasts := map[string]string{}
 	var columns []string // markers and what they stand for, in turn
 	for _, list := range strings.Split(parts[0], "\n-- columns: ")[1:] {
 		name, text, _ := strings.Cut(list, "\n")
@@ -93,14 +97,46 @@ func Parse(pkg, file string) Queries {
 		name, sql, found := strings.Cut(part, "\n")
 		name = pkg + "." + strings.TrimSpace(name)
 		sql = lists.Replace(strings.TrimSuffix(strings.TrimSpace(sql), ";"))
-		if _, twice := queries.byName[name]; twice || !found || sql == "" || strings.Contains(sql, "/* columns:") {
+		of, isPast := strings.CutSuffix(name, "@past")
+		_, twice := queries.byName[name]
+		if twice = twice || isPast && pasts[of] != ""; twice || !found || sql == "" || strings.Contains(sql, "/* columns:") {
 			panic(fmt.Sprintf("statement %q is empty, defined twice or names columns that nobody lists", name))
 		}
-		// The name travels with the statement, into logs and pg_stat_activity.
-		sql = "/* " + name + " */ " + sql
-		queries.byName[name] = Query{Name: name, SQL: sql, numbered: number(sql)}
+		if isPast {
+			pasts[of] = sql
+		} else {
+			queries.byName[name] = newQuery(name, sql)
+		}
+	}
+	for name, text := range pasts {
+		query, known := queries.byName[name]
+		if !known || query.Past != "" {
+			panic(fmt.Sprintf("the past of %q is that of no statement, or a second one", name))
+		}
+		queries.byName[name] = query.withPast(text)
 	}
 	return queries
+}
+
+// timeless is the line that says that what a statement reads never changes.
+const timeless = "-- timeless\n"
+
+func newQuery(name, sql string) Query {
+	marked := strings.TrimPrefix(sql, timeless)
+	text := live(marked)
+	// The name travels with the statement, into logs and pg_stat_activity.
+	query := Query{Name: name, SQL: "/* " + name + " */ " + text}
+	query.numbered = number(query.SQL)
+	if text == sql {
+		return query
+	}
+	return query.withPast(marked)
+}
+
+func (q Query) withPast(marked string) Query {
+	q.Past = "/* " + q.Name + "@past */ " + marked
+	q.then = newThen(q.Past)
+	return q
 }
 
 // Get is the statement of this name. It panics on an unknown one, so that a
@@ -120,9 +156,12 @@ func (q Queries) All() []Query {
 
 // Where collects the conditions of a dynamic filter with their arguments.
 type Where struct {
-	conditions []string
+	conditions []condition
 	args       pgx.StrictNamedArgs
 }
+
+// condition is one for the present and for the past, with its marks of time.
+type condition struct{ live, past string }
 
 // And adds a condition that uses one argument, @name.
 func (w *Where) And(condition, name string, value any) {
@@ -131,7 +170,12 @@ func (w *Where) And(condition, name string, value any) {
 }
 
 // Plain adds a condition that uses no argument of its own.
-func (w *Where) Plain(condition string) { w.conditions = append(w.conditions, condition) }
+func (w *Where) Plain(condition string) { w.Either(condition, condition) }
+
+// Either adds a condition that is another one in the past.
+func (w *Where) Either(live, past string) {
+	w.conditions = append(w.conditions, condition{live, past})
+}
 
 // Arg adds an argument alone.
 func (w *Where) Arg(name string, value any) {
@@ -151,14 +195,19 @@ func (w *Where) Args() pgx.StrictNamedArgs { return w.args }
 
 // Where puts the conditions at the query's /* where */ marker.
 func (q Query) Where(w Where) Query {
-	var sql strings.Builder
+	var now, then strings.Builder
 	for _, condition := range w.conditions {
-		sql.WriteString(" AND (" + condition + ")")
+		now.WriteString(" AND (" + condition.live + ")")
+		then.WriteString(" AND (" + condition.past + ")")
 	}
-	return q.With("where", sql.String())
+	return q.with("where", now.String(), then.String())
 }
 
-// With puts text at a marker of the query. The text is code of ours, never input.
-func (q Query) With(marker, text string) Query {
-	return Query{Name: q.Name, SQL: strings.ReplaceAll(q.SQL, "/* "+marker+" */", text)}
+// With puts text at a marker of the query and of its past. The text is code of
+// ours, never input.
+func (q Query) With(marker, text string) Query { return q.with(marker, text, text) }
+
+func (q Query) with(marker, now, then string) Query {
+	marker = "/* " + marker + " */"
+	return Query{Name: q.Name, SQL: strings.ReplaceAll(q.SQL, marker, live(now)), Past: strings.ReplaceAll(q.Past, marker, then)}
 }

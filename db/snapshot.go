@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,8 +14,14 @@ import (
 
 // Snapshot is what one response reads from: one connection in one repeatable
 // read transaction, so that its counts and its lists agree. It opens with the
-// first query, in the same round trip, and queries queue behind each other.
+// first query, in the same round trip, and queries queue behind each other. It
+// shows what is, or, with an instant, what was then.
 type Snapshot struct {
+	*session
+	instant *time.Time
+}
+
+type session struct {
 	db *DB
 
 	mu           sync.Mutex
@@ -25,7 +32,16 @@ type Snapshot struct {
 }
 
 // Snapshot makes a snapshot. Whoever makes it closes it.
-func (d *DB) Snapshot() *Snapshot { return &Snapshot{db: d} }
+func (d *DB) Snapshot() *Snapshot { return &Snapshot{session: &session{db: d}} }
+
+// At is the same snapshot as of an instant. It is closed with the other.
+func (s *Snapshot) At(instant time.Time) *Snapshot {
+	instant = instant.UTC().Truncate(time.Microsecond)
+	return &Snapshot{session: s.session, instant: &instant}
+}
+
+// Instant is what the snapshot is as of; none if it shows what is.
+func (s *Snapshot) Instant() *time.Time { return s.instant }
 
 // Of is the snapshot seen by one organization.
 func (s *Snapshot) Of(organization id.ID) Querier { return tenantView{s, organization} }
@@ -34,7 +50,7 @@ func (s *Snapshot) Of(organization id.ID) Querier { return tenantView{s, organiz
 func (s *Snapshot) Shared() Querier { return sharedView{s} }
 
 // Close ends the transaction and gives the connection back.
-func (s *Snapshot) Close(ctx context.Context) {
+func (s *session) Close(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -54,18 +70,30 @@ type tenantView struct {
 }
 
 func (v tenantView) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	return v.snapshot.query(ctx, v.organization, query, withOrganization(args, v.organization), read)
+	return v.snapshot.read(ctx, v.organization, query, withOrganization(args, v.organization), read)
 }
 
 type sharedView struct{ snapshot *Snapshot }
 
 func (v sharedView) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
-	return v.snapshot.query(ctx, id.Nil, query, args, read)
+	return v.snapshot.read(ctx, id.Nil, query, args, read)
+}
+
+// read runs the query, or its past where the snapshot has an instant.
+func (s *Snapshot) read(ctx context.Context, organization id.ID, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+	if s.instant == nil {
+		return s.query(ctx, organization, query, args, read)
+	}
+	past, err := query.AsOf()
+	if err != nil {
+		return err
+	}
+	return s.query(ctx, organization, past, past.argsAt(args, *s.instant), read)
 }
 
 var errSnapshotClosed = errors.New("the snapshot of this response is closed")
 
-func (s *Snapshot) query(ctx context.Context, organization id.ID, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
+func (s *session) query(ctx context.Context, organization id.ID, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -13,21 +13,23 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/limit"
+	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
@@ -39,6 +41,8 @@ type Config struct {
 	Exposures     *exposure.Reader
 	Clusters      *posture.Reader
 	Triage        *triage.Service
+	Stream        *stream.Stream               // the live side of the feeds; nil: nothing is followed
+	Streams       *live.Streams                // the connections that stay open; nil: with the defaults
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
 	LoaderWait    time.Duration                // 0: loader.Wait
@@ -64,11 +68,16 @@ func NewHandler(config Config) http.Handler {
 			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths),
 			packs: &evidencepack.Reader{}, sealer: evidencepack.NewSealer(config.Paths, &evidencepack.Reader{}),
 			triage: config.Triage, decisions: &triage.Reader{}, book: config.Paths.Ledger(), ledgerKey: config.LedgerKey,
+			changes: &change.Reader{}, stream: config.Stream, readers: config.DB,
 		},
 	})
 	server := handler.New(schema)
-	server.AddTransport(transport.GET{})
-	server.AddTransport(transport.POST{})
+	if config.Streams == nil {
+		config.Streams = live.New(live.Config{Log: config.Log})
+	}
+	for _, transport := range config.Streams.Transports() {
+		server.AddTransport(transport)
+	}
 
 	cache := lru.New[*ast.QueryDocument](documentCache)
 	server.SetQueryCache(cache)
@@ -83,7 +92,8 @@ func NewHandler(config Config) http.Handler {
 		return fmt.Errorf("panic: %v", fault)
 	})
 	stores := loader.Stores{
-		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{}}
+		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{},
+		Changes: &change.Reader{}}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
 		defer scope.Snapshot.Close(ctx)
@@ -103,9 +113,14 @@ func NewHandler(config Config) http.Handler {
 }
 
 // forCallers turns callers without a token away before anything is parsed: no
-// field of the schema is for them, not even the schema itself.
+// field of the schema is for them, not even the schema itself. A WebSocket may say
+// inside who it is, and runs nothing before.
 func forCallers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if live.IsSocket(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		if _, err := access.Current(r.Context()); err != nil {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("WWW-Authenticate", "Bearer")

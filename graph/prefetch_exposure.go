@@ -62,6 +62,8 @@ func (p *prefetcher) exposure(exposures []*exposure.Exposure, field selected) er
 		return p.decision(collect(exposures, func(x *exposure.Exposure) *int64 { return x.DecidedSeq }))
 	case "decisions":
 		return p.decided(exposures, field)
+	case "changes":
+		return p.exposureChangesUnder(exposures, field)
 	case "predecessor", "successor":
 		return p.exposuresBeside(exposures, field)
 	}

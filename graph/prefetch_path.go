@@ -6,6 +6,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -44,6 +45,8 @@ func (p *prefetcher) path(paths []*authority.Path, field selected) error {
 		return p.memberships(paths, field)
 	case "whyNot":
 		return p.whyNot(paths, field)
+	case "changes":
+		return p.changesUnder(collect(paths, func(path *authority.Path) change.History { return historyOfPath(p.organization, path) }), field)
 	case "justifications":
 		_, err := p.scope.Justifications.Prefetch(p.ctx, p.organization, idsOf(paths))
 		return err
@@ -81,6 +84,12 @@ func (p *prefetcher) lineages(paths []*authority.Path, field selected) error {
 			each(paths, func(path *authority.Path) { p.entities[path.WorkloadID] = true })
 		case "destination":
 			each(paths, func(path *authority.Path) { p.entities[path.ResourceID] = true })
+		case "changes":
+			if err := p.changesUnder(collect(paths, func(path *authority.Path) change.History {
+				return historyOfLineage(p.organization, authority.LineageKey{WorkloadID: path.WorkloadID, ResourceID: path.ResourceID})
+			}), child); err != nil {
+				return err
+			}
 		}
 	}
 	if !read {

@@ -120,6 +120,12 @@ func (r queryResolver) load(ctx context.Context, i model.ID) (model.Node, error)
 			return nil, err
 		}
 		return c, nil
+	case model.TypeExposureChange:
+		c, err := changeOf(ctx, i)
+		if err != nil || c == nil {
+			return nil, err
+		}
+		return c, nil
 	case model.TypeSource:
 		s, err := scope.Sources.Load(ctx, i.Organization, i.Parts[0])
 		if err != nil || s == nil {

@@ -5,13 +5,16 @@
 package graph
 
 import (
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
@@ -28,7 +31,10 @@ type Resolver struct {
 	triage        *triage.Service
 	decisions     *triage.Reader
 	book          *book.Book
-	ledgerKey     string // that verifies checkpoints; empty: nothing is signed
+	changes       *change.Reader
+	stream        *stream.Stream // nil: nothing is followed live
+	readers       *db.DB         // what is looked up before a stream begins
+	ledgerKey     string         // that verifies checkpoints; empty: nothing is signed
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -53,6 +59,7 @@ type (
 	postureSnapshotResolver      struct{ *Resolver }
 	postureRowResolver           struct{ *Resolver }
 
+	exposureChangeResolver          struct{ *Resolver }
 	decisionResolver                struct{ *Resolver }
 	ledgerResolver                  struct{ *Resolver }
 	ledgerEntryResolver             struct{ *Resolver }
@@ -99,6 +106,11 @@ func (r *Resolver) Exposure() generated.ExposureResolver { return exposureResolv
 // ExposureVersion resolves the fields of ExposureVersion.
 func (r *Resolver) ExposureVersion() generated.ExposureVersionResolver {
 	return exposureVersionResolver{r}
+}
+
+// ExposureChange resolves the fields of ExposureChange.
+func (r *Resolver) ExposureChange() generated.ExposureChangeResolver {
+	return exposureChangeResolver{r}
 }
 
 // Decision resolves the fields of Decision.

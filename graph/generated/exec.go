@@ -5,6 +5,7 @@ package generated
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -17,6 +18,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
@@ -42,6 +44,7 @@ type ResolverRoot interface {
 	AuthorityPathVersion() AuthorityPathVersionResolver
 	Decision() DecisionResolver
 	Exposure() ExposureResolver
+	ExposureChange() ExposureChangeResolver
 	ExposureEvidence() ExposureEvidenceResolver
 	ExposureExplanation() ExposureExplanationResolver
 	ExposureVersion() ExposureVersionResolver
@@ -63,6 +66,7 @@ type ResolverRoot interface {
 	Resource() ResourceResolver
 	RiskCluster() RiskClusterResolver
 	RoleBinding() RoleBindingResolver
+	Subscription() SubscriptionResolver
 	Sync() SyncResolver
 	Workload() WorkloadResolver
 	WorkloadExposure() WorkloadExposureResolver
@@ -100,6 +104,7 @@ type ComplexityRoot struct {
 	AuthorityPath struct {
 		Actions               func(childComplexity int) int
 		AuthChainDepth        func(childComplexity int) int
+		Changes               func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) int
 		CompositionHash       func(childComplexity int) int
 		CreatedAt             func(childComplexity int) int
 		CurrentState          func(childComplexity int) int
@@ -317,6 +322,7 @@ type ComplexityRoot struct {
 	}
 
 	Exposure struct {
+		Changes              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) int
 		Decision             func(childComplexity int) int
 		Decisions            func(childComplexity int, first *int32) int
 		DetectedAt           func(childComplexity int) int
@@ -347,6 +353,110 @@ type ComplexityRoot struct {
 		Version              func(childComplexity int) int
 		Versions             func(childComplexity int, first *int32, after *string) int
 		Workload             func(childComplexity int) int
+	}
+
+	ExposureChange struct {
+		CausedBy    func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Cursor      func(childComplexity int) int
+		Description func(childComplexity int) int
+		EntityID    func(childComplexity int) int
+		EntityType  func(childComplexity int) int
+		Exposure    func(childComplexity int) int
+		ID          func(childComplexity int) int
+		LedgerSeq   func(childComplexity int) int
+		LineageID   func(childComplexity int) int
+		Metadata    func(childComplexity int) int
+		NewValue    func(childComplexity int) int
+		OccurredAt  func(childComplexity int) int
+		OldValue    func(childComplexity int) int
+		Path        func(childComplexity int) int
+		RiskScore   func(childComplexity int) int
+		ScanID      func(childComplexity int) int
+		ScanJobID   func(childComplexity int) int
+		Seq         func(childComplexity int) int
+		Severity    func(childComplexity int) int
+		Source      func(childComplexity int) int
+		Sync        func(childComplexity int) int
+		Title       func(childComplexity int) int
+		Type        func(childComplexity int) int
+		Workload    func(childComplexity int) int
+	}
+
+	ExposureChangeConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ExposureChangeDay struct {
+		BySeverity func(childComplexity int) int
+		Count      func(childComplexity int) int
+		Date       func(childComplexity int) int
+	}
+
+	ExposureChangeDayCount struct {
+		Count    func(childComplexity int) int
+		Severity func(childComplexity int) int
+	}
+
+	ExposureChangeEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	ExposureChangeFeed struct {
+		Cursor   func(childComplexity int) int
+		Failures func(childComplexity int) int
+		Pending  func(childComplexity int) int
+		Seq      func(childComplexity int) int
+	}
+
+	ExposureChangeFrame struct {
+		Change      func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Cursor      func(childComplexity int) int
+		Description func(childComplexity int) int
+		EntityID    func(childComplexity int) int
+		EntityType  func(childComplexity int) int
+		Heartbeat   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		LedgerSeq   func(childComplexity int) int
+		Metadata    func(childComplexity int) int
+		NewValue    func(childComplexity int) int
+		OccurredAt  func(childComplexity int) int
+		OldValue    func(childComplexity int) int
+		RiskScore   func(childComplexity int) int
+		ScanID      func(childComplexity int) int
+		ScanJobID   func(childComplexity int) int
+		Seq         func(childComplexity int) int
+		Severity    func(childComplexity int) int
+		Title       func(childComplexity int) int
+		Type        func(childComplexity int) int
+	}
+
+	ExposureChangeSeverityCount struct {
+		Count    func(childComplexity int) int
+		Previous func(childComplexity int) int
+		Severity func(childComplexity int) int
+	}
+
+	ExposureChangeSummary struct {
+		ByDay         func(childComplexity int) int
+		BySeverity    func(childComplexity int) int
+		ByType        func(childComplexity int) int
+		Days          func(childComplexity int) int
+		From          func(childComplexity int) int
+		PreviousTotal func(childComplexity int) int
+		To            func(childComplexity int) int
+		Total         func(childComplexity int) int
+	}
+
+	ExposureChangeTypeCount struct {
+		Count    func(childComplexity int) int
+		Previous func(childComplexity int) int
+		Type     func(childComplexity int) int
 	}
 
 	ExposureConnection struct {
@@ -538,6 +648,7 @@ type ComplexityRoot struct {
 	}
 
 	Lineage struct {
+		Changes     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) int
 		Destination func(childComplexity int) int
 		FirstSeenAt func(childComplexity int) int
 		ID          func(childComplexity int) int
@@ -574,32 +685,36 @@ type ComplexityRoot struct {
 	}
 
 	Organization struct {
-		AuthorityPath      func(childComplexity int, id string) int
-		AuthorityPaths     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
-		Batch              func(childComplexity int, id string) int
-		CreatedAt          func(childComplexity int) int
-		EvaluationSettings func(childComplexity int) int
-		EvidencePack       func(childComplexity int, exposure *string, path *string, workload *string) int
-		Exposure           func(childComplexity int, id string) int
-		Exposures          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
-		ID                 func(childComplexity int) int
-		Identities         func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Ledger             func(childComplexity int) int
-		Name               func(childComplexity int) int
-		Owners             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Posture            func(childComplexity int, since *time.Time) int
-		PostureSnapshots   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) int
-		Resources          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		RiskCluster        func(childComplexity int, key string, level *posture.Level) int
-		RiskClusters       func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
-		SigningKeys        func(childComplexity int, subject *string) int
-		Slug               func(childComplexity int) int
-		Sources            func(childComplexity int) int
-		Syncs              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
-		Workload           func(childComplexity int, sourceID string, sourceSystem string) int
-		WorkloadExposure   func(childComplexity int, id string) int
-		WorkloadExposures  func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) int
-		Workloads          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		AuthorityPath         func(childComplexity int, id string) int
+		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		Batch                 func(childComplexity int, id string) int
+		CreatedAt             func(childComplexity int) int
+		EvaluationSettings    func(childComplexity int) int
+		EvidencePack          func(childComplexity int, exposure *string, path *string, workload *string) int
+		Exposure              func(childComplexity int, id string) int
+		ExposureChange        func(childComplexity int, id string) int
+		ExposureChangeFeed    func(childComplexity int) int
+		ExposureChangeSummary func(childComplexity int, days *int32) int
+		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) int
+		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
+		ID                    func(childComplexity int) int
+		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Ledger                func(childComplexity int) int
+		Name                  func(childComplexity int) int
+		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Posture               func(childComplexity int, since *time.Time) int
+		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) int
+		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		RiskCluster           func(childComplexity int, key string, level *posture.Level) int
+		RiskClusters          func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
+		SigningKeys           func(childComplexity int, subject *string) int
+		Slug                  func(childComplexity int) int
+		Sources               func(childComplexity int) int
+		Syncs                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
+		Workload              func(childComplexity int, sourceID string, sourceSystem string) int
+		WorkloadExposure      func(childComplexity int, id string) int
+		WorkloadExposures     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) int
+		Workloads             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
 	}
 
 	OrganizationConnection struct {
@@ -996,6 +1111,10 @@ type ComplexityRoot struct {
 		Source        func(childComplexity int) int
 	}
 
+	Subscription struct {
+		ExposureChanges func(childComplexity int, organization string, after *string, filter *ExposureChangeFilter) int
+	}
+
 	Sync struct {
 		Actor           func(childComplexity int) int
 		At              func(childComplexity int) int
@@ -1230,6 +1349,7 @@ type AuthorityPathResolver interface {
 	PrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.RiskCluster, error)
 	ExplainPrimaryCluster(ctx context.Context, obj *model.AuthorityPath) (*model.PrimaryClusterExplanation, error)
 	WhyNot(ctx context.Context, obj *model.AuthorityPath, cluster string, level *posture.Level) (*model.ClusterMembership, error)
+	Changes(ctx context.Context, obj *model.AuthorityPath, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
 }
 type AuthorityPathVersionResolver interface {
 	ViaRoles(ctx context.Context, obj *model.AuthorityPathVersion) ([]string, error)
@@ -1253,6 +1373,16 @@ type ExposureResolver interface {
 	Versions(ctx context.Context, obj *model.Exposure, first *int32, after *string) (*model.Connection[*model.ExposureVersion], error)
 	Predecessor(ctx context.Context, obj *model.Exposure) (*model.Exposure, error)
 	Successor(ctx context.Context, obj *model.Exposure) (*model.Exposure, error)
+	Changes(ctx context.Context, obj *model.Exposure, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
+}
+type ExposureChangeResolver interface {
+	CausedBy(ctx context.Context, obj *model.ExposureChange) (*model.ExposureChange, error)
+	LineageID(ctx context.Context, obj *model.ExposureChange) (*string, error)
+	Path(ctx context.Context, obj *model.ExposureChange) (*model.AuthorityPath, error)
+	Exposure(ctx context.Context, obj *model.ExposureChange) (*model.Exposure, error)
+	Workload(ctx context.Context, obj *model.ExposureChange) (*model.Workload, error)
+	Sync(ctx context.Context, obj *model.ExposureChange) (*model.Sync, error)
+	Source(ctx context.Context, obj *model.ExposureChange) (*model.Source, error)
 }
 type ExposureEvidenceResolver interface {
 	ViaRoles(ctx context.Context, obj *model.ExposureEvidence) ([]string, error)
@@ -1298,6 +1428,7 @@ type LineageResolver interface {
 	FirstSeenAt(ctx context.Context, obj *model.Lineage) (*time.Time, error)
 	Routes(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
 	Paths(ctx context.Context, obj *model.Lineage) ([]*model.AuthorityPath, error)
+	Changes(ctx context.Context, obj *model.Lineage, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
 }
 type MissingExposureResolver interface {
 	Verdict(ctx context.Context, obj *model.MissingExposure) (*model.RuleVerdict, error)
@@ -1328,6 +1459,10 @@ type OrganizationResolver interface {
 	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error)
 	Posture(ctx context.Context, obj *model.Organization, since *time.Time) (*model.Posture, error)
 	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) (*model.Connection[*model.PostureSnapshot], error)
+	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) (*model.Connection[*model.ExposureChange], error)
+	ExposureChange(ctx context.Context, obj *model.Organization, id string) (*model.ExposureChange, error)
+	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32) (*ExposureChangeSummary, error)
+	ExposureChangeFeed(ctx context.Context, obj *model.Organization) (*ExposureChangeFeed, error)
 	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) (*model.Connection[*model.WorkloadExposure], error)
 	WorkloadExposure(ctx context.Context, obj *model.Organization, id string) (*model.WorkloadExposure, error)
 	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
@@ -1378,6 +1513,9 @@ type RiskClusterResolver interface {
 }
 type RoleBindingResolver interface {
 	Role(ctx context.Context, obj *model.RoleBinding) (*model.AccessRole, error)
+}
+type SubscriptionResolver interface {
+	ExposureChanges(ctx context.Context, organization string, after *string, filter *ExposureChangeFilter) (<-chan *model.ExposureChangeFrame, error)
 }
 type SyncResolver interface {
 	Source(ctx context.Context, obj *model.Sync) (*model.Source, error)
@@ -1540,6 +1678,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuthorityPath.AuthChainDepth(childComplexity), true
+	case "AuthorityPath.changes":
+		if e.ComplexityRoot.AuthorityPath.Changes == nil {
+			break
+		}
+
+		args, err := ec.field_AuthorityPath_changes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AuthorityPath.Changes(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter)), true
 	case "AuthorityPath.compositionHash":
 		if e.ComplexityRoot.AuthorityPath.CompositionHash == nil {
 			break
@@ -2471,6 +2620,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ExecutionEvidenceSummary.TotalRelatedRecords(childComplexity), true
 
+	case "Exposure.changes":
+		if e.ComplexityRoot.Exposure.Changes == nil {
+			break
+		}
+
+		args, err := ec.field_Exposure_changes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Exposure.Changes(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter)), true
 	case "Exposure.decision":
 		if e.ComplexityRoot.Exposure.Decision == nil {
 			break
@@ -2661,6 +2821,460 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Exposure.Workload(childComplexity), true
+
+	case "ExposureChange.causedBy":
+		if e.ComplexityRoot.ExposureChange.CausedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.CausedBy(childComplexity), true
+	case "ExposureChange.createdAt":
+		if e.ComplexityRoot.ExposureChange.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.CreatedAt(childComplexity), true
+	case "ExposureChange.cursor":
+		if e.ComplexityRoot.ExposureChange.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Cursor(childComplexity), true
+	case "ExposureChange.description":
+		if e.ComplexityRoot.ExposureChange.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Description(childComplexity), true
+	case "ExposureChange.entityId":
+		if e.ComplexityRoot.ExposureChange.EntityID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.EntityID(childComplexity), true
+	case "ExposureChange.entityType":
+		if e.ComplexityRoot.ExposureChange.EntityType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.EntityType(childComplexity), true
+	case "ExposureChange.exposure":
+		if e.ComplexityRoot.ExposureChange.Exposure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Exposure(childComplexity), true
+	case "ExposureChange.id":
+		if e.ComplexityRoot.ExposureChange.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.ID(childComplexity), true
+	case "ExposureChange.ledgerSeq":
+		if e.ComplexityRoot.ExposureChange.LedgerSeq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.LedgerSeq(childComplexity), true
+	case "ExposureChange.lineageId":
+		if e.ComplexityRoot.ExposureChange.LineageID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.LineageID(childComplexity), true
+	case "ExposureChange.metadata":
+		if e.ComplexityRoot.ExposureChange.Metadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Metadata(childComplexity), true
+	case "ExposureChange.newValue":
+		if e.ComplexityRoot.ExposureChange.NewValue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.NewValue(childComplexity), true
+	case "ExposureChange.occurredAt":
+		if e.ComplexityRoot.ExposureChange.OccurredAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.OccurredAt(childComplexity), true
+	case "ExposureChange.oldValue":
+		if e.ComplexityRoot.ExposureChange.OldValue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.OldValue(childComplexity), true
+	case "ExposureChange.path":
+		if e.ComplexityRoot.ExposureChange.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Path(childComplexity), true
+	case "ExposureChange.riskScore":
+		if e.ComplexityRoot.ExposureChange.RiskScore == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.RiskScore(childComplexity), true
+	case "ExposureChange.scanId":
+		if e.ComplexityRoot.ExposureChange.ScanID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.ScanID(childComplexity), true
+	case "ExposureChange.scanJobId":
+		if e.ComplexityRoot.ExposureChange.ScanJobID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.ScanJobID(childComplexity), true
+	case "ExposureChange.seq":
+		if e.ComplexityRoot.ExposureChange.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Seq(childComplexity), true
+	case "ExposureChange.severity":
+		if e.ComplexityRoot.ExposureChange.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Severity(childComplexity), true
+	case "ExposureChange.source":
+		if e.ComplexityRoot.ExposureChange.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Source(childComplexity), true
+	case "ExposureChange.sync":
+		if e.ComplexityRoot.ExposureChange.Sync == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Sync(childComplexity), true
+	case "ExposureChange.title":
+		if e.ComplexityRoot.ExposureChange.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Title(childComplexity), true
+	case "ExposureChange.type":
+		if e.ComplexityRoot.ExposureChange.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Type(childComplexity), true
+	case "ExposureChange.workload":
+		if e.ComplexityRoot.ExposureChange.Workload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Workload(childComplexity), true
+
+	case "ExposureChangeConnection.edges":
+		if e.ComplexityRoot.ExposureChangeConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeConnection.Edges(childComplexity), true
+	case "ExposureChangeConnection.nodes":
+		if e.ComplexityRoot.ExposureChangeConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeConnection.Nodes(childComplexity), true
+	case "ExposureChangeConnection.pageInfo":
+		if e.ComplexityRoot.ExposureChangeConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeConnection.PageInfo(childComplexity), true
+	case "ExposureChangeConnection.totalCount":
+		if e.ComplexityRoot.ExposureChangeConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeConnection.TotalCount(childComplexity), true
+
+	case "ExposureChangeDay.bySeverity":
+		if e.ComplexityRoot.ExposureChangeDay.BySeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeDay.BySeverity(childComplexity), true
+	case "ExposureChangeDay.count":
+		if e.ComplexityRoot.ExposureChangeDay.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeDay.Count(childComplexity), true
+	case "ExposureChangeDay.date":
+		if e.ComplexityRoot.ExposureChangeDay.Date == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeDay.Date(childComplexity), true
+
+	case "ExposureChangeDayCount.count":
+		if e.ComplexityRoot.ExposureChangeDayCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeDayCount.Count(childComplexity), true
+	case "ExposureChangeDayCount.severity":
+		if e.ComplexityRoot.ExposureChangeDayCount.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeDayCount.Severity(childComplexity), true
+
+	case "ExposureChangeEdge.cursor":
+		if e.ComplexityRoot.ExposureChangeEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeEdge.Cursor(childComplexity), true
+	case "ExposureChangeEdge.node":
+		if e.ComplexityRoot.ExposureChangeEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeEdge.Node(childComplexity), true
+
+	case "ExposureChangeFeed.cursor":
+		if e.ComplexityRoot.ExposureChangeFeed.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFeed.Cursor(childComplexity), true
+	case "ExposureChangeFeed.failures":
+		if e.ComplexityRoot.ExposureChangeFeed.Failures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFeed.Failures(childComplexity), true
+	case "ExposureChangeFeed.pending":
+		if e.ComplexityRoot.ExposureChangeFeed.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFeed.Pending(childComplexity), true
+	case "ExposureChangeFeed.seq":
+		if e.ComplexityRoot.ExposureChangeFeed.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFeed.Seq(childComplexity), true
+
+	case "ExposureChangeFrame.change":
+		if e.ComplexityRoot.ExposureChangeFrame.Change == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Change(childComplexity), true
+	case "ExposureChangeFrame.createdAt":
+		if e.ComplexityRoot.ExposureChangeFrame.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.CreatedAt(childComplexity), true
+	case "ExposureChangeFrame.cursor":
+		if e.ComplexityRoot.ExposureChangeFrame.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Cursor(childComplexity), true
+	case "ExposureChangeFrame.description":
+		if e.ComplexityRoot.ExposureChangeFrame.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Description(childComplexity), true
+	case "ExposureChangeFrame.entityId":
+		if e.ComplexityRoot.ExposureChangeFrame.EntityID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.EntityID(childComplexity), true
+	case "ExposureChangeFrame.entityType":
+		if e.ComplexityRoot.ExposureChangeFrame.EntityType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.EntityType(childComplexity), true
+	case "ExposureChangeFrame.heartbeat":
+		if e.ComplexityRoot.ExposureChangeFrame.Heartbeat == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Heartbeat(childComplexity), true
+	case "ExposureChangeFrame.id":
+		if e.ComplexityRoot.ExposureChangeFrame.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.ID(childComplexity), true
+	case "ExposureChangeFrame.ledgerSeq":
+		if e.ComplexityRoot.ExposureChangeFrame.LedgerSeq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.LedgerSeq(childComplexity), true
+	case "ExposureChangeFrame.metadata":
+		if e.ComplexityRoot.ExposureChangeFrame.Metadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Metadata(childComplexity), true
+	case "ExposureChangeFrame.newValue":
+		if e.ComplexityRoot.ExposureChangeFrame.NewValue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.NewValue(childComplexity), true
+	case "ExposureChangeFrame.occurredAt":
+		if e.ComplexityRoot.ExposureChangeFrame.OccurredAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.OccurredAt(childComplexity), true
+	case "ExposureChangeFrame.oldValue":
+		if e.ComplexityRoot.ExposureChangeFrame.OldValue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.OldValue(childComplexity), true
+	case "ExposureChangeFrame.riskScore":
+		if e.ComplexityRoot.ExposureChangeFrame.RiskScore == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.RiskScore(childComplexity), true
+	case "ExposureChangeFrame.scanId":
+		if e.ComplexityRoot.ExposureChangeFrame.ScanID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.ScanID(childComplexity), true
+	case "ExposureChangeFrame.scanJobId":
+		if e.ComplexityRoot.ExposureChangeFrame.ScanJobID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.ScanJobID(childComplexity), true
+	case "ExposureChangeFrame.seq":
+		if e.ComplexityRoot.ExposureChangeFrame.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Seq(childComplexity), true
+	case "ExposureChangeFrame.severity":
+		if e.ComplexityRoot.ExposureChangeFrame.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Severity(childComplexity), true
+	case "ExposureChangeFrame.title":
+		if e.ComplexityRoot.ExposureChangeFrame.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Title(childComplexity), true
+	case "ExposureChangeFrame.type":
+		if e.ComplexityRoot.ExposureChangeFrame.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeFrame.Type(childComplexity), true
+
+	case "ExposureChangeSeverityCount.count":
+		if e.ComplexityRoot.ExposureChangeSeverityCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSeverityCount.Count(childComplexity), true
+	case "ExposureChangeSeverityCount.previous":
+		if e.ComplexityRoot.ExposureChangeSeverityCount.Previous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSeverityCount.Previous(childComplexity), true
+	case "ExposureChangeSeverityCount.severity":
+		if e.ComplexityRoot.ExposureChangeSeverityCount.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSeverityCount.Severity(childComplexity), true
+
+	case "ExposureChangeSummary.byDay":
+		if e.ComplexityRoot.ExposureChangeSummary.ByDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.ByDay(childComplexity), true
+	case "ExposureChangeSummary.bySeverity":
+		if e.ComplexityRoot.ExposureChangeSummary.BySeverity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.BySeverity(childComplexity), true
+	case "ExposureChangeSummary.byType":
+		if e.ComplexityRoot.ExposureChangeSummary.ByType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.ByType(childComplexity), true
+	case "ExposureChangeSummary.days":
+		if e.ComplexityRoot.ExposureChangeSummary.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.Days(childComplexity), true
+	case "ExposureChangeSummary.from":
+		if e.ComplexityRoot.ExposureChangeSummary.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.From(childComplexity), true
+	case "ExposureChangeSummary.previousTotal":
+		if e.ComplexityRoot.ExposureChangeSummary.PreviousTotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.PreviousTotal(childComplexity), true
+	case "ExposureChangeSummary.to":
+		if e.ComplexityRoot.ExposureChangeSummary.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.To(childComplexity), true
+	case "ExposureChangeSummary.total":
+		if e.ComplexityRoot.ExposureChangeSummary.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeSummary.Total(childComplexity), true
+
+	case "ExposureChangeTypeCount.count":
+		if e.ComplexityRoot.ExposureChangeTypeCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeTypeCount.Count(childComplexity), true
+	case "ExposureChangeTypeCount.previous":
+		if e.ComplexityRoot.ExposureChangeTypeCount.Previous == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeTypeCount.Previous(childComplexity), true
+	case "ExposureChangeTypeCount.type":
+		if e.ComplexityRoot.ExposureChangeTypeCount.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChangeTypeCount.Type(childComplexity), true
 
 	case "ExposureConnection.edges":
 		if e.ComplexityRoot.ExposureConnection.Edges == nil {
@@ -3463,6 +4077,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
 
+	case "Lineage.changes":
+		if e.ComplexityRoot.Lineage.Changes == nil {
+			break
+		}
+
+		args, err := ec.field_Lineage_changes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Lineage.Changes(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter)), true
 	case "Lineage.destination":
 		if e.ComplexityRoot.Lineage.Destination == nil {
 			break
@@ -3770,6 +4395,45 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string)), true
+	case "Organization.exposureChange":
+		if e.ComplexityRoot.Organization.ExposureChange == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_exposureChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.ExposureChange(childComplexity, args["id"].(string)), true
+	case "Organization.exposureChangeFeed":
+		if e.ComplexityRoot.Organization.ExposureChangeFeed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.ExposureChangeFeed(childComplexity), true
+	case "Organization.exposureChangeSummary":
+		if e.ComplexityRoot.Organization.ExposureChangeSummary == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_exposureChangeSummary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.ExposureChangeSummary(childComplexity, args["days"].(*int32)), true
+	case "Organization.exposureChanges":
+		if e.ComplexityRoot.Organization.ExposureChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_exposureChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.ExposureChanges(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter), args["orderBy"].(*ExposureChangeOrder)), true
 	case "Organization.exposures":
 		if e.ComplexityRoot.Organization.Exposures == nil {
 			break
@@ -5570,6 +6234,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SourceRefresh.Source(childComplexity), true
 
+	case "Subscription.exposureChanges":
+		if e.ComplexityRoot.Subscription.ExposureChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_exposureChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ExposureChanges(childComplexity, args["organization"].(string), args["after"].(*string), args["filter"].(*ExposureChangeFilter)), true
+
 	case "Sync.actor":
 		if e.ComplexityRoot.Sync.Actor == nil {
 			break
@@ -6454,6 +7130,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputChangeEvaluationSettingsInput,
 		ec.unmarshalInputEntityFilter,
 		ec.unmarshalInputEvaluateOrganizationInput,
+		ec.unmarshalInputExposureChangeFilter,
+		ec.unmarshalInputExposureChangeOrder,
 		ec.unmarshalInputExposureFilter,
 		ec.unmarshalInputExposureOrder,
 		ec.unmarshalInputExposureVersionInput,
@@ -6516,6 +7194,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
 			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
@@ -6681,6 +7376,9 @@ scalar Int64
 "A JSON object of texts, such as the labels of a workload."
 scalar Labels
 
+"A JSON object, as it is stored."
+scalar JSON
+
 "Who asks, and what the token allows."
 type Viewer {
   "The token's subject."
@@ -6785,6 +7483,28 @@ type Organization implements Node {
     filter: PostureSnapshotFilter
     orderBy: PostureSnapshotOrder = { field: AT, direction: DESC }
   ): PostureSnapshotConnection!
+
+  """
+  What has changed, the newest first. A cursor of this list is a place in the feed:
+  good under any filter and order, and for the subscription ` + "`" + `exposureChanges` + "`" + `.
+  """
+  exposureChanges(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: ExposureChangeFilter
+    orderBy: ExposureChangeOrder = { field: SEQ, direction: DESC }
+  ): ExposureChangeConnection!
+  "The change of this id; null when there is none."
+  exposureChange(id: ID!): ExposureChange
+  """
+  How many changes there were in the last days and in as many before: whole days in
+  UTC, the last being that of the organization's clock. Null before anything happened.
+  """
+  exposureChangeSummary("1 to 366." days: Int = 7): ExposureChangeSummary
+  "How far the feed of changes has come."
+  exposureChangeFeed: ExposureChangeFeed!
 
   """
   The workload exposures: one row for each living workload that has a path or a
@@ -6941,6 +7661,8 @@ type AuthorityPath implements Node {
     "Up to which disposition exposures count; without it, the level of the id, or ACKNOWLEDGED."
     level: ExposureLevel
   ): ClusterMembership
+  "What has changed about the path and its exposures, and when its workload rotated its identity; what happened last comes first."
+  changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
 }
 
 "What a list row needs beside the path."
@@ -7013,6 +7735,8 @@ type Lineage implements Node {
   routes: [AuthorityPath!]!
   "Every path there was, the oldest first."
   paths: [AuthorityPath!]!
+  "What has changed about its paths and their exposures, and when its workload rotated its identity; what happened last comes first."
+  changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
 }
 
 "A workload's change from one identity to another within one sync."
@@ -7202,6 +7926,8 @@ type Exposure implements Node {
   predecessor: Exposure
   "The exposure that took over from this one when the workload rotated its identity; null if none did."
   successor: Exposure
+  "What has changed about it; what happened last comes first."
+  changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
 }
 
 "A state of an exposure and the interval in which it held: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
@@ -8439,6 +9165,260 @@ enum PostureSnapshotOrderField {
   AT
 }
 
+# ---------------------------------------------------------------- changes
+
+"""
+One thing that changed, published once and never altered. The feed numbers them
+without a gap, in the order of their publication; ` + "`" + `occurredAt` + "`" + ` is when it happened.
+docs/changes.md says what each type carries.
+"""
+type ExposureChange implements Node {
+  "Of what happened: the same should it be published anew from history."
+  id: ID!
+  "Its place in the feed, counted from 1."
+  seq: Int64!
+  "Its place in the feed as a cursor: ` + "`" + `exposureChanges(after:)` + "`" + ` goes on behind it."
+  cursor: String!
+  "What kind of change it is."
+  type: ExposureChangeType!
+  "What kind of thing it is about."
+  entityType: ExposureChangeEntityType!
+  "The id of what it is about, for ` + "`" + `node(id)` + "`" + `."
+  entityId: ID!
+  "What changed, in a sentence. The same words for the same change."
+  title: String!
+  "What more there is to say, such as what is wrong with an exposed path; null where nothing is."
+  description: String
+  "The severity of the exposure when it happened; null for what is not about an exposure."
+  severity: Severity
+  "The priority score of the finding when it happened; null for what is not about a finding."
+  riskScore: Int
+  "What it was before; null where there was nothing."
+  oldValue: JSON
+  "What it was afterwards; null where there is nothing."
+  newValue: JSON
+  "What it came with: at least ` + "`" + `schema` + "`" + `, the version of its form, and ` + "`" + `cause` + "`" + `: ` + "`" + `sync` + "`" + `, ` + "`" + `evaluation` + "`" + ` or ` + "`" + `decision` + "`" + `."
+  metadata: JSON!
+  "The id of the sync that it came with; null for an evaluation or a decision."
+  scanId: ID
+  "The id of the source of that sync."
+  scanJobId: ID
+  "When it happened, on the organization's clock."
+  occurredAt: DateTime!
+  "When it was published, by the server's clock."
+  createdAt: DateTime!
+  "The place in the ledger of the entry that says why; null where nobody decided it."
+  ledgerSeq: Int64
+  "The change that it follows from, of the same instant; null where it follows from none."
+  causedBy: ExposureChange
+  "The id of the lineage of the path that it is about; null for what is not about a path."
+  lineageId: ID
+  "The path that it is about, or whose exposure; null for what is not about a path."
+  path: AuthorityPath
+  "The exposure that it is about."
+  exposure: Exposure
+  "The workload that it is about; null for what is not about one."
+  workload: Workload
+  "The sync that it came with; null for an evaluation or a decision."
+  sync: Sync
+  "The source of that sync."
+  source: Source
+}
+
+"""
+What comes as it happens: over a WebSocket that speaks graphql-transport-ws, or as
+server-sent events (POST with ` + "`" + `Accept: text/event-stream` + "`" + `). docs/live.md says how a
+client takes a stream up again.
+"""
+type Subscription {
+  """
+  Each change of an organization once, in the order of its publication: those behind
+  the cursor first, all of them without one, and then what happens. A heartbeat says
+  that everything so far was sent, and another one follows every ten seconds in
+  which there is nothing else. ` + "`" + `Organization.exposureChangeFeed.cursor` + "`" + ` is from now on.
+  """
+  exposureChanges("The slug of the organization." organization: String!, after: String, filter: ExposureChangeFilter): ExposureChangeFrame!
+}
+
+"""
+A piece of the live feed: a change, or a heartbeat, which says that there was nothing
+else up to its cursor.
+"""
+type ExposureChangeFrame {
+  "Where the feed goes on behind this frame."
+  cursor: String!
+  "Whether it is a heartbeat. The first one says that everything before it was sent."
+  heartbeat: Boolean!
+  "The change; null in a heartbeat, as is everything below, which are fields of the change."
+  change: ExposureChange
+  id: ID
+  seq: Int64
+  type: ExposureChangeType
+  entityType: ExposureChangeEntityType
+  entityId: ID
+  title: String
+  description: String
+  severity: Severity
+  riskScore: Int
+  oldValue: JSON
+  newValue: JSON
+  metadata: JSON
+  scanId: ID
+  scanJobId: ID
+  occurredAt: DateTime
+  createdAt: DateTime
+  ledgerSeq: Int64
+}
+
+"What kind of change it is. Types may be added. From ASSET_DISCOVERED on they are known, and nothing publishes them yet."
+enum ExposureChangeType {
+  "A source delivered, be it what is known already."
+  SYNC_APPLIED
+  "A source delivered what it saw before its last delivery: nothing was changed by it."
+  SYNC_LATE
+  "A workload changed from one identity to another."
+  IDENTITY_ROTATED
+  "A path stands that never stood before."
+  AUTHORITY_PATH_DISCOVERED
+  "A path ceased to stand."
+  AUTHORITY_PATH_REMOVED
+  "A path stands again."
+  AUTHORITY_PATH_REAPPEARED
+  "A path has other roles or actions, or is honoured where it was not, or the other way round."
+  AUTHORITY_PATH_SCOPE_CHANGED
+  "The destination of a path is of another sensitivity."
+  AUTHORITY_PATH_SENSITIVITY_CHANGED
+  "Something is wrong with a path."
+  EXPOSURE_OPENED
+  "It is no longer."
+  EXPOSURE_RESOLVED
+  "Somebody judged an exposure otherwise."
+  EXPOSURE_DISPOSITION_CHANGED
+  ASSET_DISCOVERED
+  SERVICE_DISCOVERED
+  URL_DISCOVERED
+  PATH_DISCOVERED
+  CERTIFICATE_DISCOVERED
+  VULNERABILITY_DISCOVERED
+  VULNERABILITY_STATUS_CHANGED
+  FILE_COLLECTED
+  PORT_OPENED
+  PORT_CLOSED
+  TECHNOLOGY_CHANGED
+  ASSET_STALE
+  ASSET_REAPPEARED
+}
+
+"What kind of thing a change is about."
+enum ExposureChangeEntityType {
+  SYNC
+  WORKLOAD
+  AUTHORITY_PATH
+  EXPOSURE
+}
+
+"""
+Narrows a feed of changes. Fields join with AND, the values of one field with OR;
+a field left out narrows nothing. A field can name 100 values.
+"""
+input ExposureChangeFilter {
+  type: [ExposureChangeType!]
+  entityType: [ExposureChangeEntityType!]
+  severity: [Severity!]
+  "Ids of syncs: what came with them."
+  scan: [ID!]
+  "Ids of assets."
+  asset: [ID!]
+  "Ids of authority paths: what is about them or their exposures."
+  path: [ID!]
+  "Ids of lineages: what is about their paths or the exposures of these."
+  lineage: [ID!]
+  "Ids of exposures."
+  exposure: [ID!]
+  "Ids of workloads: what is about them, their paths or the exposures of these."
+  workload: [ID!]
+  "Happened at this instant or later."
+  occurredAfter: DateTime
+  "Happened before this instant."
+  occurredBefore: DateTime
+}
+
+"How a list of changes is sorted."
+input ExposureChangeOrder {
+  field: ExposureChangeOrderField!
+  direction: OrderDirection!
+}
+
+"What a list of changes can be sorted by."
+enum ExposureChangeOrderField {
+  "Their places in the feed: the order of publication."
+  SEQ
+}
+
+"How far the feed of an organization has come."
+type ExposureChangeFeed {
+  "The place of its last change; 0 before the first."
+  seq: Int64!
+  "The same as a cursor: ` + "`" + `exposureChanges(after:)` + "`" + ` goes on from now."
+  cursor: String!
+  "How many syncs, evaluations and decisions wait to be published."
+  pending: Int!
+  "How many of them could not be noted or read, and wait to be repaired."
+  failures: Int!
+}
+
+"How many changes there were in a number of days, and in as many days before."
+type ExposureChangeSummary {
+  "When its first day begins, in UTC."
+  from: DateTime!
+  "When its last day ends."
+  to: DateTime!
+  "How many days it has."
+  days: Int!
+  total: Int64!
+  "As many days before."
+  previousTotal: Int64!
+  "By type, in the order of ExposureChangeType; only types that there were."
+  byType: [ExposureChangeTypeCount!]!
+  "By severity, the gravest first, those without last; only severities that there were."
+  bySeverity: [ExposureChangeSeverityCount!]!
+  "By day, the first first, days without any among them."
+  byDay: [ExposureChangeDay!]!
+}
+
+"How many changes of a type there were."
+type ExposureChangeTypeCount {
+  type: ExposureChangeType!
+  count: Int64!
+  "As many days before."
+  previous: Int64!
+}
+
+"How many changes of a severity there were."
+type ExposureChangeSeverityCount {
+  "Null: changes that have none."
+  severity: Severity
+  count: Int64!
+  "As many days before."
+  previous: Int64!
+}
+
+"How many changes there were on a day."
+type ExposureChangeDay {
+  "The day in UTC: ` + "`" + `2026-03-01` + "`" + `."
+  date: String!
+  count: Int64!
+  "The same by severity, the gravest first, those without last."
+  bySeverity: [ExposureChangeDayCount!]!
+}
+
+"How many changes of a severity there were on a day."
+type ExposureChangeDayCount {
+  "Null: changes that have none."
+  severity: Severity
+  count: Int64!
+}
+
 # ---------------------------------------------------------------- settings
 
 "The thresholds by which an organization is judged."
@@ -9500,6 +10480,22 @@ type PostureSnapshotEdge {
   node: PostureSnapshot!
 }
 
+"A page of changes."
+type ExposureChangeConnection {
+  edges: [ExposureChangeEdge!]!
+  nodes: [ExposureChange!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type ExposureChangeEdge {
+  "Opaque. Of ` + "`" + `Organization.exposureChanges` + "`" + ` a place in the feed, good under any filter; of others good for the same list and filter."
+  cursor: String!
+  node: ExposureChange!
+}
+
 "A page of the rows that a number counts."
 type PostureRowConnection {
   edges: [PostureRowEdge!]!
@@ -9719,6 +10715,8 @@ func (ec *executionContext) childFields_AuthorityPath(ctx context.Context, field
 		return ec.fieldContext_AuthorityPath_explainPrimaryCluster(ctx, field)
 	case "whyNot":
 		return ec.fieldContext_AuthorityPath_whyNot(ctx, field)
+	case "changes":
+		return ec.fieldContext_AuthorityPath_changes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AuthorityPath", field.Name)
 }
@@ -10153,8 +11151,218 @@ func (ec *executionContext) childFields_Exposure(ctx context.Context, field grap
 		return ec.fieldContext_Exposure_predecessor(ctx, field)
 	case "successor":
 		return ec.fieldContext_Exposure_successor(ctx, field)
+	case "changes":
+		return ec.fieldContext_Exposure_changes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Exposure", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ExposureChange_id(ctx, field)
+	case "seq":
+		return ec.fieldContext_ExposureChange_seq(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ExposureChange_cursor(ctx, field)
+	case "type":
+		return ec.fieldContext_ExposureChange_type(ctx, field)
+	case "entityType":
+		return ec.fieldContext_ExposureChange_entityType(ctx, field)
+	case "entityId":
+		return ec.fieldContext_ExposureChange_entityId(ctx, field)
+	case "title":
+		return ec.fieldContext_ExposureChange_title(ctx, field)
+	case "description":
+		return ec.fieldContext_ExposureChange_description(ctx, field)
+	case "severity":
+		return ec.fieldContext_ExposureChange_severity(ctx, field)
+	case "riskScore":
+		return ec.fieldContext_ExposureChange_riskScore(ctx, field)
+	case "oldValue":
+		return ec.fieldContext_ExposureChange_oldValue(ctx, field)
+	case "newValue":
+		return ec.fieldContext_ExposureChange_newValue(ctx, field)
+	case "metadata":
+		return ec.fieldContext_ExposureChange_metadata(ctx, field)
+	case "scanId":
+		return ec.fieldContext_ExposureChange_scanId(ctx, field)
+	case "scanJobId":
+		return ec.fieldContext_ExposureChange_scanJobId(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_ExposureChange_occurredAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ExposureChange_createdAt(ctx, field)
+	case "ledgerSeq":
+		return ec.fieldContext_ExposureChange_ledgerSeq(ctx, field)
+	case "causedBy":
+		return ec.fieldContext_ExposureChange_causedBy(ctx, field)
+	case "lineageId":
+		return ec.fieldContext_ExposureChange_lineageId(ctx, field)
+	case "path":
+		return ec.fieldContext_ExposureChange_path(ctx, field)
+	case "exposure":
+		return ec.fieldContext_ExposureChange_exposure(ctx, field)
+	case "workload":
+		return ec.fieldContext_ExposureChange_workload(ctx, field)
+	case "sync":
+		return ec.fieldContext_ExposureChange_sync(ctx, field)
+	case "source":
+		return ec.fieldContext_ExposureChange_source(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChange", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ExposureChangeConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ExposureChangeConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ExposureChangeConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ExposureChangeConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeDay(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "date":
+		return ec.fieldContext_ExposureChangeDay_date(ctx, field)
+	case "count":
+		return ec.fieldContext_ExposureChangeDay_count(ctx, field)
+	case "bySeverity":
+		return ec.fieldContext_ExposureChangeDay_bySeverity(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeDay", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeDayCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "severity":
+		return ec.fieldContext_ExposureChangeDayCount_severity(ctx, field)
+	case "count":
+		return ec.fieldContext_ExposureChangeDayCount_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeDayCount", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ExposureChangeEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ExposureChangeEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeFeed(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_ExposureChangeFeed_seq(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ExposureChangeFeed_cursor(ctx, field)
+	case "pending":
+		return ec.fieldContext_ExposureChangeFeed_pending(ctx, field)
+	case "failures":
+		return ec.fieldContext_ExposureChangeFeed_failures(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeFeed", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeFrame(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ExposureChangeFrame_cursor(ctx, field)
+	case "heartbeat":
+		return ec.fieldContext_ExposureChangeFrame_heartbeat(ctx, field)
+	case "change":
+		return ec.fieldContext_ExposureChangeFrame_change(ctx, field)
+	case "id":
+		return ec.fieldContext_ExposureChangeFrame_id(ctx, field)
+	case "seq":
+		return ec.fieldContext_ExposureChangeFrame_seq(ctx, field)
+	case "type":
+		return ec.fieldContext_ExposureChangeFrame_type(ctx, field)
+	case "entityType":
+		return ec.fieldContext_ExposureChangeFrame_entityType(ctx, field)
+	case "entityId":
+		return ec.fieldContext_ExposureChangeFrame_entityId(ctx, field)
+	case "title":
+		return ec.fieldContext_ExposureChangeFrame_title(ctx, field)
+	case "description":
+		return ec.fieldContext_ExposureChangeFrame_description(ctx, field)
+	case "severity":
+		return ec.fieldContext_ExposureChangeFrame_severity(ctx, field)
+	case "riskScore":
+		return ec.fieldContext_ExposureChangeFrame_riskScore(ctx, field)
+	case "oldValue":
+		return ec.fieldContext_ExposureChangeFrame_oldValue(ctx, field)
+	case "newValue":
+		return ec.fieldContext_ExposureChangeFrame_newValue(ctx, field)
+	case "metadata":
+		return ec.fieldContext_ExposureChangeFrame_metadata(ctx, field)
+	case "scanId":
+		return ec.fieldContext_ExposureChangeFrame_scanId(ctx, field)
+	case "scanJobId":
+		return ec.fieldContext_ExposureChangeFrame_scanJobId(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_ExposureChangeFrame_occurredAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ExposureChangeFrame_createdAt(ctx, field)
+	case "ledgerSeq":
+		return ec.fieldContext_ExposureChangeFrame_ledgerSeq(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeFrame", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeSeverityCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "severity":
+		return ec.fieldContext_ExposureChangeSeverityCount_severity(ctx, field)
+	case "count":
+		return ec.fieldContext_ExposureChangeSeverityCount_count(ctx, field)
+	case "previous":
+		return ec.fieldContext_ExposureChangeSeverityCount_previous(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeSeverityCount", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeSummary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_ExposureChangeSummary_from(ctx, field)
+	case "to":
+		return ec.fieldContext_ExposureChangeSummary_to(ctx, field)
+	case "days":
+		return ec.fieldContext_ExposureChangeSummary_days(ctx, field)
+	case "total":
+		return ec.fieldContext_ExposureChangeSummary_total(ctx, field)
+	case "previousTotal":
+		return ec.fieldContext_ExposureChangeSummary_previousTotal(ctx, field)
+	case "byType":
+		return ec.fieldContext_ExposureChangeSummary_byType(ctx, field)
+	case "bySeverity":
+		return ec.fieldContext_ExposureChangeSummary_bySeverity(ctx, field)
+	case "byDay":
+		return ec.fieldContext_ExposureChangeSummary_byDay(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeSummary", field.Name)
+}
+
+func (ec *executionContext) childFields_ExposureChangeTypeCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "type":
+		return ec.fieldContext_ExposureChangeTypeCount_type(ctx, field)
+	case "count":
+		return ec.fieldContext_ExposureChangeTypeCount_count(ctx, field)
+	case "previous":
+		return ec.fieldContext_ExposureChangeTypeCount_previous(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExposureChangeTypeCount", field.Name)
 }
 
 func (ec *executionContext) childFields_ExposureConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10547,6 +11755,8 @@ func (ec *executionContext) childFields_Lineage(ctx context.Context, field graph
 		return ec.fieldContext_Lineage_routes(ctx, field)
 	case "paths":
 		return ec.fieldContext_Lineage_paths(ctx, field)
+	case "changes":
+		return ec.fieldContext_Lineage_changes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Lineage", field.Name)
 }
@@ -10595,6 +11805,14 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_posture(ctx, field)
 	case "postureSnapshots":
 		return ec.fieldContext_Organization_postureSnapshots(ctx, field)
+	case "exposureChanges":
+		return ec.fieldContext_Organization_exposureChanges(ctx, field)
+	case "exposureChange":
+		return ec.fieldContext_Organization_exposureChange(ctx, field)
+	case "exposureChangeSummary":
+		return ec.fieldContext_Organization_exposureChangeSummary(ctx, field)
+	case "exposureChangeFeed":
+		return ec.fieldContext_Organization_exposureChangeFeed(ctx, field)
 	case "workloadExposures":
 		return ec.fieldContext_Organization_workloadExposures(ctx, field)
 	case "workloadExposure":
@@ -11919,6 +13137,52 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 
 // region    ***************************** args.gotpl *****************************
 
+func (ec *executionContext) field_AuthorityPath_changes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	return args, nil
+}
+
 func (ec *executionContext) field_AuthorityPath_exposures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -12044,6 +13308,52 @@ func (ec *executionContext) field_Batch_outcomes_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["done"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Exposure_changes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
 	return args, nil
 }
 
@@ -12260,6 +13570,52 @@ func (ec *executionContext) field_Ledger_inclusionProof_args(ctx context.Context
 		return nil, err
 	}
 	args["size"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Lineage_changes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
 	return args, nil
 }
 
@@ -12590,6 +13946,88 @@ func (ec *executionContext) field_Organization_evidencePack_args(ctx context.Con
 		return nil, err
 	}
 	args["workload"] = arg2
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_exposureChangeSummary_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "days",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["days"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_exposureChange_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_exposureChanges_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ExposureChangeOrder, error) {
+			return ec.unmarshalOExposureChangeOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -13426,6 +14864,36 @@ func (ec *executionContext) field_RiskCluster_workloads_args(ctx context.Context
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_exposureChanges_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "organization",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["organization"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg2
 	return args, nil
 }
 
@@ -14965,6 +16433,50 @@ func (ec *executionContext) fieldContext_AuthorityPath_whyNot(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_AuthorityPath_whyNot_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuthorityPath_changes(ctx context.Context, field graphql.CollectedField, obj *model.AuthorityPath) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuthorityPath_changes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.AuthorityPath().Changes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuthorityPath_changes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuthorityPath",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_AuthorityPath_changes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -18672,6 +20184,1887 @@ func (ec *executionContext) fieldContext_Exposure_successor(_ context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Exposure_changes(ctx context.Context, field graphql.CollectedField, obj *model.Exposure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Exposure_changes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Exposure().Changes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Exposure_changes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Exposure",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Exposure_changes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_id(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_seq(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_type(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v change.Kind) graphql.Marshaler {
+			return ec.marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type ExposureChangeType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_entityType(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_entityType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EntityType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v change.EntityType) graphql.Marshaler {
+			return ec.marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_entityType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type ExposureChangeEntityType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_entityId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_entityId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EntityID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_entityId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_title(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_description(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_severity(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_riskScore(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_riskScore(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RiskScore, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_riskScore(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_oldValue(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_oldValue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OldValue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_oldValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_newValue(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_newValue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewValue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_newValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_metadata(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_metadata(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Metadata, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_scanId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_scanId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ScanID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_scanId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_scanJobId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_scanJobId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ScanJobID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_scanJobId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_occurredAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_occurredAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OccurredAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_ledgerSeq(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_ledgerSeq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LedgerSeq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_ledgerSeq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_causedBy(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_causedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().CausedBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+			return ec.marshalOExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_causedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_lineageId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_lineageId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().LineageID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_lineageId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, true, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_path(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Path(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AuthorityPath) graphql.Marshaler {
+			return ec.marshalOAuthorityPath2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAuthorityPath(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuthorityPath(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_exposure(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_exposure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Exposure(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
+			return ec.marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposure(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_exposure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Exposure(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_workload(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_workload(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Workload(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
+			return ec.marshalOWorkload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_workload(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Workload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_sync(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_sync(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Sync(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Sync) graphql.Marshaler {
+			return ec.marshalOSync2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSync(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_sync(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sync(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChange_source(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_source(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Source(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Source) graphql.Marshaler {
+			return ec.marshalOSource2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSource(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_source(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Source(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ExposureChange) graphql.Marshaler {
+			return ec.marshalNExposureChange2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeDay_date(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeDay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeDay_date(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Date, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeDay_date(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeDay", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeDay_count(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeDay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeDay_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeDay_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeDay", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeDay_bySeverity(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeDay) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeDay_bySeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BySeverity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ExposureChangeDayCount) graphql.Marshaler {
+			return ec.marshalNExposureChangeDayCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeDay_bySeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeDay",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeDayCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeDayCount_severity(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeDayCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeDayCount_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeDayCount_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeDayCount", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeDayCount_count(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeDayCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeDayCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeDayCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeDayCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.ExposureChange]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+			return ec.marshalNExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeFeed_seq(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeFeed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFeed_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFeed_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFeed", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFeed_cursor(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeFeed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFeed_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFeed_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFeed", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFeed_pending(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeFeed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFeed_pending(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pending, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFeed_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFeed", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFeed_failures(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeFeed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFeed_failures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Failures, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFeed_failures(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFeed", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_heartbeat(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_heartbeat(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Heartbeat(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_heartbeat(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_change(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_change(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Change, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+			return ec.marshalOExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_change(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeFrame",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeFrame_id(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_seq(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_seq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_type(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *change.Kind) graphql.Marshaler {
+			return ec.marshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ExposureChangeType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_entityType(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_entityType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EntityType(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *change.EntityType) graphql.Marshaler {
+			return ec.marshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_entityType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ExposureChangeEntityType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_entityId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_entityId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EntityID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_entityId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_title(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_description(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_severity(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_riskScore(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_riskScore(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RiskScore(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_riskScore(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_oldValue(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_oldValue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OldValue(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_oldValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_newValue(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_newValue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NewValue(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_newValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_metadata(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_metadata(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Metadata(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_scanId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_scanId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ScanID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_scanId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_scanJobId(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_scanJobId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ScanJobID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_scanJobId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_occurredAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_occurredAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OccurredAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeFrame_ledgerSeq(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChangeFrame) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeFrame_ledgerSeq(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LedgerSeq(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeFrame_ledgerSeq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeFrame", field, true, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSeverityCount_severity(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSeverityCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSeverityCount_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *rule.Severity) graphql.Marshaler {
+			return ec.marshalOSeverity2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverity(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSeverityCount_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSeverityCount", field, false, false, errors.New("field of type Severity does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSeverityCount_count(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSeverityCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSeverityCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSeverityCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSeverityCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSeverityCount_previous(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSeverityCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSeverityCount_previous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Previous, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSeverityCount_previous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSeverityCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_from(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSummary", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_to(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSummary", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_days(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_days(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Days, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_days(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSummary", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_total(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_total(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Total, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_total(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSummary", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_previousTotal(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_previousTotal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreviousTotal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_previousTotal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeSummary", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeSummary_byType(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_byType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ByType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ExposureChangeTypeCount) graphql.Marshaler {
+			return ec.marshalNExposureChangeTypeCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeTypeCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_byType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeSummary",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeTypeCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeSummary_bySeverity(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_bySeverity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BySeverity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ExposureChangeSeverityCount) graphql.Marshaler {
+			return ec.marshalNExposureChangeSeverityCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSeverityCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_bySeverity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeSummary",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeSeverityCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeSummary_byDay(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeSummary_byDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ByDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ExposureChangeDay) graphql.Marshaler {
+			return ec.marshalNExposureChangeDay2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeSummary_byDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChangeSummary",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeDay(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ExposureChangeTypeCount_type(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeTypeCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeTypeCount_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v change.Kind) graphql.Marshaler {
+			return ec.marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeTypeCount_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeTypeCount", field, false, false, errors.New("field of type ExposureChangeType does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeTypeCount_count(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeTypeCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeTypeCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeTypeCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeTypeCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChangeTypeCount_previous(ctx context.Context, field graphql.CollectedField, obj *ExposureChangeTypeCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChangeTypeCount_previous(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Previous, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChangeTypeCount_previous(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChangeTypeCount", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
 func (ec *executionContext) _ExposureConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Exposure]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -22153,6 +25546,50 @@ func (ec *executionContext) fieldContext_Lineage_paths(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Lineage_changes(ctx context.Context, field graphql.CollectedField, obj *model.Lineage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Lineage_changes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Lineage().Changes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Lineage_changes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Lineage",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Lineage_changes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _MissingExposure_type(ctx context.Context, field graphql.CollectedField, obj *model.MissingExposure) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -23409,6 +26846,170 @@ func (ec *executionContext) fieldContext_Organization_postureSnapshots(ctx conte
 	if fc.Args, err = ec.field_Organization_postureSnapshots_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposureChanges(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposureChanges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().ExposureChanges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter), fc.Args["orderBy"].(*ExposureChangeOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposureChanges(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_exposureChanges_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposureChange(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposureChange(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().ExposureChange(ctx, obj, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+			return ec.marshalOExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposureChange(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChange(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_exposureChange_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposureChangeSummary(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposureChangeSummary(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().ExposureChangeSummary(ctx, obj, fc.Args["days"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ExposureChangeSummary) graphql.Marshaler {
+			return ec.marshalOExposureChangeSummary2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSummary(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposureChangeSummary(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeSummary(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_exposureChangeSummary_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_exposureChangeFeed(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_exposureChangeFeed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().ExposureChangeFeed(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ExposureChangeFeed) graphql.Marshaler {
+			return ec.marshalNExposureChangeFeed2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFeed(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_exposureChangeFeed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeFeed(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -30683,6 +34284,50 @@ func (ec *executionContext) fieldContext_SourceRefresh_lastAppliedAt(_ context.C
 	return graphql.NewScalarFieldContext("SourceRefresh", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Subscription_exposureChanges(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_exposureChanges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().ExposureChanges(ctx, fc.Args["organization"].(string), fc.Args["after"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ExposureChangeFrame) graphql.Marshaler {
+			return ec.marshalNExposureChangeFrame2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeFrame(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_exposureChanges(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeFrame(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_exposureChanges_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Sync_id(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -35686,6 +39331,143 @@ func (ec *executionContext) unmarshalInputEvaluateOrganizationInput(ctx context.
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputExposureChangeFilter(ctx context.Context, obj any) (ExposureChangeFilter, error) {
+	var it ExposureChangeFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"type", "entityType", "severity", "scan", "asset", "path", "lineage", "exposure", "workload", "occurredAfter", "occurredBefore"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := ec.unmarshalOExposureChangeType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKindᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Type = data
+		case "entityType":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("entityType"))
+			data, err := ec.unmarshalOExposureChangeEntityType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityTypeᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.EntityType = data
+		case "severity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("severity"))
+			data, err := ec.unmarshalOSeverity2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐSeverityᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Severity = data
+		case "scan":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("scan"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Scan = data
+		case "asset":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("asset"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Asset = data
+		case "path":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("path"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Path = data
+		case "lineage":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lineage"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Lineage = data
+		case "exposure":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exposure"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exposure = data
+		case "workload":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("workload"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Workload = data
+		case "occurredAfter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("occurredAfter"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OccurredAfter = data
+		case "occurredBefore":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("occurredBefore"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OccurredBefore = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputExposureChangeOrder(ctx context.Context, obj any) (ExposureChangeOrder, error) {
+	var it ExposureChangeOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNExposureChangeOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputExposureFilter(ctx context.Context, obj any) (ExposureFilter, error) {
 	var it ExposureFilter
 	if obj == nil {
@@ -36783,6 +40565,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Lineage(ctx, sel, obj)
+	case *model.ExposureChange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ExposureChange(ctx, sel, obj)
 	case *model.Exposure:
 		if obj == nil {
 			return graphql.Null
@@ -37724,6 +41511,44 @@ func (ec *executionContext) _AuthorityPath(ctx context.Context, sel ast.Selectio
 				}()
 				res = ec._AuthorityPath_whyNot(ctx, field, obj)
 				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "changes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuthorityPath_changes(ctx, field, obj)
+				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -39778,6 +43603,1008 @@ func (ec *executionContext) _Exposure(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "changes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Exposure_changes(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeImplementors = []string{"ExposureChange", "Node"}
+
+func (ec *executionContext) _ExposureChange(ctx context.Context, sel ast.SelectionSet, obj *model.ExposureChange) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChange")
+		case "id":
+			out.Values[i] = ec._ExposureChange_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "seq":
+			out.Values[i] = ec._ExposureChange_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "cursor":
+			out.Values[i] = ec._ExposureChange_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "type":
+			out.Values[i] = ec._ExposureChange_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "entityType":
+			out.Values[i] = ec._ExposureChange_entityType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "entityId":
+			out.Values[i] = ec._ExposureChange_entityId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "title":
+			out.Values[i] = ec._ExposureChange_title(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "description":
+			out.Values[i] = ec._ExposureChange_description(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "severity":
+			out.Values[i] = ec._ExposureChange_severity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "riskScore":
+			out.Values[i] = ec._ExposureChange_riskScore(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "oldValue":
+			out.Values[i] = ec._ExposureChange_oldValue(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "newValue":
+			out.Values[i] = ec._ExposureChange_newValue(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "metadata":
+			out.Values[i] = ec._ExposureChange_metadata(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "scanId":
+			out.Values[i] = ec._ExposureChange_scanId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "scanJobId":
+			out.Values[i] = ec._ExposureChange_scanJobId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "occurredAt":
+			out.Values[i] = ec._ExposureChange_occurredAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = ec._ExposureChange_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "ledgerSeq":
+			out.Values[i] = ec._ExposureChange_ledgerSeq(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "causedBy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_causedBy(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "lineageId":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_lineageId(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "path":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_path(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposure":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_exposure(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workload":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_workload(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "sync":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_sync(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "source":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_source(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeConnectionImplementors = []string{"ExposureChangeConnection"}
+
+func (ec *executionContext) _ExposureChangeConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeConnection")
+		case "edges":
+			out.Values[i] = ec._ExposureChangeConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._ExposureChangeConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._ExposureChangeConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChangeConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeDayImplementors = []string{"ExposureChangeDay"}
+
+func (ec *executionContext) _ExposureChangeDay(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeDay) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeDayImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeDay")
+		case "date":
+			out.Values[i] = ec._ExposureChangeDay_date(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._ExposureChangeDay_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "bySeverity":
+			out.Values[i] = ec._ExposureChangeDay_bySeverity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeDayCountImplementors = []string{"ExposureChangeDayCount"}
+
+func (ec *executionContext) _ExposureChangeDayCount(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeDayCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeDayCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeDayCount")
+		case "severity":
+			out.Values[i] = ec._ExposureChangeDayCount_severity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._ExposureChangeDayCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeEdgeImplementors = []string{"ExposureChangeEdge"}
+
+func (ec *executionContext) _ExposureChangeEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.ExposureChange]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeEdge")
+		case "cursor":
+			out.Values[i] = ec._ExposureChangeEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._ExposureChangeEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeFeedImplementors = []string{"ExposureChangeFeed"}
+
+func (ec *executionContext) _ExposureChangeFeed(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeFeed) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeFeedImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeFeed")
+		case "seq":
+			out.Values[i] = ec._ExposureChangeFeed_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = ec._ExposureChangeFeed_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pending":
+			out.Values[i] = ec._ExposureChangeFeed_pending(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "failures":
+			out.Values[i] = ec._ExposureChangeFeed_failures(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeFrameImplementors = []string{"ExposureChangeFrame"}
+
+func (ec *executionContext) _ExposureChangeFrame(ctx context.Context, sel ast.SelectionSet, obj *model.ExposureChangeFrame) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeFrameImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeFrame")
+		case "cursor":
+			out.Values[i] = ec._ExposureChangeFrame_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "heartbeat":
+			out.Values[i] = ec._ExposureChangeFrame_heartbeat(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "change":
+			out.Values[i] = ec._ExposureChangeFrame_change(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "id":
+			out.Values[i] = ec._ExposureChangeFrame_id(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "seq":
+			out.Values[i] = ec._ExposureChangeFrame_seq(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = ec._ExposureChangeFrame_type(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "entityType":
+			out.Values[i] = ec._ExposureChangeFrame_entityType(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "entityId":
+			out.Values[i] = ec._ExposureChangeFrame_entityId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "title":
+			out.Values[i] = ec._ExposureChangeFrame_title(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "description":
+			out.Values[i] = ec._ExposureChangeFrame_description(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._ExposureChangeFrame_severity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "riskScore":
+			out.Values[i] = ec._ExposureChangeFrame_riskScore(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "oldValue":
+			out.Values[i] = ec._ExposureChangeFrame_oldValue(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "newValue":
+			out.Values[i] = ec._ExposureChangeFrame_newValue(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "metadata":
+			out.Values[i] = ec._ExposureChangeFrame_metadata(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "scanId":
+			out.Values[i] = ec._ExposureChangeFrame_scanId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "scanJobId":
+			out.Values[i] = ec._ExposureChangeFrame_scanJobId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "occurredAt":
+			out.Values[i] = ec._ExposureChangeFrame_occurredAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "createdAt":
+			out.Values[i] = ec._ExposureChangeFrame_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "ledgerSeq":
+			out.Values[i] = ec._ExposureChangeFrame_ledgerSeq(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeSeverityCountImplementors = []string{"ExposureChangeSeverityCount"}
+
+func (ec *executionContext) _ExposureChangeSeverityCount(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeSeverityCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeSeverityCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeSeverityCount")
+		case "severity":
+			out.Values[i] = ec._ExposureChangeSeverityCount_severity(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._ExposureChangeSeverityCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "previous":
+			out.Values[i] = ec._ExposureChangeSeverityCount_previous(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeSummaryImplementors = []string{"ExposureChangeSummary"}
+
+func (ec *executionContext) _ExposureChangeSummary(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeSummary) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeSummaryImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeSummary")
+		case "from":
+			out.Values[i] = ec._ExposureChangeSummary_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = ec._ExposureChangeSummary_to(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "days":
+			out.Values[i] = ec._ExposureChangeSummary_days(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "total":
+			out.Values[i] = ec._ExposureChangeSummary_total(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "previousTotal":
+			out.Values[i] = ec._ExposureChangeSummary_previousTotal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "byType":
+			out.Values[i] = ec._ExposureChangeSummary_byType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "bySeverity":
+			out.Values[i] = ec._ExposureChangeSummary_bySeverity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "byDay":
+			out.Values[i] = ec._ExposureChangeSummary_byDay(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var exposureChangeTypeCountImplementors = []string{"ExposureChangeTypeCount"}
+
+func (ec *executionContext) _ExposureChangeTypeCount(ctx context.Context, sel ast.SelectionSet, obj *ExposureChangeTypeCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exposureChangeTypeCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExposureChangeTypeCount")
+		case "type":
+			out.Values[i] = ec._ExposureChangeTypeCount_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._ExposureChangeTypeCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "previous":
+			out.Values[i] = ec._ExposureChangeTypeCount_previous(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -42116,6 +46943,44 @@ func (ec *executionContext) _Lineage(ctx context.Context, sel ast.SelectionSet, 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "changes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Lineage_changes(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -42687,6 +47552,158 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 					}
 				}()
 				res = ec._Organization_postureSnapshots(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposureChanges":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposureChanges(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposureChange":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposureChange(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposureChangeSummary":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposureChangeSummary(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "exposureChangeFeed":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_exposureChangeFeed(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -46785,6 +51802,26 @@ func (ec *executionContext) _SourceRefresh(ctx context.Context, sel ast.Selectio
 	return out
 }
 
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "exposureChanges":
+		return ec._Subscription_exposureChanges(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
+}
+
 var syncImplementors = []string{"Sync", "Node"}
 
 func (ec *executionContext) _Sync(ctx context.Context, sel ast.SelectionSet, obj *model.Sync) graphql.Marshaler {
@@ -50225,6 +55262,300 @@ func (ec *executionContext) marshalNExposureAction2ᚕgithubᚗcomᚋexposuregra
 	return ret
 }
 
+func (ec *executionContext) marshalNExposureChange2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ExposureChange) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx context.Context, sel ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChange(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeDay2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayᚄ(ctx context.Context, sel ast.SelectionSet, v []*ExposureChangeDay) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeDay2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDay(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureChangeDay2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDay(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeDay) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeDay(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeDayCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ExposureChangeDayCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeDayCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureChangeDayCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeDayCount(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeDayCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeDayCount(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.ExposureChange]) graphql.Marshaler {
+	return ec._ExposureChangeEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNExposureChangeEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.ExposureChange]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx context.Context, v any) (change.EntityType, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx context.Context, sel ast.SelectionSet, v change.EntityType) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[string]change.EntityType{
+		"SYNC":           change.OfSync,
+		"WORKLOAD":       change.OfWorkload,
+		"AUTHORITY_PATH": change.OfAuthorityPath,
+		"EXPOSURE":       change.OfExposure,
+	}
+	marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[change.EntityType]string{
+		change.OfSync:          "SYNC",
+		change.OfWorkload:      "WORKLOAD",
+		change.OfAuthorityPath: "AUTHORITY_PATH",
+		change.OfExposure:      "EXPOSURE",
+	}
+)
+
+func (ec *executionContext) marshalNExposureChangeFeed2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFeed(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeFeed) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeFeed(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNExposureChangeFrame2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChangeFrame(ctx context.Context, sel ast.SelectionSet, v *model.ExposureChangeFrame) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeFrame(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNExposureChangeOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrderField(ctx context.Context, v any) (ExposureChangeOrderField, error) {
+	var res ExposureChangeOrderField
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureChangeOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrderField(ctx context.Context, sel ast.SelectionSet, v ExposureChangeOrderField) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) marshalNExposureChangeSeverityCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSeverityCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ExposureChangeSeverityCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeSeverityCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSeverityCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureChangeSeverityCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSeverityCount(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeSeverityCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeSeverityCount(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx context.Context, v any) (change.Kind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx context.Context, sel ast.SelectionSet, v change.Kind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[string]change.Kind{
+		"SYNC_APPLIED":                       change.SyncApplied,
+		"SYNC_LATE":                          change.SyncLate,
+		"IDENTITY_ROTATED":                   change.IdentityRotated,
+		"AUTHORITY_PATH_DISCOVERED":          change.PathDiscovered,
+		"AUTHORITY_PATH_REMOVED":             change.PathRemoved,
+		"AUTHORITY_PATH_REAPPEARED":          change.PathReappeared,
+		"AUTHORITY_PATH_SCOPE_CHANGED":       change.PathScopeChanged,
+		"AUTHORITY_PATH_SENSITIVITY_CHANGED": change.PathSensitivityChanged,
+		"EXPOSURE_OPENED":                    change.ExposureOpened,
+		"EXPOSURE_RESOLVED":                  change.ExposureResolved,
+		"EXPOSURE_DISPOSITION_CHANGED":       change.DispositionChanged,
+		"ASSET_DISCOVERED":                   change.AssetDiscovered,
+		"SERVICE_DISCOVERED":                 change.ServiceDiscovered,
+		"URL_DISCOVERED":                     change.URLDiscovered,
+		"PATH_DISCOVERED":                    change.WebPathDiscovered,
+		"CERTIFICATE_DISCOVERED":             change.CertificateDiscovered,
+		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
+		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
+		"FILE_COLLECTED":                     change.FileCollected,
+		"PORT_OPENED":                        change.PortOpened,
+		"PORT_CLOSED":                        change.PortClosed,
+		"TECHNOLOGY_CHANGED":                 change.TechnologyChanged,
+		"ASSET_STALE":                        change.AssetStale,
+		"ASSET_REAPPEARED":                   change.AssetReappeared,
+	}
+	marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[change.Kind]string{
+		change.SyncApplied:                "SYNC_APPLIED",
+		change.SyncLate:                   "SYNC_LATE",
+		change.IdentityRotated:            "IDENTITY_ROTATED",
+		change.PathDiscovered:             "AUTHORITY_PATH_DISCOVERED",
+		change.PathRemoved:                "AUTHORITY_PATH_REMOVED",
+		change.PathReappeared:             "AUTHORITY_PATH_REAPPEARED",
+		change.PathScopeChanged:           "AUTHORITY_PATH_SCOPE_CHANGED",
+		change.PathSensitivityChanged:     "AUTHORITY_PATH_SENSITIVITY_CHANGED",
+		change.ExposureOpened:             "EXPOSURE_OPENED",
+		change.ExposureResolved:           "EXPOSURE_RESOLVED",
+		change.DispositionChanged:         "EXPOSURE_DISPOSITION_CHANGED",
+		change.AssetDiscovered:            "ASSET_DISCOVERED",
+		change.ServiceDiscovered:          "SERVICE_DISCOVERED",
+		change.URLDiscovered:              "URL_DISCOVERED",
+		change.WebPathDiscovered:          "PATH_DISCOVERED",
+		change.CertificateDiscovered:      "CERTIFICATE_DISCOVERED",
+		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
+		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
+		change.FileCollected:              "FILE_COLLECTED",
+		change.PortOpened:                 "PORT_OPENED",
+		change.PortClosed:                 "PORT_CLOSED",
+		change.TechnologyChanged:          "TECHNOLOGY_CHANGED",
+		change.AssetStale:                 "ASSET_STALE",
+		change.AssetReappeared:            "ASSET_REAPPEARED",
+	}
+)
+
+func (ec *executionContext) marshalNExposureChangeTypeCount2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeTypeCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ExposureChangeTypeCount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeTypeCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeTypeCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNExposureChangeTypeCount2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeTypeCount(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeTypeCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExposureChangeTypeCount(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNExposureConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -50917,6 +56248,28 @@ func (ec *executionContext) unmarshalNInt642int64(ctx context.Context, v any) (i
 func (ec *executionContext) marshalNInt642int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
 	_ = sel
 	res := model.MarshalInt64(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, v any) (json.RawMessage, error) {
+	res, err := model.UnmarshalObject(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, sel ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	_ = sel
+	res := model.MarshalObject(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -53300,6 +58653,216 @@ func (ec *executionContext) marshalOExposure2ᚖgithubᚗcomᚋexposuregraphᚋe
 	return ec._Exposure(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOExposureChange2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐExposureChange(ctx context.Context, sel ast.SelectionSet, v *model.ExposureChange) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ExposureChange(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOExposureChangeEntityType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityTypeᚄ(ctx context.Context, v any) ([]change.EntityType, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]change.EntityType, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOExposureChangeEntityType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []change.EntityType) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx context.Context, v any) (*change.EntityType, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType(ctx context.Context, sel ast.SelectionSet, v *change.EntityType) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType[*v])
+	return res
+}
+
+var (
+	unmarshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[string]change.EntityType{
+		"SYNC":           change.OfSync,
+		"WORKLOAD":       change.OfWorkload,
+		"AUTHORITY_PATH": change.OfAuthorityPath,
+		"EXPOSURE":       change.OfExposure,
+	}
+	marshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[change.EntityType]string{
+		change.OfSync:          "SYNC",
+		change.OfWorkload:      "WORKLOAD",
+		change.OfAuthorityPath: "AUTHORITY_PATH",
+		change.OfExposure:      "EXPOSURE",
+	}
+)
+
+func (ec *executionContext) unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputExposureChangeFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOExposureChangeOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeOrder(ctx context.Context, v any) (*ExposureChangeOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputExposureChangeOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOExposureChangeSummary2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeSummary(ctx context.Context, sel ast.SelectionSet, v *ExposureChangeSummary) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ExposureChangeSummary(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOExposureChangeType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKindᚄ(ctx context.Context, v any) ([]change.Kind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]change.Kind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOExposureChangeType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKindᚄ(ctx context.Context, sel ast.SelectionSet, v []change.Kind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx context.Context, v any) (*change.Kind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind(ctx context.Context, sel ast.SelectionSet, v *change.Kind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind[*v])
+	return res
+}
+
+var (
+	unmarshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[string]change.Kind{
+		"SYNC_APPLIED":                       change.SyncApplied,
+		"SYNC_LATE":                          change.SyncLate,
+		"IDENTITY_ROTATED":                   change.IdentityRotated,
+		"AUTHORITY_PATH_DISCOVERED":          change.PathDiscovered,
+		"AUTHORITY_PATH_REMOVED":             change.PathRemoved,
+		"AUTHORITY_PATH_REAPPEARED":          change.PathReappeared,
+		"AUTHORITY_PATH_SCOPE_CHANGED":       change.PathScopeChanged,
+		"AUTHORITY_PATH_SENSITIVITY_CHANGED": change.PathSensitivityChanged,
+		"EXPOSURE_OPENED":                    change.ExposureOpened,
+		"EXPOSURE_RESOLVED":                  change.ExposureResolved,
+		"EXPOSURE_DISPOSITION_CHANGED":       change.DispositionChanged,
+		"ASSET_DISCOVERED":                   change.AssetDiscovered,
+		"SERVICE_DISCOVERED":                 change.ServiceDiscovered,
+		"URL_DISCOVERED":                     change.URLDiscovered,
+		"PATH_DISCOVERED":                    change.WebPathDiscovered,
+		"CERTIFICATE_DISCOVERED":             change.CertificateDiscovered,
+		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
+		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
+		"FILE_COLLECTED":                     change.FileCollected,
+		"PORT_OPENED":                        change.PortOpened,
+		"PORT_CLOSED":                        change.PortClosed,
+		"TECHNOLOGY_CHANGED":                 change.TechnologyChanged,
+		"ASSET_STALE":                        change.AssetStale,
+		"ASSET_REAPPEARED":                   change.AssetReappeared,
+	}
+	marshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[change.Kind]string{
+		change.SyncApplied:                "SYNC_APPLIED",
+		change.SyncLate:                   "SYNC_LATE",
+		change.IdentityRotated:            "IDENTITY_ROTATED",
+		change.PathDiscovered:             "AUTHORITY_PATH_DISCOVERED",
+		change.PathRemoved:                "AUTHORITY_PATH_REMOVED",
+		change.PathReappeared:             "AUTHORITY_PATH_REAPPEARED",
+		change.PathScopeChanged:           "AUTHORITY_PATH_SCOPE_CHANGED",
+		change.PathSensitivityChanged:     "AUTHORITY_PATH_SENSITIVITY_CHANGED",
+		change.ExposureOpened:             "EXPOSURE_OPENED",
+		change.ExposureResolved:           "EXPOSURE_RESOLVED",
+		change.DispositionChanged:         "EXPOSURE_DISPOSITION_CHANGED",
+		change.AssetDiscovered:            "ASSET_DISCOVERED",
+		change.ServiceDiscovered:          "SERVICE_DISCOVERED",
+		change.URLDiscovered:              "URL_DISCOVERED",
+		change.WebPathDiscovered:          "PATH_DISCOVERED",
+		change.CertificateDiscovered:      "CERTIFICATE_DISCOVERED",
+		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
+		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
+		change.FileCollected:              "FILE_COLLECTED",
+		change.PortOpened:                 "PORT_OPENED",
+		change.PortClosed:                 "PORT_CLOSED",
+		change.TechnologyChanged:          "TECHNOLOGY_CHANGED",
+		change.AssetStale:                 "ASSET_STALE",
+		change.AssetReappeared:            "ASSET_REAPPEARED",
+	}
+)
+
 func (ec *executionContext) unmarshalOExposureFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureFilter(ctx context.Context, v any) (*ExposureFilter, error) {
 	if v == nil {
 		return nil, nil
@@ -53708,6 +59271,24 @@ func (ec *executionContext) marshalOInt642ᚖint64(ctx context.Context, sel ast.
 	_ = sel
 	_ = ctx
 	res := model.MarshalInt64(*v)
+	return res
+}
+
+func (ec *executionContext) unmarshalOJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, v any) (json.RawMessage, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := model.UnmarshalObject(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, sel ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := model.MarshalObject(v)
 	return res
 }
 
@@ -54284,6 +59865,13 @@ func (ec *executionContext) marshalOSigningKey2ᚖgithubᚗcomᚋexposuregraph�
 		return graphql.Null
 	}
 	return ec._SigningKey(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSource2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSource(ctx context.Context, sel ast.SelectionSet, v *model.Source) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Source(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
@@ -172,6 +173,100 @@ type EvidencePack struct {
 	MediaType string `json:"mediaType"`
 	// The document: JSON in the canonical form of RFC 8785. The digest is of its bytes in UTF-8.
 	Document string `json:"document"`
+}
+
+// How many changes there were on a day.
+type ExposureChangeDay struct {
+	// The day in UTC: `2026-03-01`.
+	Date  string `json:"date"`
+	Count int64  `json:"count"`
+	// The same by severity, the gravest first, those without last.
+	BySeverity []*ExposureChangeDayCount `json:"bySeverity"`
+}
+
+// How many changes of a severity there were on a day.
+type ExposureChangeDayCount struct {
+	// Null: changes that have none.
+	Severity *rule.Severity `json:"severity,omitempty"`
+	Count    int64          `json:"count"`
+}
+
+// How far the feed of an organization has come.
+type ExposureChangeFeed struct {
+	// The place of its last change; 0 before the first.
+	Seq int64 `json:"seq"`
+	// The same as a cursor: `exposureChanges(after:)` goes on from now.
+	Cursor string `json:"cursor"`
+	// How many syncs, evaluations and decisions wait to be published.
+	Pending int32 `json:"pending"`
+	// How many of them could not be noted or read, and wait to be repaired.
+	Failures int32 `json:"failures"`
+}
+
+// Narrows a feed of changes. Fields join with AND, the values of one field with OR;
+// a field left out narrows nothing. A field can name 100 values.
+type ExposureChangeFilter struct {
+	Type       []change.Kind       `json:"type,omitempty"`
+	EntityType []change.EntityType `json:"entityType,omitempty"`
+	Severity   []rule.Severity     `json:"severity,omitempty"`
+	// Ids of syncs: what came with them.
+	Scan []string `json:"scan,omitempty"`
+	// Ids of assets.
+	Asset []string `json:"asset,omitempty"`
+	// Ids of authority paths: what is about them or their exposures.
+	Path []string `json:"path,omitempty"`
+	// Ids of lineages: what is about their paths or the exposures of these.
+	Lineage []string `json:"lineage,omitempty"`
+	// Ids of exposures.
+	Exposure []string `json:"exposure,omitempty"`
+	// Ids of workloads: what is about them, their paths or the exposures of these.
+	Workload []string `json:"workload,omitempty"`
+	// Happened at this instant or later.
+	OccurredAfter *time.Time `json:"occurredAfter,omitempty"`
+	// Happened before this instant.
+	OccurredBefore *time.Time `json:"occurredBefore,omitempty"`
+}
+
+// How a list of changes is sorted.
+type ExposureChangeOrder struct {
+	Field     ExposureChangeOrderField `json:"field"`
+	Direction OrderDirection           `json:"direction"`
+}
+
+// How many changes of a severity there were.
+type ExposureChangeSeverityCount struct {
+	// Null: changes that have none.
+	Severity *rule.Severity `json:"severity,omitempty"`
+	Count    int64          `json:"count"`
+	// As many days before.
+	Previous int64 `json:"previous"`
+}
+
+// How many changes there were in a number of days, and in as many days before.
+type ExposureChangeSummary struct {
+	// When its first day begins, in UTC.
+	From time.Time `json:"from"`
+	// When its last day ends.
+	To time.Time `json:"to"`
+	// How many days it has.
+	Days  int32 `json:"days"`
+	Total int64 `json:"total"`
+	// As many days before.
+	PreviousTotal int64 `json:"previousTotal"`
+	// By type, in the order of ExposureChangeType; only types that there were.
+	ByType []*ExposureChangeTypeCount `json:"byType"`
+	// By severity, the gravest first, those without last; only severities that there were.
+	BySeverity []*ExposureChangeSeverityCount `json:"bySeverity"`
+	// By day, the first first, days without any among them.
+	ByDay []*ExposureChangeDay `json:"byDay"`
+}
+
+// How many changes of a type there were.
+type ExposureChangeTypeCount struct {
+	Type  change.Kind `json:"type"`
+	Count int64       `json:"count"`
+	// As many days before.
+	Previous int64 `json:"previous"`
 }
 
 // Narrows a list of exposures. Fields join with AND, the values of one field with
@@ -464,6 +559,12 @@ type SigningKeyPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What comes as it happens: over a WebSocket that speaks graphql-transport-ws, or as
+// server-sent events (POST with `Accept: text/event-stream`). docs/live.md says how a
+// client takes a stream up again.
+type Subscription struct {
+}
+
 // Narrows a list of deliveries.
 type SyncFilter struct {
 	// Ids of sources.
@@ -596,6 +697,61 @@ func (e *BaselineBasis) UnmarshalJSON(b []byte) error {
 }
 
 func (e BaselineBasis) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a list of changes can be sorted by.
+type ExposureChangeOrderField string
+
+const (
+	// Their places in the feed: the order of publication.
+	ExposureChangeOrderFieldSeq ExposureChangeOrderField = "SEQ"
+)
+
+var AllExposureChangeOrderField = []ExposureChangeOrderField{
+	ExposureChangeOrderFieldSeq,
+}
+
+func (e ExposureChangeOrderField) IsValid() bool {
+	switch e {
+	case ExposureChangeOrderFieldSeq:
+		return true
+	}
+	return false
+}
+
+func (e ExposureChangeOrderField) String() string {
+	return string(e)
+}
+
+func (e *ExposureChangeOrderField) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ExposureChangeOrderField(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ExposureChangeOrderField", str)
+	}
+	return nil
+}
+
+func (e ExposureChangeOrderField) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ExposureChangeOrderField) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ExposureChangeOrderField) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

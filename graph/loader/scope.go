@@ -9,6 +9,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
@@ -64,6 +65,7 @@ type Scope struct {
 
 	Explaining
 	Judgements
+	Changing
 
 	mu    sync.Mutex
 	lists map[listKey]any
@@ -155,6 +157,7 @@ type Stores struct {
 	Clusters  *posture.Reader
 	Ledger    *book.Book
 	Decisions *triage.Reader
+	Changes   *change.Reader
 }
 
 // NewScope makes the scope of a response. Whoever makes it closes its snapshot.
@@ -166,6 +169,7 @@ func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
 	s.workloads(stores.Clusters, wait)
 	s.explaining(stores.Exposures, wait)
 	s.judgements(stores.Ledger, stores.Decisions, wait)
+	s.changing(stores.Changes, wait)
 	return s
 }
 

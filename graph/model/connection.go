@@ -89,6 +89,8 @@ type (
 	WorkloadExposureEdge           = Edge[*WorkloadExposure]
 	PostureSnapshotConnection      = Connection[*PostureSnapshot]
 	PostureSnapshotEdge            = Edge[*PostureSnapshot]
+	ExposureChangeConnection       = Connection[*ExposureChange]
+	ExposureChangeEdge             = Edge[*ExposureChange]
 	WorkloadConnection             = Connection[*Workload]
 	WorkloadEdge                   = Edge[*Workload]
 	IdentityConnection             = Connection[*Identity]

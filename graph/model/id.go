@@ -24,6 +24,8 @@ const (
 	TypeOwner         Type = "Owner"
 	TypeSource        Type = "Source"
 	TypeSync          Type = "Sync"
+
+	TypeExposureChange Type = "ExposureChange"
 )
 
 // TypeBatch is of ids that only Organization.batch and undoBatch take.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
@@ -21,6 +22,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/schedule"
 	"github.com/exposuregraph/exposuregraph/internal/server"
+	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/web"
 )
 
@@ -54,7 +56,10 @@ type App struct {
 	ledger        *book.Library
 	server        *server.Server
 	schedule      *schedule.Schedule
-	subscriptions subscriptions // nil: there are none
+	streamDB      *db.DB
+	sequencer     *change.Sequencer
+	stream        *stream.Stream
+	streams       *live.Streams
 	demo          *Tokens
 }
 
@@ -82,6 +87,9 @@ func (a *App) start(ctx context.Context) (err error) {
 	a.organizations = &org.Store{}
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger)
 	a.importer = importer.New(a.authority, a.config.Now)
+	if err := a.openStream(ctx); err != nil {
+		return err
+	}
 	checkpointer, err := a.openLedger(ctx)
 	if err != nil {
 		return err
@@ -108,9 +116,12 @@ func (a *App) start(ctx context.Context) (err error) {
 		Now:           a.config.Now,
 	})
 	if a.config.Demo {
-		a.demo, err = a.Demo(ctx)
+		if a.demo, err = a.Demo(ctx); err != nil {
+			return err
+		}
+		return a.publishDemo(ctx)
 	}
-	return err
+	return nil
 }
 
 // openDatabase gives the pool of a database that is migrated and whose walls
@@ -197,18 +208,29 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// serve runs the server and the schedule until both have ended. The end of one
-// ends the other.
+// serve runs the server, the schedule and the stream until all have ended. The end of
+// one ends the others. The stream lasts until the server has ended, so that what is
+// open to clients ends by closing, after which they come again, and not by an error.
 func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
-	scheduled := make(chan error, 1)
-	go func() {
-		err := a.schedule.Run(ctx)
-		stop(err)
-		scheduled <- err
-	}()
+	defer context.AfterFunc(ctx, a.streams.Stop)()
+	streaming, stopStream := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStream()
+	beside := []func(context.Context) error{a.schedule.Run, func(context.Context) error { return a.stream.Run(streaming) }}
+	ended := make(chan error, len(beside))
+	for _, run := range beside {
+		go func() {
+			err := run(ctx)
+			stop(err)
+			ended <- err
+		}()
+	}
 	err := a.server.Serve(ctx, a.listener)
 	stop(err)
-	return errors.Join(err, <-scheduled)
+	stopStream()
+	for range beside {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
 // Close stops what New started.
@@ -218,8 +240,10 @@ func (a *App) Close() error {
 			a.config.Logger.Warn("close listener", "error", err)
 		}
 	}
-	if a.db != nil {
-		a.db.Close()
+	for _, pool := range []*db.DB{a.streamDB, a.db} {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 	if a.database != nil {
 		return a.database.Close()

@@ -41,6 +41,7 @@ func (a *App) graphQL() http.Handler {
 	config := graph.Config{
 		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
 		Triage: triage.New(a.db, a.authority, a.config.Now), RequestID: server.RequestID, Log: a.config.Logger,
+		Stream: a.stream, Streams: a.streams,
 	}
 	if a.ledger.Key != nil {
 		config.LedgerKey = a.ledger.Key.PublicKey()

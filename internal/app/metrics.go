@@ -12,12 +12,6 @@ import (
 // /metrics more often costs the database nothing.
 const measuredFor = 5 * time.Second
 
-// subscriptions is who serves subscribers.
-type subscriptions interface {
-	Subscribers() int64 // that are connected now
-	Cut() int64         // that were ended because they did not keep up, or were not allowed any more
-}
-
 // measures of /metrics.
 func (a *App) measures() []server.Measure {
 	gauge := change.NewGauge(a.db, a.config.Now, measuredFor)
@@ -25,14 +19,6 @@ func (a *App) measures() []server.Measure {
 		return func(ctx context.Context) (int64, error) {
 			totals, err := gauge.Totals(ctx)
 			return of(totals), err
-		}
-	}
-	served := func(of func(subscriptions) int64) func(context.Context) (int64, error) {
-		return func(context.Context) (int64, error) {
-			if a.subscriptions == nil {
-				return 0, nil
-			}
-			return of(a.subscriptions), nil
 		}
 	}
 	return []server.Measure{
@@ -44,7 +30,9 @@ func (a *App) measures() []server.Measure {
 			Read: total(func(t change.Totals) int64 { return t.Backlog })},
 		{Name: "change_gaps", Help: "Changes that could not be noted or published and are not repaired, in all organizations.",
 			Read: total(func(t change.Totals) int64 { return t.Gaps })},
-		{Name: "subscribers", Help: "Subscribers that are connected to this process.", Read: served(subscriptions.Subscribers)},
-		{Name: "subscriptions_cut_total", Counter: true, Help: "Subscriptions that this process ended by itself.", Read: served(subscriptions.Cut)},
+		{Name: "subscribers", Help: "Subscribers to feeds that are connected to this process.",
+			Read: func(context.Context) (int64, error) { return int64(a.stream.Stats().Subscribers), nil }},
+		{Name: "subscriptions_cut_total", Counter: true, Help: "Streams that this process ended because their clients did not read.",
+			Read: func(context.Context) (int64, error) { return a.streams.Stats().Cut, nil }},
 	}
 }

@@ -378,6 +378,7 @@ var held = map[string]struct{ pkg, by, all string }{
 
 	"internal/change/expand.sql":        {"change.expand", "TestFeedPredicatesAlone", ".ExpandQueries.All()"},
 	"internal/change/repair.sql":        {"change.repair", "TestFeedPredicatesAlone", ".RepairQueries.All()"},
+	"internal/change/replay.sql":        {"change.replay", "TestFeedPredicatesAlone", ".ReplayQueries.All()"},
 	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},
 	"internal/evidencepack/queries.sql": {"evidencepack", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/evidencepack/seal.sql":    {"evidencepack.seal", "TestSealPredicatesAlone", ".SealQueries.All()"},

@@ -5,4 +5,6 @@ var (
 	ExpandQueries   = expandQueries
 	SequenceQueries = sequenceQueries
 	RepairQueries   = repairQueries
+	ReplayQueries   = replayQueries
+	ReadQueries     = readQueries
 )

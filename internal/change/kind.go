@@ -27,11 +27,27 @@ var Emitted = []Kind{
 	ExposureOpened, ExposureResolved, DispositionChanged,
 }
 
-// Reserved are the kinds that are known and that nothing publishes yet: they wait for
-// the things that they are about.
+// The kinds that are known and that nothing publishes yet.
+const (
+	AssetDiscovered            Kind = "asset_discovered"
+	ServiceDiscovered          Kind = "service_discovered"
+	URLDiscovered              Kind = "url_discovered"
+	WebPathDiscovered          Kind = "path_discovered"
+	CertificateDiscovered      Kind = "certificate_discovered"
+	VulnerabilityDiscovered    Kind = "vulnerability_discovered"
+	VulnerabilityStatusChanged Kind = "vulnerability_status_changed"
+	FileCollected              Kind = "file_collected"
+	PortOpened                 Kind = "port_opened"
+	PortClosed                 Kind = "port_closed"
+	TechnologyChanged          Kind = "technology_changed"
+	AssetStale                 Kind = "asset_stale"
+	AssetReappeared            Kind = "asset_reappeared"
+)
+
+// Reserved are those kinds: they wait for the things that they are about.
 var Reserved = []Kind{
-	"asset_discovered", "service_discovered", "url_discovered", "path_discovered", "certificate_discovered", "vulnerability_discovered",
-	"vulnerability_status_changed", "file_collected", "port_opened", "port_closed", "technology_changed", "asset_stale", "asset_reappeared",
+	AssetDiscovered, ServiceDiscovered, URLDiscovered, WebPathDiscovered, CertificateDiscovered, VulnerabilityDiscovered,
+	VulnerabilityStatusChanged, FileCollected, PortOpened, PortClosed, TechnologyChanged, AssetStale, AssetReappeared,
 }
 
 // Known says whether there is such a kind.

@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -248,9 +249,11 @@ func (s *Sequencer) publish(ctx context.Context, tx *db.Tx, events []*Event, hea
 		return nil, err
 	}
 	p := tx.Pipeline()
+	var stored *[]*storedRow
+	first := *head + 1
 	if len(events) > 0 {
 		now := s.now().UTC().Truncate(time.Microsecond)
-		p.Exec(sequenceQueries.Get("append"), appended(events, *head, now))
+		stored = db.Queue[storedRow](p, sequenceQueries.Get("append"), appended(events, *head, now))
 		for i, e := range events {
 			e.Seq, e.CreatedAt = *head+int64(i)+1, now
 		}
@@ -271,7 +274,21 @@ func (s *Sequencer) publish(ctx context.Context, tx *db.Tx, events []*Event, hea
 			"at": taken[0].At, "cause": string(taken[0].Cause), "stage": next.Stage,
 			"after_id": next.AfterID, "after_type": next.AfterType, "after_ordinal": next.AfterOrdinal})
 	}
-	return events, p.Send(ctx)
+	if err := p.Send(ctx); err != nil || stored == nil {
+		return events, err
+	}
+	for _, row := range *stored {
+		e := events[row.Seq-first]
+		e.OldValue, e.NewValue, e.Metadata = row.OldValue, row.NewValue, row.Metadata
+	}
+	return events, nil
+}
+
+// storedRow is what the database made of an event's objects: whoever is given the
+// event without reading it gets the same bytes.
+type storedRow struct {
+	Seq                          int64
+	OldValue, NewValue, Metadata json.RawMessage
 }
 
 // unpublished leaves out what is in the feed already: a note may come again.

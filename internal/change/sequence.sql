@@ -31,6 +31,7 @@ FROM unnest(@subjects::uuid[], @ids::uuid[]) AS k(subject_id, id)
 JOIN exposure_changes e ON e.organization_id = @organization AND e.subject_id = k.subject_id AND e.id = k.id;
 
 -- name: append
+-- What comes back is the objects as they are stored, and so as everybody reads them.
 INSERT INTO exposure_changes (organization_id, seq, id, change_type, entity_type, entity_id, subject_id, workload_id, exposure_type, exposure_ordinal,
   scan_id, scan_job_id, ledger_seq, caused_by, class, title, description, severity, old_value, new_value, metadata, at, created_at)
 SELECT @organization, @head::bigint + n.place, n.id, n.change_type, n.entity_type, n.entity_id, n.subject_id, n.workload_id, n.exposure_type, n.exposure_ordinal,
@@ -40,7 +41,8 @@ FROM unnest(@ids::uuid[], @change_types::text[], @entity_types::text[], @entity_
        @classes::integer[], @titles::text[], @descriptions::text[], @severities::smallint[], @old_values::text[], @new_values::text[], @metadata::text[], @ats::timestamptz[])
   WITH ORDINALITY AS n(id, change_type, entity_type, entity_id, subject_id, workload_id, exposure_type, exposure_ordinal, scan_id, scan_job_id, ledger_seq,
     caused_by, class, title, description, severity, old_value, new_value, metadata, at, place)
-ORDER BY n.place;
+ORDER BY n.place
+RETURNING seq, old_value, new_value, metadata;
 
 -- name: tally
 INSERT INTO exposure_change_day (organization_id, day, change_type, severity, class, events)

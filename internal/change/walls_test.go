@@ -69,7 +69,7 @@ func TestFeedPredicatesAlone(t *testing.T) {
 
 	samples := r.samples()
 	runtime := r.Runtime(t)
-	queries := slices.Concat(change.ExpandQueries.All(), change.SequenceQueries.All(), change.RepairQueries.All())
+	queries := slices.Concat(change.ExpandQueries.All(), change.SequenceQueries.All(), change.RepairQueries.All(), change.ReplayQueries.All(), change.ReadQueries.All())
 	answers := func() map[string][]any {
 		all := map[string][]any{}
 		for _, query := range queries {
@@ -118,6 +118,8 @@ func (r *newsroom) samples() pgx.NamedArgs {
 		"organization": organization, "ats": ats(`SELECT at FROM` + moments + `ORDER BY at`), "limit": 1000, "behind": start.Add(-time.Hour),
 		"after_id": id.Nil, "after_type": 0, "after_ordinal": 0, "stage": 3, "at": waiting, "cause": "sync", "reason": "none", "recorded_at": r.now(),
 		"head": 1000, "seq": 7, "created_at": r.now(), "size": 9,
+		"first": start.AddDate(-1, 0, 0), "last": start.AddDate(1, 0, 0),
+		"after": 0, "up_to": 1000, "organizations": []id.ID{organization},
 		"subjects": ids(`SELECT subject_id::text FROM exposure_changes ORDER BY seq`), "known": ids(`SELECT id::text FROM exposure_changes ORDER BY seq`),
 		"names": ids(`SELECT e.id::text FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`), "names at": ats(`SELECT m.at FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`),
 		"paths": ids(`SELECT p.id::text FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`), "paths at": ats(`SELECT m.at FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`),
@@ -140,6 +142,12 @@ func (r *newsroom) ask(conn *pgx.Conn, query db.Query, samples pgx.NamedArgs, ta
 		args["ids"], args["ats"] = samples["names"], samples["names at"]
 	case "change.expand.beside":
 		args["ats"] = samples["paths at"]
+	case "change.read.changes_under", "change.read.count_changes_under":
+		lineages := samples["subjects"].([]id.ID)
+		args["of_lineages"], args["of_workloads"], args["of_paths"] = lineages, lineages, make([]*id.ID, len(lineages))
+		args["of_types"], args["of_ordinals"] = make([]*int16, len(lineages)), make([]*int, len(lineages))
+	case "change.read.changes_by_keys":
+		args["ids"] = samples["known"]
 	case "change.sequence.known":
 		args["ids"] = samples["known"]
 	case "change.sequence.finish":

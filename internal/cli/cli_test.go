@@ -67,7 +67,8 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"},
 		{"--nonsense"},
-		{"tail"}, {"findings", "list"}, {"bundle", "write"}, {"completion", "bash"}, // of later releases
+		{"tail"}, {"tail", "--org", "acme", "extra"}, {"tail", "--org", "acme", "--after", "c", "--from-now"}, {"tail", "--org", "acme", "-o", "csv"},
+		{"findings", "list"}, {"bundle", "write"}, {"completion", "bash"}, // of later releases
 		{"ledger", "verify"}, // of what?
 		{"serve", "extra"},
 		{"serve", "--demo=perhaps"},

@@ -239,3 +239,14 @@ func (f *refusal) write(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(f.status)
 	_, _ = w.Write(body) // the client may be gone
 }
+
+// Check is what Wrap asks of a body, for a message that comes otherwise and carries
+// a request: JSON within the limits, of well-formed text throughout.
+func Check(message []byte, limits Limits) error {
+	limits = limits.orDefault()
+	if int64(len(message)) > limits.Body {
+		return fmt.Errorf("the message has more than %d bytes", limits.Body)
+	}
+	_, _, err := scan(message, limits.Depth, limits.Elements)
+	return err
+}
