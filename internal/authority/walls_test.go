@@ -377,6 +377,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/change/outbox/outbox.sql": {"outbox", byStory, ""},
 
 	"internal/change/expand.sql":        {"change.expand", "TestFeedPredicatesAlone", ".ExpandQueries.All()"},
+	"internal/change/queries.sql":       {"change.read", "TestFeedPredicatesAlone", ".ReadQueries.All()"},
 	"internal/change/repair.sql":        {"change.repair", "TestFeedPredicatesAlone", ".RepairQueries.All()"},
 	"internal/change/replay.sql":        {"change.replay", "TestFeedPredicatesAlone", ".ReplayQueries.All()"},
 	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},

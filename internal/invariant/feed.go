@@ -121,7 +121,7 @@ func (w *world) checkDays(ctx context.Context, days map[dayKey]int64) error {
 		func(r *row) {
 			result.Compared++
 			r.Day = r.Day.UTC()
-			differ(result, r.dayKey.String(), "its number of events", days[r.dayKey], r.Events)
+			differ(result, r.String(), "its number of events", days[r.dayKey], r.Events)
 			delete(days, r.dayKey)
 		})
 	if err != nil {
