@@ -21,19 +21,18 @@ func (a *App) measures() []server.Measure {
 			return of(totals), err
 		}
 	}
-	now := func(of func() int64) func(context.Context) (int64, error) {
-		return func(context.Context) (int64, error) { return of(), nil }
-	}
 	return []server.Measure{
 		{Name: "change_outbox_failures_total", Counter: true, Help: "Notes of changes that the outbox did not take, of this process.",
-			Read: now(a.authority.Feed().Failures)},
+			Read: func(context.Context) (int64, error) { return a.authority.Feed().Failures(), nil }},
 		{Name: "changes_published_total", Counter: true, Help: "Events in the feeds of all organizations, by every process.",
 			Read: total(func(t change.Totals) int64 { return t.Published })},
 		{Name: "change_backlog", Help: "Notes of changes that wait to be published, in all organizations.",
 			Read: total(func(t change.Totals) int64 { return t.Backlog })},
 		{Name: "change_gaps", Help: "Changes that could not be noted or published and are not repaired, in all organizations.",
 			Read: total(func(t change.Totals) int64 { return t.Gaps })},
-		{Name: "subscribers", Help: "Subscribers that are connected to this process.", Read: now(func() int64 { return int64(a.stream.Stats().Subscribers) })},
-		{Name: "subscriptions_cut_total", Counter: true, Help: "Subscriptions that this process ended by itself.", Read: now(func() int64 { return a.streams.Stats().Cut })},
+		{Name: "subscribers", Help: "Subscribers to feeds that are connected to this process.",
+			Read: func(context.Context) (int64, error) { return int64(a.stream.Stats().Subscribers), nil }},
+		{Name: "subscriptions_cut_total", Counter: true, Help: "Streams that this process ended because their clients did not read.",
+			Read: func(context.Context) (int64, error) { return a.streams.Stats().Cut, nil }},
 	}
 }

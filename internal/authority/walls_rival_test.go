@@ -57,6 +57,8 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 			case c.Name == "code": // which an organization may have whatever others have
 			case c.Name == "listed" && c.Type == "boolean": // what does not live is not
 				expression = "NOT live"
+			case c.Name == "change_type": // which has no blanks
+				expression = "'foreign_' || change_type"
 			case c.Type == "text":
 				expression = "'foreign ' || coalesce(" + c.Name + ", '')"
 				if c.Checked { // whether it is null goes with another column

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -375,6 +377,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/change/outbox/outbox.sql": {"outbox", byStory, ""},
 
 	"internal/change/expand.sql":        {"change.expand", "TestFeedPredicatesAlone", ".ExpandQueries.All()"},
+	"internal/change/queries.sql":       {"change.read", "TestFeedPredicatesAlone", ".ReadQueries.All()"},
 	"internal/change/repair.sql":        {"change.repair", "TestFeedPredicatesAlone", ".RepairQueries.All()"},
 	"internal/change/replay.sql":        {"change.replay", "TestFeedPredicatesAlone", ".ReplayQueries.All()"},
 	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},
@@ -382,6 +385,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/evidencepack/seal.sql":    {"evidencepack.seal", "TestSealPredicatesAlone", ".SealQueries.All()"},
 	"internal/exposure/explain.sql":     {"exposure.explain", "TestExplainPredicatesAlone", ".explained("},
 	"internal/exposure/queries.sql":     {"exposure.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
+	"internal/invariant/feed.sql":       {"invariant.feed", "TestFeedPredicatesAlone", ".FeedQueries.All()"},
 	"internal/ledger/book/queries.sql":  {"book", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/posture/counted.sql":      {"posture.counted", "TestCountedPredicatesAlone", ".CountedQueries.All()"},
 	"internal/posture/queries.sql":      {"posture.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
@@ -469,7 +473,7 @@ func samples(t testing.TB, super *pgx.Conn) map[string]pgx.StrictNamedArgs {
 	begin := pgx.StrictNamedArgs{
 		"rows": 100_000, "cluster": column[int16](t, super, `SELECT cluster FROM cluster_evidence WHERE organization_id = $1 ORDER BY members DESC LIMIT 1`, acme)[0],
 		"action": "", "dimension": "", "value": "", "related": false, "version": 0, "rule": 0, "type": 0, "ordinal": 0, "level": 0, "class": -2,
-		"basis": 0, "kind": "", "scope": "", "host": "", "day": time.Time{}, "at": time.Time{}, "from_at": time.Time{},
+		"basis": 0, "kind": "", "scope": "", "host": "", "day": time.Time{}, "at": time.Time{}, "from_at": time.Time{}, "seq": 0, "change_type": "", "severity": 0,
 	}
 	for _, query := range db.Parse("invariant", statementFiles(t)["internal/invariant/queries.sql"]).All() {
 		args := pgx.StrictNamedArgs{}
@@ -516,6 +520,8 @@ func TestReadPredicatesAlone(t *testing.T) {
 	for _, s := range quiet() {
 		b.play(t, "acme", s)
 	}
+	_, err := change.NewSequencer(b.DB, time.Now, slog.New(slog.DiscardHandler)).Drain(b.ctx, acme)
+	require.NoError(t, err)
 	super := b.Super(t)
 	dropPolicies(t, super)
 	arguments := samples(t, super)

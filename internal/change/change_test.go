@@ -13,6 +13,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
+	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -422,6 +423,59 @@ func TestFailedOutboxIsRepaired(t *testing.T) {
 			require.Empty(t, filled)
 		}
 	}
+}
+
+// TestAuditFindsPart: an event that is missing among others of its instant is found,
+// whichever of them it is, and told as it would have been.
+func TestAuditFindsPart(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.say(world(runs("w1", "i1"), grants("ledger", "restricted", "get"), grants("vault", "internal", "get"))...)
+	path := r.path("w1", "i1", "ledger")
+	r.judge(path, rule.OrphanedPath, triage.Acknowledge, 1)
+	r.judge(path, rule.SensitiveReach, triage.Acknowledge, 1)
+	r.judge(path, rule.SensitiveReach, triage.Resolve, 2)
+	r.say(world(runs("w1", "i1"), grants("ledger", "internal", "delete", "get"))...)
+	r.say(world(runs("w1", "i2"), grants("ledger", "internal", "delete", "get"))...)
+	r.say(world(runs("w1", "i1"), grants("ledger", "internal", "delete", "get"))...)
+	r.sayAt(start, world()...)
+	r.advance(200 * 24 * time.Hour)
+	_, err := r.paths.Reevaluate(r.ctx, organization, authority.ByTime, nil)
+	require.NoError(t, err)
+	list := r.drain()
+	told := plain(t, list)
+	slices.Sort(told)
+	kinds := map[change.Kind]bool{}
+	r.exec(`ALTER TABLE exposure_changes DISABLE TRIGGER append_only`)
+	for _, lost := range list {
+		if kinds[lost.ChangeType] {
+			continue
+		}
+		kinds[lost.ChangeType] = true
+		filled, err := r.repairer.Audit(r.ctx, organization)
+		require.NoError(t, err)
+		require.Empty(t, filled)
+		// As if it had never been told: the numbers behind it move up.
+		r.exec(`DELETE FROM exposure_changes WHERE id = $1`, lost.ID)
+		r.exec(`UPDATE exposure_changes SET seq = seq + 1000`)
+		r.exec(`UPDATE exposure_changes e SET seq = n.seq FROM (SELECT id, row_number() OVER (ORDER BY seq) AS seq FROM exposure_changes) n WHERE n.id = e.id`)
+		r.exec(`UPDATE change_head SET seq = seq - 1`)
+		r.exec(`DELETE FROM exposure_change_day`)
+		r.exec(`INSERT INTO exposure_change_day SELECT organization_id, (at AT TIME ZONE 'UTC')::date, change_type, coalesce(severity, 0), class, count(*) FROM exposure_changes GROUP BY 1, 2, 3, 4, 5`)
+		require.NotEmpty(t, r.recount())
+		filled, err = r.repairer.Audit(r.ctx, organization)
+		require.NoError(t, err)
+		cause := outbox.Sync
+		if word, said := lost.Metadata["cause"].(string); said {
+			cause = outbox.Cause(word)
+		}
+		require.Equal(t, change.Filled{cause: 1}, filled, lost.Title)
+		again := plain(t, r.drain())
+		slices.Sort(again)
+		require.Equal(t, told, again)
+		require.Empty(t, r.recount())
+	}
+	require.Len(t, kinds, len(change.Emitted))
 }
 
 // What cannot be published is put aside after a while, and does not stand in the way

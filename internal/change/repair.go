@@ -42,8 +42,8 @@ func (r *Repairer) Fill(ctx context.Context, organization id.ID) (Filled, error)
 	return r.fill(ctx, organization, "gaps")
 }
 
-// Audit goes through the whole history for what neither the feed nor the outbox
-// knows, and notes it.
+// Audit goes through the whole history for what the feed does not tell, or not
+// wholly, and what does not wait either, and notes it.
 func (r *Repairer) Audit(ctx context.Context, organization id.ID) (Filled, error) {
 	return r.fill(ctx, organization, "missing")
 }
@@ -54,11 +54,11 @@ type gapRow struct {
 }
 
 func (r *Repairer) fill(ctx context.Context, organization id.ID, from string) (Filled, error) {
-	filled := Filled{}
+	filled, last := Filled{}, gapRow{At: epoch}
 	for {
 		var found []*gapRow
 		err := r.db.Tenant(ctx, organization, func(tx *db.Tx) (err error) {
-			found, err = db.Select[gapRow](ctx, tx, repairQueries.Get(from), pgx.StrictNamedArgs{"limit": batch})
+			found, err = db.Select[gapRow](ctx, tx, repairQueries.Get(from), pgx.StrictNamedArgs{"limit": batch, "at": last.At, "cause": string(last.Cause)})
 			if err != nil || len(found) == 0 {
 				return err
 			}
@@ -82,5 +82,6 @@ func (r *Repairer) fill(ctx context.Context, organization id.ID, from string) (F
 		if len(found) < batch {
 			return filled, nil
 		}
+		last = *found[len(found)-1] // behind it: what comes back meanwhile is for the next time
 	}
 }

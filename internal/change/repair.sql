@@ -2,7 +2,7 @@ Giving to the outbox again what was not noted there, or could not be published.
 
 -- name: gaps
 SELECT g.at, g.cause FROM change_gap g
-WHERE g.organization_id = @organization AND g.filled_at IS NULL
+WHERE g.organization_id = @organization AND g.filled_at IS NULL AND (g.at, g.cause) > (@at, @cause)
 ORDER BY g.at, g.cause
 LIMIT @limit;
 
@@ -19,24 +19,56 @@ FROM unnest(@ats::timestamptz[], @causes::text[]) AS k(at, cause)
 WHERE g.organization_id = @organization AND g.at = k.at AND g.cause = k.cause;
 
 -- name: missing
--- What happened, by the history alone, of which nothing is in the feed and nothing
--- waits to be. A decision that was imported behind others left no version.
+-- Of what happened, by the history alone, less is in the feed than there is to tell,
+-- and nothing waits to be told. It is counted at every instant as the sequencer would
+-- find it there; a sync and an evaluation tell no dispositions.
 WITH happened AS (
   SELECT y.at, 'sync' AS cause FROM sync y WHERE y.organization_id = @organization
   UNION ALL
-  SELECT v.at, 'evaluation' FROM evaluation v
-  WHERE v.organization_id = @organization AND (v.exposures_opened > 0 OR v.exposures_resolved > 0)
+  SELECT v.at, 'evaluation' FROM evaluation v WHERE v.organization_id = @organization
   UNION ALL
   SELECT DISTINCT l.at, 'decision' FROM ledger_entry l
   WHERE l.organization_id = @organization AND l.type IS NOT NULL
-    AND (EXISTS (SELECT FROM exposure_version x WHERE x.organization_id = @organization AND x.to_at = l.at
-                 AND x.path_id = l.subject_id AND x.type = l.type AND x.ordinal = l.ordinal)
-         OR EXISTS (SELECT FROM exposure x WHERE x.organization_id = @organization AND x.to_at = l.at
-                    AND x.path_id = l.subject_id AND x.type = l.type AND x.ordinal = l.ordinal))
+    AND NOT EXISTS (SELECT FROM sync y WHERE y.organization_id = @organization AND y.at = l.at)
+    AND NOT EXISTS (SELECT FROM evaluation v WHERE v.organization_id = @organization AND v.at = l.at)
+), happening AS (
+  SELECT y.at, 1 AS events, 0 AS decided FROM sync y WHERE y.organization_id = @organization
+  UNION ALL
+  SELECT r.at, 1, 0 FROM identity_rotation r WHERE r.organization_id = @organization
+  UNION ALL
+  SELECT p.first_seen_at, 1, 0 FROM authority_path p WHERE p.organization_id = @organization
+  UNION ALL
+  SELECT o.to_at, CASE
+    WHEN o.status <> coalesce(v.status, p.status) THEN 1
+    WHEN o.status = 'active' THEN
+      (o.composition_hash <> coalesce(v.composition_hash, p.composition_hash) OR o.effective <> coalesce(v.effective, p.effective))::integer
+      + (o.sensitivity <> coalesce(v.sensitivity, p.sensitivity))::integer
+    ELSE 0 END, 0
+  FROM authority_path_version o
+  JOIN authority_path p ON p.organization_id = @organization AND p.id = o.id
+  LEFT JOIN authority_path_version v ON v.organization_id = @organization AND v.id = o.id AND v.version = o.version + 1
+  WHERE o.organization_id = @organization
+  UNION ALL
+  SELECT x.from_at, 1, 0 FROM exposure x WHERE x.organization_id = @organization
+  UNION ALL
+  SELECT x.to_at, 1, 0 FROM exposure x WHERE x.organization_id = @organization AND x.to_at IS NOT NULL
+  UNION ALL
+  SELECT o.to_at, 0, 1
+  FROM exposure_version o
+  JOIN exposure x ON x.organization_id = @organization AND x.path_id = o.path_id AND x.type = o.type AND x.ordinal = o.ordinal
+  LEFT JOIN exposure_version v ON v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1
+  WHERE o.organization_id = @organization AND o.disposition <> coalesce(v.disposition, x.disposition)
+), due AS (
+  SELECT g.at, sum(g.events) AS events, sum(g.decided) AS decided FROM happening g GROUP BY g.at
+), told AS (
+  SELECT e.at, count(*) AS events FROM exposure_changes e WHERE e.organization_id = @organization GROUP BY e.at
 )
-SELECT h.at, h.cause FROM happened h
-WHERE h.at > coalesce((SELECT c.history_from FROM change_head c WHERE c.id = @organization), '-infinity')
-  AND NOT EXISTS (SELECT FROM exposure_changes e WHERE e.organization_id = @organization AND e.at = h.at)
+SELECT h.at, h.cause
+FROM happened h
+JOIN due d ON d.at = h.at
+LEFT JOIN told t ON t.at = h.at
+WHERE (h.at, h.cause) > (@at, @cause) AND h.at > coalesce((SELECT c.history_from FROM change_head c WHERE c.id = @organization), '-infinity')
+  AND d.events + CASE h.cause WHEN 'decision' THEN d.decided ELSE 0 END > coalesce(t.events, 0)
   AND NOT EXISTS (SELECT FROM change_outbox b WHERE b.organization_id = @organization AND b.at = h.at AND b.cause = h.cause)
   AND NOT EXISTS (SELECT FROM change_gap g WHERE g.organization_id = @organization AND g.at = h.at AND g.cause = h.cause AND g.filled_at IS NULL)
 ORDER BY h.at, h.cause

@@ -152,6 +152,8 @@ func (r *newsroom) ask(conn *pgx.Conn, query db.Query, samples pgx.NamedArgs, ta
 		args["ids"] = samples["known"]
 	case "change.sequence.finish":
 		args["ats"], args["causes"] = samples["outbox at"], samples["outbox cause"]
+	case "change.repair.gaps", "change.repair.missing":
+		args["at"] = start.Add(-time.Hour)
 	case "change.repair.mark_filled", "change.repair.refill":
 		args["ats"], args["causes"] = samples["gap at"], samples["gap cause"]
 	case "change.sequence.append":

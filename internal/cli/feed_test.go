@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
-	"github.com/exposuregraph/exposuregraph/internal/change"
+	feeds "github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -62,7 +62,7 @@ func TestFeed(t *testing.T) {
 	var done struct {
 		Organization  string
 		Filled, Found map[string]int
-		Status        change.Status
+		Status        feeds.Status
 	}
 	require.NoError(t, json.Unmarshal([]byte(stdout), &done))
 	require.Equal(t, "acme", done.Organization)
@@ -70,7 +70,7 @@ func TestFeed(t *testing.T) {
 	require.Empty(t, done.Found)
 	require.Equal(t, int64(2), done.Status.Pending)
 
-	head, err := change.NewSequencer(database.DB, func() time.Time { return noon }, slog.New(slog.DiscardHandler)).Drain(t.Context(), acme)
+	head, err := feeds.NewSequencer(database.DB, func() time.Time { return noon }, slog.New(slog.DiscardHandler)).Drain(t.Context(), acme)
 	require.NoError(t, err)
 	require.Equal(t, int64(2), head)
 	stdout, _ = feed(0, "status", "--org", "acme")

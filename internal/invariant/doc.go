@@ -12,5 +12,8 @@
 // put on record, and package book holds it against itself and against those tables,
 // here as for `exposuregraph ledger verify`.
 //
+// The feed is held against the history as sets, in SQL: what the sequencer reads
+// instant by instant is read all at once there.
+//
 // A million paths with two million exposures take about three quarters of a gigabyte.
 package invariant

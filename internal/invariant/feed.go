@@ -121,7 +121,7 @@ func (w *world) checkDays(ctx context.Context, days map[dayKey]int64) error {
 		func(r *row) {
 			result.Compared++
 			r.Day = r.Day.UTC()
-			differ(result, r.dayKey.String(), "its number of events", days[r.dayKey], r.Events)
+			differ(result, r.String(), "its number of events", days[r.dayKey], r.Events)
 			delete(days, r.dayKey)
 		})
 	if err != nil {
@@ -180,8 +180,8 @@ func (w *world) checkTold(ctx context.Context) error {
 	return nil
 }
 
-// checkCauses holds that every event follows from one that stands before it and
-// happened at the same instant.
+// checkCauses holds that what an event follows from is another one that happened at
+// the same instant.
 func (w *world) checkCauses(ctx context.Context) error {
 	type row struct {
 		Total      int64

@@ -115,9 +115,12 @@ ORDER BY coalesce(x.at, e.at), coalesce(x.change_type, e.change_type), coalesce(
 LIMIT @rows;
 
 -- name: causeless
+-- What was told again may stand behind what follows from it.
 SELECT count(*) OVER () AS total, e.seq, e.change_type, e.caused_by
 FROM exposure_changes e
-LEFT JOIN exposure_changes c ON c.organization_id = @organization AND c.id = e.caused_by AND c.at = e.at AND c.seq < e.seq
+LEFT JOIN exposure_changes c ON c.organization_id = @organization AND c.id = e.caused_by AND c.at = e.at AND c.seq <> e.seq
 WHERE e.organization_id = @organization AND e.caused_by IS NOT NULL AND c.id IS NULL
+  AND e.at NOT IN (SELECT b.at FROM change_outbox b WHERE b.organization_id = @organization)
+  AND e.at NOT IN (SELECT g.at FROM change_gap g WHERE g.organization_id = @organization AND g.filled_at IS NULL)
 ORDER BY e.seq
 LIMIT @rows;

@@ -50,7 +50,7 @@ var meanings = []struct{ check, meaning string }{
 	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
 	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
 	{Past, "What is shown of the past is kept: former rows of entities, assertions, edges, coverage, tallies and workloads are dated, follow each other and end in the rows that stand; workloads, members and tallies come at any time to what counters and snapshots then were."},
-	{Feed, "The numbers of the feed have no gap, its ids are those of what it tells, every event follows from one before it, and the days count them; everything that happened is told once, as it happened, or waits to be; nothing else is told."},
+	{Feed, "The numbers of the feed have no gap, its ids are those of what it tells, what each follows from is there, and the days count them; everything that happened is told once, as it happened, or waits to be; nothing else is told."},
 	{Ledger, "The entries of the ledger follow one another by their hashes, its tree, checkpoints and head are theirs; dispositions, attested baselines, justifications, snapshots and signing keys are what the entries say."},
 }
 

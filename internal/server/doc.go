@@ -6,6 +6,7 @@
 //	/imports/{format}   POST files, streamed to a parser as they arrive
 //	/healthz            the process lives
 //	/readyz             it can serve; names each check
+//	/metrics            what on-call looks at, as Prometheus reads it
 //
 // A request passes, from the outside in: its id, the access log, recovery from
 // panics, the time it has for its body, and on the two routes of the API the
