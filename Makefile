@@ -55,7 +55,8 @@ bench: postgres ## measure syncs and operations, and write docs/performance.md
 db-schema: postgres ## write db/schema.sql from the migrations
 	$(GO) run ./db/dbtest/dump > db/schema.sql
 
-soak: postgres ## run the property tests with thousands of histories (SOAK=n)
+soak: postgres ## run the property tests with thousands of histories, and the feed under kills (SOAK=n)
 	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority ./internal/triage
+	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'TestFeedLosesNothing|TestFeedOutlivesKills' -v ./internal/app
 
 verify: check test test-race ## everything that CI runs, but for the fresh clone

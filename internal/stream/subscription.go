@@ -128,6 +128,9 @@ func (x *Subscription) over(ctx context.Context) error {
 	select {
 	case <-x.closed:
 		return ErrClosed
+	default:
+	}
+	select {
 	case <-x.stream.ended:
 		return problem.New(problem.Unavailable, "STREAM_ENDED", "the server stops; subscribe again with the last cursor")
 	default:
