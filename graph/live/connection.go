@@ -116,7 +116,7 @@ func (c *connection) take(kind websocket.MessageType, content []byte) *farewell 
 		}
 		return c.begin(m.Payload)
 	case typePing:
-		c.send(&message{Type: typePong, Payload: m.Payload})
+		_ = c.send(&message{Type: typePong, Payload: m.Payload}) // that it failed is seen by reading on
 		return nil
 	case typePong:
 		return nil
@@ -155,7 +155,7 @@ func (c *connection) begin(payload json.RawMessage) *farewell {
 		c.ctx = access.With(c.ctx, c.actor)
 	}
 	c.ready = true
-	c.send(&message{Type: typeAck})
+	_ = c.send(&message{Type: typeAck}) // as above
 	c.licensed <- c.license(c.actor, c.token)
 	return nil
 }
@@ -233,7 +233,7 @@ func (c *connection) run(ctx context.Context, operation *subscription, params *g
 		c.fail(operation.id, failed)
 		return
 	}
-	c.send(&message{ID: operation.id, Type: typeComplete})
+	_ = c.send(&message{ID: operation.id, Type: typeComplete}) // as above
 }
 
 // fail ends an operation; complete does not follow.
@@ -242,7 +242,7 @@ func (c *connection) fail(id string, failed gqlerror.List) {
 	if err != nil { // an extension of an error that is no JSON
 		payload = []byte(`[{"message":"internal error"}]`)
 	}
-	c.send(&message{ID: id, Type: typeError, Payload: payload})
+	_ = c.send(&message{ID: id, Type: typeError, Payload: payload}) // as above
 }
 
 // complete ends an operation by the client's wish. Its id is free at once.

@@ -107,8 +107,10 @@ func (t *tail) follow(ctx context.Context) error {
 		}
 		before := t.cursor
 		err := t.server.follow(ctx, tailDocument, variables, maxSilence, t.take)
-		if ctx.Err() != nil {
-			return nil // interrupted, which is how it ends
+		select {
+		case <-ctx.Done(): // interrupted, which is how it ends
+			return nil
+		default:
 		}
 		if err != nil && !t.passes(err) {
 			return err
