@@ -22,8 +22,11 @@ import (
 func showPath(p *authority.Path) *model.AuthorityPath { return &model.AuthorityPath{Path: *p} }
 
 func (r organizationResolver) AuthorityPaths(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool,
+	input *generated.AuthorityPathFilter, orderBy *generated.AuthorityPathOrder, includeRemoved *bool, asOf *time.Time,
 ) (*model.AuthorityPathConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, scope := o.Organization.ID, loader.From(ctx)
 	filter, err := pathFilter(organization, input, includeRemoved)
 	if err != nil {

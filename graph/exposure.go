@@ -21,8 +21,11 @@ import (
 func showExposure(x *exposure.Exposure) *model.Exposure { return &model.Exposure{Exposure: *x} }
 
 func (r organizationResolver) Exposures(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	input *generated.ExposureFilter, orderBy *generated.ExposureOrder,
+	input *generated.ExposureFilter, orderBy *generated.ExposureOrder, asOf *time.Time,
 ) (*model.ExposureConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, snapshot := o.Organization.ID, loader.From(ctx).Snapshot
 	filter, err := exposureFilter(organization, input, nil)
 	if err != nil {
@@ -42,7 +45,10 @@ func (r organizationResolver) Exposures(ctx context.Context, o *model.Organizati
 	}), nil
 }
 
-func (r organizationResolver) Exposure(ctx context.Context, o *model.Organization, text string) (*model.Exposure, error) {
+func (r organizationResolver) Exposure(ctx context.Context, o *model.Organization, text string, asOf *time.Time) (*model.Exposure, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	opened, ok := model.ParseID(text)
 	if !ok || opened.Organization != o.Organization.ID {
 		return nil, nil

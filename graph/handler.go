@@ -95,9 +95,9 @@ func NewHandler(config Config) http.Handler {
 		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{},
 		Changes: &change.Reader{}}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
-		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
-		defer scope.Snapshot.Close(ctx)
-		return next(loader.With(ctx, scope))
+		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
+		defer response.Close(ctx)
+		return next(loader.With(ctx, response))
 	})
 	// What a mutation answers with is read after it, and not as it was for the one
 	// before it.
@@ -105,9 +105,9 @@ func NewHandler(config Config) http.Handler {
 		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
 			return next(ctx)
 		}
-		scope := loader.NewScope(config.DB, stores, config.LoaderWait)
-		defer scope.Snapshot.Close(ctx)
-		return next(loader.With(ctx, scope))
+		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
+		defer response.Close(ctx)
+		return next(loader.With(ctx, response))
 	})
 	return forCallers(server)
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
@@ -39,7 +40,10 @@ func (r queryResolver) Organizations(ctx context.Context, first *int32, after *s
 		func(context.Context) (int, error) { return len(all), nil }), nil
 }
 
-func (r organizationResolver) AuthorityPath(ctx context.Context, o *model.Organization, text string) (*model.AuthorityPath, error) {
+func (r organizationResolver) AuthorityPath(ctx context.Context, o *model.Organization, text string, asOf *time.Time) (*model.AuthorityPath, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	opened, ok := model.ParseID(text)
 	if !ok || opened.Type != model.TypeAuthorityPath || opened.Organization != o.Organization.ID {
 		return nil, nil
@@ -51,24 +55,39 @@ func (r organizationResolver) AuthorityPath(ctx context.Context, o *model.Organi
 	return showPath(p), nil
 }
 
-func (r organizationResolver) Workload(ctx context.Context, o *model.Organization, sourceID, sourceSystem string) (*model.Workload, error) {
+func (r organizationResolver) Workload(ctx context.Context, o *model.Organization, sourceID, sourceSystem string, asOf *time.Time) (*model.Workload, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization := o.Organization.ID
 	return workload(ctx, organization, id.Entity(organization, string(record.Workload), sourceSystem, sourceID))
 }
 
-func (r organizationResolver) Workloads(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter) (*model.WorkloadConnection, error) {
+func (r organizationResolver) Workloads(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter, asOf *time.Time) (*model.WorkloadConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	return entities(ctx, r.Resolver, o, record.Workload, pageRequest(first, after, last, before), filter, model.NewWorkload)
 }
 
-func (r organizationResolver) Identities(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter) (*model.IdentityConnection, error) {
+func (r organizationResolver) Identities(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter, asOf *time.Time) (*model.IdentityConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	return entities(ctx, r.Resolver, o, record.Identity, pageRequest(first, after, last, before), filter, model.NewIdentity)
 }
 
-func (r organizationResolver) Resources(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter) (*model.ResourceConnection, error) {
+func (r organizationResolver) Resources(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter, asOf *time.Time) (*model.ResourceConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	return entities(ctx, r.Resolver, o, record.Resource, pageRequest(first, after, last, before), filter, model.NewResource)
 }
 
-func (r organizationResolver) Owners(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter) (*model.OwnerConnection, error) {
+func (r organizationResolver) Owners(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, filter *generated.EntityFilter, asOf *time.Time) (*model.OwnerConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	return entities(ctx, r.Resolver, o, record.Owner, pageRequest(first, after, last, before), filter, model.NewOwner)
 }
 
@@ -119,12 +138,18 @@ func entityFilter(input *generated.EntityFilter) authority.EntityFilter {
 	return filter
 }
 
-func (r organizationResolver) Sources(ctx context.Context, o *model.Organization) ([]*model.Source, error) {
+func (r organizationResolver) Sources(ctx context.Context, o *model.Organization, asOf *time.Time) ([]*model.Source, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	list, err := r.paths.Sources(ctx, loader.From(ctx).Snapshot, o.Organization.ID)
 	return collect(list, func(s *authority.Source) *model.Source { return &model.Source{Source: *s} }), err
 }
 
-func (r organizationResolver) Syncs(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, input *generated.SyncFilter) (*model.SyncConnection, error) {
+func (r organizationResolver) Syncs(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string, input *generated.SyncFilter, asOf *time.Time) (*model.SyncConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	filter := authority.SyncFilter{}
 	if input != nil {
 		filter.Outcomes = input.Outcome

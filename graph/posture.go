@@ -20,8 +20,11 @@ import (
 func showCluster(c *posture.Cluster) *model.RiskCluster { return &model.RiskCluster{Cluster: c} }
 
 func (r organizationResolver) RiskClusters(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	level *posture.Level, input *generated.RiskClusterFilter,
+	level *posture.Level, input *generated.RiskClusterFilter, asOf *time.Time,
 ) (*model.RiskClusterConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, upTo := o.Organization.ID, clusterLevel(level)
 	filter, err := clusterFilter(input)
 	if err != nil {
@@ -43,7 +46,10 @@ func (r organizationResolver) RiskClusters(ctx context.Context, o *model.Organiz
 	return model.Connect(list.Slice, showCluster, list.Cursor, func(context.Context) (int, error) { return list.Total, nil }), nil
 }
 
-func (r organizationResolver) RiskCluster(ctx context.Context, o *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error) {
+func (r organizationResolver) RiskCluster(ctx context.Context, o *model.Organization, key string, level *posture.Level, asOf *time.Time) (*model.RiskCluster, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	d, known := posture.Find(key)
 	if !known {
 		return nil, nil
@@ -176,7 +182,10 @@ func clusterPart[T any](ctx context.Context, c *model.RiskCluster, part posture.
 		func(context.Context) (int, error) { return total, nil }), nil
 }
 
-func (r organizationResolver) Posture(ctx context.Context, o *model.Organization, since *time.Time) (*model.Posture, error) {
+func (r organizationResolver) Posture(ctx context.Context, o *model.Organization, since *time.Time, asOf *time.Time) (*model.Posture, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	key := loader.Since{}
 	if since != nil {
 		key = loader.Since{Asked: true, Micro: since.UnixMicro()}
@@ -193,8 +202,11 @@ func showSnapshot(s *posture.Snapshot) *model.PostureSnapshot {
 }
 
 func (r organizationResolver) PostureSnapshots(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	input *generated.PostureSnapshotFilter, orderBy *generated.PostureSnapshotOrder,
+	input *generated.PostureSnapshotFilter, orderBy *generated.PostureSnapshotOrder, asOf *time.Time,
 ) (*model.PostureSnapshotConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, scope, filter := o.Organization.ID, loader.From(ctx), posture.SnapshotFilter{}
 	if input != nil {
 		filter = posture.SnapshotFilter{From: input.From, To: input.To}

@@ -15,7 +15,10 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
-func (r organizationResolver) EvaluationSettings(ctx context.Context, o *model.Organization) (*generated.EvaluationSettings, error) {
+func (r organizationResolver) EvaluationSettings(ctx context.Context, o *model.Organization, asOf *time.Time) (*generated.EvaluationSettings, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	settings, err := r.exposures.Settings(ctx, loader.From(ctx).Snapshot, o.Organization.ID)
 	return showSettings(settings), err
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"encoding/base64"
+	"time"
 
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
@@ -73,7 +74,10 @@ func (r organizationResolver) Batch(ctx context.Context, o *model.Organization, 
 	return model.NewBatch(opened.Organization, b, nil), nil
 }
 
-func (r organizationResolver) SigningKeys(ctx context.Context, o *model.Organization, subject *string) ([]*generated.SigningKey, error) {
+func (r organizationResolver) SigningKeys(ctx context.Context, o *model.Organization, subject *string, asOf *time.Time) ([]*generated.SigningKey, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	keys, err := r.decisions.Keys(ctx, loader.From(ctx).Snapshot, o.Organization.ID, deref(subject))
 	return collect(keys, showKey), err
 }

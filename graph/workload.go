@@ -23,8 +23,11 @@ func showRow(w *posture.WorkloadExposure) *model.WorkloadExposure {
 }
 
 func (r organizationResolver) WorkloadExposures(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	input *generated.WorkloadExposureFilter, orderBy *generated.WorkloadExposureOrder,
+	input *generated.WorkloadExposureFilter, orderBy *generated.WorkloadExposureOrder, asOf *time.Time,
 ) (*model.WorkloadExposureConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, scope := o.Organization.ID, loader.From(ctx)
 	filter, err := workloadFilter(input)
 	if err != nil {
@@ -97,7 +100,10 @@ func workloadOrder(input *generated.WorkloadExposureOrder) posture.WorkloadOrder
 	return posture.WorkloadOrder{Field: input.Field, Descending: input.Direction == generated.OrderDirectionDesc}
 }
 
-func (r organizationResolver) WorkloadExposure(ctx context.Context, o *model.Organization, text string) (*model.WorkloadExposure, error) {
+func (r organizationResolver) WorkloadExposure(ctx context.Context, o *model.Organization, text string, asOf *time.Time) (*model.WorkloadExposure, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, scope := o.Organization.ID, loader.From(ctx)
 	code, workload, ok := rowKey(organization, text)
 	if !ok {

@@ -702,37 +702,38 @@ type ComplexityRoot struct {
 	}
 
 	Organization struct {
-		AuthorityPath         func(childComplexity int, id string) int
-		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
+		AuthorityPath         func(childComplexity int, id string, asOf *time.Time) int
+		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) int
 		Batch                 func(childComplexity int, id string) int
+		Clock                 func(childComplexity int) int
 		CreatedAt             func(childComplexity int) int
-		EvaluationSettings    func(childComplexity int) int
+		EvaluationSettings    func(childComplexity int, asOf *time.Time) int
 		EvidencePack          func(childComplexity int, exposure *string, path *string, workload *string) int
-		Exposure              func(childComplexity int, id string) int
+		Exposure              func(childComplexity int, id string, asOf *time.Time) int
 		ExposureChange        func(childComplexity int, id string) int
 		ExposureChangeFeed    func(childComplexity int) int
-		ExposureChangeSummary func(childComplexity int, days *int32) int
-		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) int
-		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) int
+		ExposureChangeSummary func(childComplexity int, days *int32, asOf *time.Time) int
+		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder, asOf *time.Time) int
+		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, asOf *time.Time) int
 		ID                    func(childComplexity int) int
-		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 		Ledger                func(childComplexity int) int
 		Name                  func(childComplexity int) int
-		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		Posture               func(childComplexity int, since *time.Time) int
+		Owners                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
+		Posture               func(childComplexity int, since *time.Time, asOf *time.Time) int
 		PostureDiff           func(childComplexity int, from time.Time, to *time.Time) int
-		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) int
-		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
-		RiskCluster           func(childComplexity int, key string, level *posture.Level) int
-		RiskClusters          func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) int
-		SigningKeys           func(childComplexity int, subject *string) int
+		PostureSnapshots      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) int
+		Resources             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
+		RiskCluster           func(childComplexity int, key string, level *posture.Level, asOf *time.Time) int
+		RiskClusters          func(childComplexity int, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter, asOf *time.Time) int
+		SigningKeys           func(childComplexity int, subject *string, asOf *time.Time) int
 		Slug                  func(childComplexity int) int
-		Sources               func(childComplexity int) int
-		Syncs                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter) int
-		Workload              func(childComplexity int, sourceID string, sourceSystem string) int
-		WorkloadExposure      func(childComplexity int, id string) int
-		WorkloadExposures     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) int
-		Workloads             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter) int
+		Sources               func(childComplexity int, asOf *time.Time) int
+		Syncs                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *SyncFilter, asOf *time.Time) int
+		Workload              func(childComplexity int, sourceID string, sourceSystem string, asOf *time.Time) int
+		WorkloadExposure      func(childComplexity int, id string, asOf *time.Time) int
+		WorkloadExposures     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) int
+		Workloads             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
 	}
 
 	OrganizationConnection struct {
@@ -1518,33 +1519,34 @@ type MutationResolver interface {
 	SealEvidencePack(ctx context.Context, input SealEvidencePackInput) (*SealEvidencePackPayload, error)
 }
 type OrganizationResolver interface {
-	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
-	AuthorityPath(ctx context.Context, obj *model.Organization, id string) (*model.AuthorityPath, error)
-	Exposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder) (*model.Connection[*model.Exposure], error)
-	Exposure(ctx context.Context, obj *model.Organization, id string) (*model.Exposure, error)
-	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter) (*model.Connection[*model.RiskCluster], error)
-	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level) (*model.RiskCluster, error)
-	Posture(ctx context.Context, obj *model.Organization, since *time.Time) (*model.Posture, error)
-	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder) (*model.Connection[*model.PostureSnapshot], error)
-	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) (*model.Connection[*model.ExposureChange], error)
+	Clock(ctx context.Context, obj *model.Organization) (*time.Time, error)
+	AuthorityPaths(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) (*model.Connection[*model.AuthorityPath], error)
+	AuthorityPath(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.AuthorityPath, error)
+	Exposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, asOf *time.Time) (*model.Connection[*model.Exposure], error)
+	Exposure(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.Exposure, error)
+	RiskClusters(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, level *posture.Level, filter *RiskClusterFilter, asOf *time.Time) (*model.Connection[*model.RiskCluster], error)
+	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level, asOf *time.Time) (*model.RiskCluster, error)
+	Posture(ctx context.Context, obj *model.Organization, since *time.Time, asOf *time.Time) (*model.Posture, error)
+	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) (*model.Connection[*model.PostureSnapshot], error)
+	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder, asOf *time.Time) (*model.Connection[*model.ExposureChange], error)
 	ExposureChange(ctx context.Context, obj *model.Organization, id string) (*model.ExposureChange, error)
-	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32) (*ExposureChangeSummary, error)
+	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32, asOf *time.Time) (*ExposureChangeSummary, error)
 	ExposureChangeFeed(ctx context.Context, obj *model.Organization) (*ExposureChangeFeed, error)
 	PostureDiff(ctx context.Context, obj *model.Organization, from time.Time, to *time.Time) (*model.PostureDiff, error)
-	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder) (*model.Connection[*model.WorkloadExposure], error)
-	WorkloadExposure(ctx context.Context, obj *model.Organization, id string) (*model.WorkloadExposure, error)
+	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) (*model.Connection[*model.WorkloadExposure], error)
+	WorkloadExposure(ctx context.Context, obj *model.Organization, id string, asOf *time.Time) (*model.WorkloadExposure, error)
 	EvidencePack(ctx context.Context, obj *model.Organization, exposure *string, path *string, workload *string) (*EvidencePack, error)
 	Ledger(ctx context.Context, obj *model.Organization) (*model.Ledger, error)
 	Batch(ctx context.Context, obj *model.Organization, id string) (*model.Batch, error)
-	SigningKeys(ctx context.Context, obj *model.Organization, subject *string) ([]*SigningKey, error)
-	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Workload], error)
-	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string) (*model.Workload, error)
-	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Identity], error)
-	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Resource], error)
-	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter) (*model.Connection[*model.Owner], error)
-	EvaluationSettings(ctx context.Context, obj *model.Organization) (*EvaluationSettings, error)
-	Sources(ctx context.Context, obj *model.Organization) ([]*model.Source, error)
-	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter) (*model.Connection[*model.Sync], error)
+	SigningKeys(ctx context.Context, obj *model.Organization, subject *string, asOf *time.Time) ([]*SigningKey, error)
+	Workloads(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Workload], error)
+	Workload(ctx context.Context, obj *model.Organization, sourceID string, sourceSystem string, asOf *time.Time) (*model.Workload, error)
+	Identities(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Identity], error)
+	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Resource], error)
+	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Owner], error)
+	EvaluationSettings(ctx context.Context, obj *model.Organization, asOf *time.Time) (*EvaluationSettings, error)
+	Sources(ctx context.Context, obj *model.Organization, asOf *time.Time) ([]*model.Source, error)
+	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter, asOf *time.Time) (*model.Connection[*model.Sync], error)
 }
 type OwnerResolver interface {
 	Attributes(ctx context.Context, obj *model.Owner) ([]*model.Attribute, error)
@@ -4473,7 +4475,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.AuthorityPath(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.AuthorityPath(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.authorityPaths":
 		if e.ComplexityRoot.Organization.AuthorityPaths == nil {
 			break
@@ -4484,7 +4486,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool)), true
+		return e.ComplexityRoot.Organization.AuthorityPaths(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AuthorityPathFilter), args["orderBy"].(*AuthorityPathOrder), args["includeRemoved"].(*bool), args["asOf"].(*time.Time)), true
 	case "Organization.batch":
 		if e.ComplexityRoot.Organization.Batch == nil {
 			break
@@ -4496,6 +4498,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Batch(childComplexity, args["id"].(string)), true
+	case "Organization.clock":
+		if e.ComplexityRoot.Organization.Clock == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.Clock(childComplexity), true
 	case "Organization.createdAt":
 		if e.ComplexityRoot.Organization.CreatedAt == nil {
 			break
@@ -4507,7 +4515,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity), true
+		args, err := ec.field_Organization_evaluationSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.EvaluationSettings(childComplexity, args["asOf"].(*time.Time)), true
 	case "Organization.evidencePack":
 		if e.ComplexityRoot.Organization.EvidencePack == nil {
 			break
@@ -4529,7 +4542,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.Exposure(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.exposureChange":
 		if e.ComplexityRoot.Organization.ExposureChange == nil {
 			break
@@ -4557,7 +4570,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.ExposureChangeSummary(childComplexity, args["days"].(*int32)), true
+		return e.ComplexityRoot.Organization.ExposureChangeSummary(childComplexity, args["days"].(*int32), args["asOf"].(*time.Time)), true
 	case "Organization.exposureChanges":
 		if e.ComplexityRoot.Organization.ExposureChanges == nil {
 			break
@@ -4568,7 +4581,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.ExposureChanges(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter), args["orderBy"].(*ExposureChangeOrder)), true
+		return e.ComplexityRoot.Organization.ExposureChanges(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter), args["orderBy"].(*ExposureChangeOrder), args["asOf"].(*time.Time)), true
 	case "Organization.exposures":
 		if e.ComplexityRoot.Organization.Exposures == nil {
 			break
@@ -4579,7 +4592,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder)), true
+		return e.ComplexityRoot.Organization.Exposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureFilter), args["orderBy"].(*ExposureOrder), args["asOf"].(*time.Time)), true
 	case "Organization.id":
 		if e.ComplexityRoot.Organization.ID == nil {
 			break
@@ -4596,7 +4609,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Identities(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Identities(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.ledger":
 		if e.ComplexityRoot.Organization.Ledger == nil {
 			break
@@ -4619,7 +4632,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Owners(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Owners(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.posture":
 		if e.ComplexityRoot.Organization.Posture == nil {
 			break
@@ -4630,7 +4643,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time)), true
+		return e.ComplexityRoot.Organization.Posture(childComplexity, args["since"].(*time.Time), args["asOf"].(*time.Time)), true
 	case "Organization.postureDiff":
 		if e.ComplexityRoot.Organization.PostureDiff == nil {
 			break
@@ -4652,7 +4665,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.PostureSnapshots(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PostureSnapshotFilter), args["orderBy"].(*PostureSnapshotOrder)), true
+		return e.ComplexityRoot.Organization.PostureSnapshots(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PostureSnapshotFilter), args["orderBy"].(*PostureSnapshotOrder), args["asOf"].(*time.Time)), true
 	case "Organization.resources":
 		if e.ComplexityRoot.Organization.Resources == nil {
 			break
@@ -4663,7 +4676,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Resources(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Resources(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 	case "Organization.riskCluster":
 		if e.ComplexityRoot.Organization.RiskCluster == nil {
 			break
@@ -4674,7 +4687,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.RiskCluster(childComplexity, args["key"].(string), args["level"].(*posture.Level)), true
+		return e.ComplexityRoot.Organization.RiskCluster(childComplexity, args["key"].(string), args["level"].(*posture.Level), args["asOf"].(*time.Time)), true
 	case "Organization.riskClusters":
 		if e.ComplexityRoot.Organization.RiskClusters == nil {
 			break
@@ -4685,7 +4698,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter)), true
+		return e.ComplexityRoot.Organization.RiskClusters(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["level"].(*posture.Level), args["filter"].(*RiskClusterFilter), args["asOf"].(*time.Time)), true
 	case "Organization.signingKeys":
 		if e.ComplexityRoot.Organization.SigningKeys == nil {
 			break
@@ -4696,7 +4709,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.SigningKeys(childComplexity, args["subject"].(*string)), true
+		return e.ComplexityRoot.Organization.SigningKeys(childComplexity, args["subject"].(*string), args["asOf"].(*time.Time)), true
 	case "Organization.slug":
 		if e.ComplexityRoot.Organization.Slug == nil {
 			break
@@ -4708,7 +4721,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Organization.Sources(childComplexity), true
+		args, err := ec.field_Organization_sources_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Sources(childComplexity, args["asOf"].(*time.Time)), true
 	case "Organization.syncs":
 		if e.ComplexityRoot.Organization.Syncs == nil {
 			break
@@ -4719,7 +4737,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Syncs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*SyncFilter)), true
+		return e.ComplexityRoot.Organization.Syncs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*SyncFilter), args["asOf"].(*time.Time)), true
 	case "Organization.workload":
 		if e.ComplexityRoot.Organization.Workload == nil {
 			break
@@ -4730,7 +4748,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Workload(childComplexity, args["sourceId"].(string), args["sourceSystem"].(string)), true
+		return e.ComplexityRoot.Organization.Workload(childComplexity, args["sourceId"].(string), args["sourceSystem"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.workloadExposure":
 		if e.ComplexityRoot.Organization.WorkloadExposure == nil {
 			break
@@ -4741,7 +4759,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.WorkloadExposure(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Organization.WorkloadExposure(childComplexity, args["id"].(string), args["asOf"].(*time.Time)), true
 	case "Organization.workloadExposures":
 		if e.ComplexityRoot.Organization.WorkloadExposures == nil {
 			break
@@ -4752,7 +4770,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.WorkloadExposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*WorkloadExposureFilter), args["orderBy"].(*WorkloadExposureOrder)), true
+		return e.ComplexityRoot.Organization.WorkloadExposures(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*WorkloadExposureFilter), args["orderBy"].(*WorkloadExposureOrder), args["asOf"].(*time.Time)), true
 	case "Organization.workloads":
 		if e.ComplexityRoot.Organization.Workloads == nil {
 			break
@@ -4763,7 +4781,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter)), true
+		return e.ComplexityRoot.Organization.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*EntityFilter), args["asOf"].(*time.Time)), true
 
 	case "OrganizationConnection.edges":
 		if e.ComplexityRoot.OrganizationConnection.Edges == nil {
@@ -7760,6 +7778,8 @@ type Organization implements Node {
   name: String!
   "When it was created."
   createdAt: DateTime!
+  "How far its time has come: when the last thing happened that an answer can depend on. Null until something has. An answer as of this instant, or an earlier one, does not change any more."
+  clock: DateTime
 
   """
   The authority paths: which workload reaches what, through which identity.
@@ -7774,9 +7794,11 @@ type Organization implements Node {
     orderBy: AuthorityPathOrder = { field: SENSITIVITY, direction: DESC }
     "Also the paths that no longer stand, with their ` + "`" + `removedAt` + "`" + `."
     includeRemoved: Boolean = false
+    "The answer as of this instant, and of everything below this field: what the server answered then. Not before the history of the organization begins."
+    asOf: DateTime
   ): AuthorityPathConnection!
   "The authority path of this id."
-  authorityPath(id: ID!): AuthorityPath
+  authorityPath(id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): AuthorityPath
 
   """
   The exposures: what is wrong with which path. Without ` + "`" + `filter.status` + "`" + ` only
@@ -7789,9 +7811,11 @@ type Organization implements Node {
     before: String
     filter: ExposureFilter
     orderBy: ExposureOrder = { field: SEVERITY, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): ExposureConnection!
   "The exposure of this id."
-  exposure(id: ID!): Exposure
+  exposure(id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): Exposure
 
   """
   The risk clusters: what to look at first. By priority, P0 first and empty
@@ -7805,6 +7829,8 @@ type Organization implements Node {
     "Up to which disposition exposures count."
     level: ExposureLevel = ACKNOWLEDGED
     filter: RiskClusterFilter
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): RiskClusterConnection!
   "The risk cluster of this key; null when there is none."
   riskCluster(
@@ -7812,6 +7838,8 @@ type Organization implements Node {
     key: String!
     "Up to which disposition exposures count."
     level: ExposureLevel = ACKNOWLEDGED
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): RiskCluster
 
   """
@@ -7821,6 +7849,8 @@ type Organization implements Node {
   posture(
     "The delta begins at the last snapshot at this instant or before; without it, 7 days before the organization's clock."
     since: DateTime
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): Posture
   "What the organization came to after each sync and each evaluation: the series behind ` + "`" + `posture` + "`" + `."
   postureSnapshots(
@@ -7830,6 +7860,8 @@ type Organization implements Node {
     before: String
     filter: PostureSnapshotFilter
     orderBy: PostureSnapshotOrder = { field: AT, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): PostureSnapshotConnection!
 
   """
@@ -7843,6 +7875,8 @@ type Organization implements Node {
     before: String
     filter: ExposureChangeFilter
     orderBy: ExposureChangeOrder = { field: SEQ, direction: DESC }
+    "What had happened by this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): ExposureChangeConnection!
   "The change of this id; null when there is none."
   exposureChange(id: ID!): ExposureChange
@@ -7850,7 +7884,7 @@ type Organization implements Node {
   How many changes there were in the last days and in as many before: whole days in
   UTC, the last being that of the organization's clock. Null before anything happened.
   """
-  exposureChangeSummary("1 to 366." days: Int = 7): ExposureChangeSummary
+  exposureChangeSummary("1 to 366." days: Int = 7, "What had happened by this instant, whose day is the last one; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): ExposureChangeSummary
   "How far the feed of changes has come."
   exposureChangeFeed: ExposureChangeFeed!
   """
@@ -7874,12 +7908,14 @@ type Organization implements Node {
     before: String
     filter: WorkloadExposureFilter
     orderBy: WorkloadExposureOrder = { field: SEVERITY, direction: DESC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): WorkloadExposureConnection!
   """
   The workload exposure of this id, also of a workload that is in no list: that
   has neither path nor finding, or was removed.
   """
-  workloadExposure("Its own id, ` + "`" + `EXP-…` + "`" + `, in either case, or the id of its workload." id: ID!): WorkloadExposure
+  workloadExposure("Its own id, ` + "`" + `EXP-…` + "`" + `, in either case, or the id of its workload." id: ID!, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): WorkloadExposure
 
   """
   What an exposure, all exposures of an authority path or all of a workload rest
@@ -7901,31 +7937,33 @@ type Organization implements Node {
   "The batch of this id; null when there is none. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
   batch(id: ID!): Batch
   "The keys with which people sign what they decide, those that were revoked, too: by subject, then by when they were registered."
-  signingKeys("Whose; without it, everybody's." subject: String): [SigningKey!]!
+  signingKeys("Whose; without it, everybody's." subject: String, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [SigningKey!]!
 
   "The workloads, by name: what runs, with or without authority."
-  workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter): WorkloadConnection!
+  workloads(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): WorkloadConnection!
   "The workload of this name in its system; null when there is none."
   workload(
     "Its name in its system, such as ` + "`" + `Deployment/argocd/argocd-server` + "`" + `."
     sourceId: String!
     "The system it lives in."
     sourceSystem: String!
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): Workload
   "The identities, by name: what workloads run as, used or not."
-  identities(first: Int, after: String, last: Int, before: String, filter: EntityFilter): IdentityConnection!
+  identities(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): IdentityConnection!
   "The resources, by name: what can be reached."
-  resources(first: Int, after: String, last: Int, before: String, filter: EntityFilter): ResourceConnection!
+  resources(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): ResourceConnection!
   "The owners, by name: who answers for workloads."
-  owners(first: Int, after: String, last: Int, before: String, filter: EntityFilter): OwnerConnection!
+  owners(first: Int, after: String, last: Int, before: String, filter: EntityFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): OwnerConnection!
 
   "The thresholds by which this organization is judged."
-  evaluationSettings: EvaluationSettings!
+  evaluationSettings("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): EvaluationSettings!
 
   "The feeds that speak about this organization, by name and system."
-  sources: [Source!]!
+  sources("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [Source!]!
   "The deliveries of the sources, the newest first."
-  syncs(first: Int, after: String, last: Int, before: String, filter: SyncFilter): SyncConnection!
+  syncs(first: Int, after: String, last: Int, before: String, filter: SyncFilter, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): SyncConnection!
 }
 
 # ---------------------------------------------------------------- authority paths
@@ -12285,6 +12323,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_name(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
+	case "clock":
+		return ec.fieldContext_Organization_clock(ctx, field)
 	case "authorityPaths":
 		return ec.fieldContext_Organization_authorityPaths(ctx, field)
 	case "authorityPath":
@@ -14432,6 +14472,14 @@ func (ec *executionContext) field_Organization_authorityPath_args(ctx context.Co
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14494,6 +14542,14 @@ func (ec *executionContext) field_Organization_authorityPaths_args(ctx context.C
 		return nil, err
 	}
 	args["includeRemoved"] = arg6
+	arg7, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg7
 	return args, nil
 }
 
@@ -14508,6 +14564,20 @@ func (ec *executionContext) field_Organization_batch_args(ctx context.Context, r
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_evaluationSettings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg0
 	return args, nil
 }
 
@@ -14552,6 +14622,14 @@ func (ec *executionContext) field_Organization_exposureChangeSummary_args(ctx co
 		return nil, err
 	}
 	args["days"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14620,6 +14698,14 @@ func (ec *executionContext) field_Organization_exposureChanges_args(ctx context.
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14634,6 +14720,14 @@ func (ec *executionContext) field_Organization_exposure_args(ctx context.Context
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14688,6 +14782,14 @@ func (ec *executionContext) field_Organization_exposures_args(ctx context.Contex
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14734,6 +14836,14 @@ func (ec *executionContext) field_Organization_identities_args(ctx context.Conte
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14780,6 +14890,14 @@ func (ec *executionContext) field_Organization_owners_args(ctx context.Context, 
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14856,6 +14974,14 @@ func (ec *executionContext) field_Organization_postureSnapshots_args(ctx context
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -14870,6 +14996,14 @@ func (ec *executionContext) field_Organization_posture_args(ctx context.Context,
 		return nil, err
 	}
 	args["since"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14916,6 +15050,14 @@ func (ec *executionContext) field_Organization_resources_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -14938,6 +15080,14 @@ func (ec *executionContext) field_Organization_riskCluster_args(ctx context.Cont
 		return nil, err
 	}
 	args["level"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg2
 	return args, nil
 }
 
@@ -14992,6 +15142,14 @@ func (ec *executionContext) field_Organization_riskClusters_args(ctx context.Con
 		return nil, err
 	}
 	args["filter"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -15006,6 +15164,28 @@ func (ec *executionContext) field_Organization_signingKeys_args(ctx context.Cont
 		return nil, err
 	}
 	args["subject"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_sources_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg0
 	return args, nil
 }
 
@@ -15052,6 +15232,14 @@ func (ec *executionContext) field_Organization_syncs_args(ctx context.Context, r
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -15066,6 +15254,14 @@ func (ec *executionContext) field_Organization_workloadExposure_args(ctx context
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -15120,6 +15316,14 @@ func (ec *executionContext) field_Organization_workloadExposures_args(ctx contex
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -15142,6 +15346,14 @@ func (ec *executionContext) field_Organization_workload_args(ctx context.Context
 		return nil, err
 	}
 	args["sourceSystem"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg2
 	return args, nil
 }
 
@@ -15188,6 +15400,14 @@ func (ec *executionContext) field_Organization_workloads_args(ctx context.Contex
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg5
 	return args, nil
 }
 
@@ -27390,6 +27610,29 @@ func (ec *executionContext) fieldContext_Organization_createdAt(_ context.Contex
 	return graphql.NewScalarFieldContext("Organization", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Organization_clock(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_clock(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().Clock(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_clock(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Organization", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Organization_authorityPaths(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -27400,7 +27643,7 @@ func (ec *executionContext) _Organization_authorityPaths(ctx context.Context, fi
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder), fc.Args["includeRemoved"].(*bool))
+			return ec.Resolvers.Organization().AuthorityPaths(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AuthorityPathFilter), fc.Args["orderBy"].(*AuthorityPathOrder), fc.Args["includeRemoved"].(*bool), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.AuthorityPath]) graphql.Marshaler {
@@ -27444,7 +27687,7 @@ func (ec *executionContext) _Organization_authorityPath(ctx context.Context, fie
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().AuthorityPath(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().AuthorityPath(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.AuthorityPath) graphql.Marshaler {
@@ -27488,7 +27731,7 @@ func (ec *executionContext) _Organization_exposures(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder))
+			return ec.Resolvers.Organization().Exposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureFilter), fc.Args["orderBy"].(*ExposureOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Exposure]) graphql.Marshaler {
@@ -27532,7 +27775,7 @@ func (ec *executionContext) _Organization_exposure(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Exposure(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().Exposure(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Exposure) graphql.Marshaler {
@@ -27576,7 +27819,7 @@ func (ec *executionContext) _Organization_riskClusters(ctx context.Context, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().RiskClusters(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["level"].(*posture.Level), fc.Args["filter"].(*RiskClusterFilter))
+			return ec.Resolvers.Organization().RiskClusters(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["level"].(*posture.Level), fc.Args["filter"].(*RiskClusterFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.RiskCluster]) graphql.Marshaler {
@@ -27620,7 +27863,7 @@ func (ec *executionContext) _Organization_riskCluster(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().RiskCluster(ctx, obj, fc.Args["key"].(string), fc.Args["level"].(*posture.Level))
+			return ec.Resolvers.Organization().RiskCluster(ctx, obj, fc.Args["key"].(string), fc.Args["level"].(*posture.Level), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.RiskCluster) graphql.Marshaler {
@@ -27664,7 +27907,7 @@ func (ec *executionContext) _Organization_posture(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Posture(ctx, obj, fc.Args["since"].(*time.Time))
+			return ec.Resolvers.Organization().Posture(ctx, obj, fc.Args["since"].(*time.Time), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Posture) graphql.Marshaler {
@@ -27708,7 +27951,7 @@ func (ec *executionContext) _Organization_postureSnapshots(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().PostureSnapshots(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PostureSnapshotFilter), fc.Args["orderBy"].(*PostureSnapshotOrder))
+			return ec.Resolvers.Organization().PostureSnapshots(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PostureSnapshotFilter), fc.Args["orderBy"].(*PostureSnapshotOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.PostureSnapshot]) graphql.Marshaler {
@@ -27752,7 +27995,7 @@ func (ec *executionContext) _Organization_exposureChanges(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().ExposureChanges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter), fc.Args["orderBy"].(*ExposureChangeOrder))
+			return ec.Resolvers.Organization().ExposureChanges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter), fc.Args["orderBy"].(*ExposureChangeOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
@@ -27840,7 +28083,7 @@ func (ec *executionContext) _Organization_exposureChangeSummary(ctx context.Cont
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().ExposureChangeSummary(ctx, obj, fc.Args["days"].(*int32))
+			return ec.Resolvers.Organization().ExposureChangeSummary(ctx, obj, fc.Args["days"].(*int32), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ExposureChangeSummary) graphql.Marshaler {
@@ -27960,7 +28203,7 @@ func (ec *executionContext) _Organization_workloadExposures(ctx context.Context,
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().WorkloadExposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*WorkloadExposureFilter), fc.Args["orderBy"].(*WorkloadExposureOrder))
+			return ec.Resolvers.Organization().WorkloadExposures(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*WorkloadExposureFilter), fc.Args["orderBy"].(*WorkloadExposureOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.WorkloadExposure]) graphql.Marshaler {
@@ -28004,7 +28247,7 @@ func (ec *executionContext) _Organization_workloadExposure(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().WorkloadExposure(ctx, obj, fc.Args["id"].(string))
+			return ec.Resolvers.Organization().WorkloadExposure(ctx, obj, fc.Args["id"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadExposure) graphql.Marshaler {
@@ -28168,7 +28411,7 @@ func (ec *executionContext) _Organization_signingKeys(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().SigningKeys(ctx, obj, fc.Args["subject"].(*string))
+			return ec.Resolvers.Organization().SigningKeys(ctx, obj, fc.Args["subject"].(*string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*SigningKey) graphql.Marshaler {
@@ -28212,7 +28455,7 @@ func (ec *executionContext) _Organization_workloads(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Workload]) graphql.Marshaler {
@@ -28256,7 +28499,7 @@ func (ec *executionContext) _Organization_workload(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Workload(ctx, obj, fc.Args["sourceId"].(string), fc.Args["sourceSystem"].(string))
+			return ec.Resolvers.Organization().Workload(ctx, obj, fc.Args["sourceId"].(string), fc.Args["sourceSystem"].(string), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
@@ -28300,7 +28543,7 @@ func (ec *executionContext) _Organization_identities(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Identities(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Identities(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Identity]) graphql.Marshaler {
@@ -28344,7 +28587,7 @@ func (ec *executionContext) _Organization_resources(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Resources(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Resources(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Resource]) graphql.Marshaler {
@@ -28388,7 +28631,7 @@ func (ec *executionContext) _Organization_owners(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Owners(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter))
+			return ec.Resolvers.Organization().Owners(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*EntityFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Owner]) graphql.Marshaler {
@@ -28431,7 +28674,8 @@ func (ec *executionContext) _Organization_evaluationSettings(ctx context.Context
 			return ec.fieldContext_Organization_evaluationSettings(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Organization().EvaluationSettings(ctx, obj)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().EvaluationSettings(ctx, obj, fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *EvaluationSettings) graphql.Marshaler {
@@ -28441,7 +28685,7 @@ func (ec *executionContext) _Organization_evaluationSettings(ctx context.Context
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Organization_evaluationSettings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Organization_evaluationSettings(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Organization",
 		Field:      field,
@@ -28450,6 +28694,17 @@ func (ec *executionContext) fieldContext_Organization_evaluationSettings(_ conte
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_EvaluationSettings(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_evaluationSettings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -28463,7 +28718,8 @@ func (ec *executionContext) _Organization_sources(ctx context.Context, field gra
 			return ec.fieldContext_Organization_sources(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Organization().Sources(ctx, obj)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Sources(ctx, obj, fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Source) graphql.Marshaler {
@@ -28473,7 +28729,7 @@ func (ec *executionContext) _Organization_sources(ctx context.Context, field gra
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Organization_sources(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Organization_sources(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Organization",
 		Field:      field,
@@ -28482,6 +28738,17 @@ func (ec *executionContext) fieldContext_Organization_sources(_ context.Context,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Source(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_sources_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -28496,7 +28763,7 @@ func (ec *executionContext) _Organization_syncs(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().Syncs(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*SyncFilter))
+			return ec.Resolvers.Organization().Syncs(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*SyncFilter), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Sync]) graphql.Marshaler {
@@ -49196,6 +49463,44 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "clock":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_clock(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "authorityPaths":
 			field := field
 

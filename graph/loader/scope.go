@@ -22,7 +22,7 @@ import (
 // the floor of every level of a nested request.
 const Wait = 200 * time.Microsecond
 
-// Scope is what one response reads with.
+// Scope is what one response reads with, of what is or as of one instant.
 type Scope struct {
 	Snapshot *db.Snapshot
 
@@ -160,9 +160,8 @@ type Stores struct {
 	Changes   *change.Reader
 }
 
-// NewScope makes the scope of a response. Whoever makes it closes its snapshot.
-func NewScope(database *db.DB, stores Stores, wait time.Duration) *Scope {
-	s := &Scope{Snapshot: database.Snapshot()}
+func newScope(snapshot *db.Snapshot, stores Stores, wait time.Duration) *Scope {
+	s := &Scope{Snapshot: snapshot}
 	s.authority(stores.Paths, wait)
 	s.exposure(stores.Exposures, wait)
 	s.posture(stores.Clusters, stores.Paths, wait)
@@ -418,20 +417,4 @@ func shared[K, P comparable, L, V any](open func(K) (*L, P), read func(context.C
 		}
 		return all, nil
 	}
-}
-
-type contextKey struct{}
-
-// With puts the scope of a response into its context.
-func With(ctx context.Context, scope *Scope) context.Context {
-	return context.WithValue(ctx, contextKey{}, scope)
-}
-
-// From is the scope of the response that is being made.
-func From(ctx context.Context) *Scope {
-	scope, ok := ctx.Value(contextKey{}).(*Scope)
-	if !ok {
-		panic("no loader scope: the handler makes one for each response")
-	}
-	return scope
 }

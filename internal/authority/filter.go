@@ -89,6 +89,7 @@ func (f PathFilter) where() (w db.Where) {
 		w.And("(p.identity_id IS NOT NULL) = @bound", "bound", *f.Bound)
 	}
 	if f.System != "" {
+		// Whose system it is never changes.
 		w.And("EXISTS (SELECT FROM entity s WHERE s.organization_id = p.organization_id AND s.id = p.workload_id AND s.system = @system)", "system", f.System)
 	}
 	if f.Exposures != 0 {
@@ -98,7 +99,7 @@ func (f PathFilter) where() (w db.Where) {
 	if len(f.Clusters) > 0 {
 		// Up to the level at which exposures count that somebody acknowledged.
 		w.And(`EXISTS (SELECT FROM cluster_member m WHERE m.organization_id = @organization AND m.cluster = ANY (@in_clusters)
-			AND m.path_id = p.id AND m.to_at IS NULL AND m.level <= 2)`, "in_clusters", f.Clusters)
+			AND m.path_id = p.id AND /* open */ m.to_at IS NULL AND m.level <= 2)`, "in_clusters", f.Clusters)
 	}
 	if f.FirstSeenAfter != nil {
 		w.And("p.first_seen_at >= @first_seen_after", "first_seen_after", *f.FirstSeenAfter)
@@ -109,8 +110,8 @@ func (f PathFilter) where() (w db.Where) {
 	return w
 }
 
-func (f PathFilter) digest(list string, organization id.ID) *id.Digest {
-	return page.BindingOf(list, organization, f)
+func (f PathFilter) digest(list string, organization id.ID, at *time.Time) *id.Digest {
+	return page.BindingAt(at, list, organization, f)
 }
 
 func (f EntityFilter) check() error {
@@ -139,8 +140,8 @@ func (f EntityFilter) where() (w db.Where) {
 	return w
 }
 
-func (f EntityFilter) digest(list string, organization id.ID) *id.Digest {
-	return page.BindingOf(list, organization, f)
+func (f EntityFilter) digest(list string, organization id.ID, at *time.Time) *id.Digest {
+	return page.BindingAt(at, list, organization, f)
 }
 
 func (f SyncFilter) where() (w db.Where) {
@@ -149,8 +150,8 @@ func (f SyncFilter) where() (w db.Where) {
 	return w
 }
 
-func (f SyncFilter) digest(list string, organization id.ID) *id.Digest {
-	return page.BindingOf(list, organization, f)
+func (f SyncFilter) digest(list string, organization id.ID, at *time.Time) *id.Digest {
+	return page.BindingAt(at, list, organization, f)
 }
 
 // ReadableFilter refuses texts of a filter that no column can hold.
@@ -202,7 +203,7 @@ func (o PathOrder) values(path *Path) []string {
 // everyStatus puts a list of paths of both statuses together from the page of
 // each: the index that gives the order begins with the status.
 func everyStatus(l page.Listing, query db.Query, where db.Where) (db.Query, pgx.StrictNamedArgs, error) {
-	var parts []string
+	var parts, pasts []string
 	var args pgx.StrictNamedArgs
 	for _, status := range []PathStatus{PathActive, PathRemoved} {
 		one := where.Clone()
@@ -211,8 +212,10 @@ func everyStatus(l page.Listing, query db.Query, where db.Where) (db.Query, pgx.
 		if err != nil {
 			return query, nil, err
 		}
-		parts, args = append(parts, "("+part.SQL+")"), partArgs
+		parts, pasts, args = append(parts, "("+part.SQL+")"), append(pasts, "("+part.Past+")"), partArgs
 	}
-	query.SQL = "/* " + query.Name + " */ SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.Order() + " LIMIT @limit"
-	return query, args, nil
+	together := func(parts []string) string {
+		return "/* " + query.Name + " */ SELECT p.* FROM (" + strings.Join(parts, " UNION ALL ") + ") p " + l.Order() + " LIMIT @limit"
+	}
+	return db.Query{Name: query.Name, SQL: together(parts), Past: together(pasts)}, args, nil
 }

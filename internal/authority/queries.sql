@@ -1,6 +1,7 @@
 The statements that read. A marker such as /* where */ is where the filter of a
 list is put; without one the statement is valid as it stands. Statements that
-read the same rows share their columns.
+read the same rows share their columns. Marks of time, such as /* at */, say what a
+statement reads as of an instant: see db/past.go.
 
 -- columns: path
 p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at,
@@ -21,23 +22,35 @@ s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_remove
 
 -- name: paths_page
 SELECT /* columns: path */
-FROM authority_path p
+FROM /* page at */ authority_path p
 WHERE p.organization_id = @organization /* where */
 /* order */
 LIMIT @limit;
 
 -- name: count_paths
-SELECT count(*) FROM authority_path p WHERE p.organization_id = @organization /* where */;
+SELECT count(*) FROM /* at */ authority_path p WHERE p.organization_id = @organization /* where */;
 
 -- name: paths_by_ids
 SELECT /* columns: path */
-FROM authority_path p
+FROM /* at */ authority_path p
 WHERE p.organization_id = @organization AND p.id = ANY (@ids::uuid[]);
 
 -- name: paths_by_lineages
 SELECT /* columns: path */
 FROM unnest(@workloads::uuid[], @resources::uuid[]) AS k(workload_id, resource_id)
 JOIN authority_path p ON p.organization_id = @organization AND p.workload_id = k.workload_id AND p.resource_id = k.resource_id
+ORDER BY p.first_seen_at, p.id;
+
+-- name: paths_by_lineages@past
+-- OFFSET 0 has each lineage looked up in both parts of the past, which the planner
+-- would else read whole.
+SELECT /* columns: path */
+FROM unnest(@workloads::uuid[], @resources::uuid[]) AS k(workload_id, resource_id)
+CROSS JOIN LATERAL (
+  SELECT p.* FROM /* at */ authority_path p
+  WHERE p.organization_id = @organization AND p.workload_id = k.workload_id AND p.resource_id = k.resource_id
+  OFFSET 0
+) p
 ORDER BY p.first_seen_at, p.id;
 
 -- name: versions_by_paths
@@ -60,39 +73,58 @@ CROSS JOIN LATERAL (
   LIMIT @limit
 ) v;
 
+-- name: versions_by_paths@past
+SELECT v.*
+FROM unnest(@ids::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT p.id, NULL::timestamptz AS to_at, p.status, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash, p.class,
+         p.data_domain, p.sensitivity, p.ownership_status, p.egress_category, p.execution_30d, p.execution_basis, p.version, p.from_at, p.sync_version
+  FROM /* bare */ authority_path p
+  WHERE p.organization_id = @organization AND p.id = k.id AND p.version < @before AND p.from_at <= @as_of
+  UNION ALL
+  (SELECT h.id, CASE WHEN h.to_at <= @as_of THEN h.to_at END, h.status, h.effective, h.role_ids, h.actions, h.auth_chain_depth, h.composition_hash, h.class,
+          h.data_domain, h.sensitivity, h.ownership_status, h.egress_category, h.execution_30d, h.execution_basis, h.version, h.from_at, h.sync_version
+   FROM authority_path_version h
+   WHERE h.organization_id = @organization AND h.id = k.id AND h.version < @before AND h.from_at <= @as_of
+   ORDER BY h.version DESC
+   LIMIT @limit)
+  ORDER BY version DESC
+  LIMIT @limit
+) v;
+
 -- name: last_seen
 -- When the sources that assert a workload last completed a sync.
 SELECT a.entity_id AS id, max(s.last_complete_at) AS at
-FROM entity_assertion a
-JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+FROM /* at */ entity_assertion a
+JOIN /* at */ source s ON s.organization_id = @organization AND s.id = a.source_id
 WHERE a.organization_id = @organization AND a.entity_id = ANY (@ids::uuid[])
 GROUP BY a.entity_id;
 
 -- name: entities_by_ids
 SELECT /* columns: entity */
-FROM entity e
+FROM /* at */ entity e
 WHERE e.organization_id = @organization AND e.id = ANY (@ids::uuid[]);
 
 -- name: entities_page
 SELECT /* columns: entity */
-FROM entity e
+FROM /* page at */ entity e
 WHERE e.organization_id = @organization AND e.kind = @kind /* where */
 /* order */
 LIMIT @limit;
 
 -- name: count_entities
-SELECT count(*) FROM entity e WHERE e.organization_id = @organization AND e.kind = @kind /* where */;
+SELECT count(*) FROM /* at */ entity e WHERE e.organization_id = @organization AND e.kind = @kind /* where */;
 
 -- name: edges_from
 -- Each tie once, however many sources assert it.
 SELECT DISTINCT e.kind, e.from_id, e.scope, e.to_id, e.protocol, e.target_system
-FROM edge e
+FROM /* at */ edge e
 WHERE e.organization_id = @organization AND e.kind = ANY (@kinds::text[]) AND e.from_id = ANY (@ids::uuid[])
 ORDER BY e.kind, e.from_id, e.scope, e.to_id;
 
 -- name: edges_to
 SELECT DISTINCT e.kind, e.from_id, e.scope, e.to_id, e.protocol, e.target_system
-FROM edge e
+FROM /* at */ edge e
 WHERE e.organization_id = @organization AND e.kind = ANY (@kinds::text[]) AND e.to_id = ANY (@ids::uuid[])
 ORDER BY e.kind, e.to_id, e.scope, e.from_id;
 
@@ -103,51 +135,51 @@ SELECT a.entity_id, a.source_id, s.name AS source_name, s.system, a.basis,
          'dataDomain', a.data_domain_stated, 'sensitivity', a.sensitivity_stated, 'ownerType', a.owner_type, 'title', a.title,
          'lastActiveAt', to_char(a.last_active_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
          'createdInSourceAt', to_char(a.created_in_source_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))) AS attributes
-FROM entity_assertion a
-JOIN source s ON s.organization_id = @organization AND s.id = a.source_id
+FROM /* at */ entity_assertion a
+JOIN /* at */ source s ON s.organization_id = @organization AND s.id = a.source_id
 WHERE a.organization_id = @organization AND a.entity_id = ANY (@ids::uuid[])
 ORDER BY a.entity_id, a.basis, s.name, s.id;
 
 -- name: rotations_by_workloads
 SELECT r.organization_id, r.workload_id, r.at, r.from_identity, r.to_identity
-FROM identity_rotation r
+FROM /* at */ identity_rotation r
 WHERE r.organization_id = @organization AND r.workload_id = ANY (@ids::uuid[])
 ORDER BY r.workload_id, r.at DESC;
 
 -- name: successions_by_paths
 SELECT s.predecessor_id, s.successor_id, s.at
-FROM path_succession s
+FROM /* at */ path_succession s
 WHERE s.organization_id = @organization AND s.successor_id = ANY (@ids::uuid[])
 UNION
 SELECT s.predecessor_id, s.successor_id, s.at
-FROM path_succession s
+FROM /* at */ path_succession s
 WHERE s.organization_id = @organization AND s.predecessor_id = ANY (@ids::uuid[])
 ORDER BY at;
 
 -- name: sources
 SELECT /* columns: source */
-FROM source s
+FROM /* at */ source s
 WHERE s.organization_id = @organization
 ORDER BY s.name, s.system;
 
 -- name: sources_by_ids
 SELECT /* columns: source */
-FROM source s
+FROM /* at */ source s
 WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
 
 -- name: syncs_page
 SELECT /* columns: sync */
-FROM sync s
+FROM /* at */ sync s
 WHERE s.organization_id = @organization /* where */
 /* order */
 LIMIT @limit;
 
 -- name: count_syncs
-SELECT count(*) FROM sync s WHERE s.organization_id = @organization /* where */;
+SELECT count(*) FROM /* at */ sync s WHERE s.organization_id = @organization /* where */;
 
 -- name: syncs_by_ids
 SELECT /* columns: sync */
-FROM sync s
+FROM /* at */ sync s
 WHERE s.organization_id = @organization AND s.id = ANY (@ids::uuid[]);
 
 -- name: paths_under
@@ -163,9 +195,30 @@ CROSS JOIN LATERAL (
   LIMIT @limit
 ) v;
 
+-- name: paths_under@past
+-- Which paths first: what a row says of its exposures is counted for the page alone.
+SELECT v.*
+FROM unnest(@parents::uuid[]) AS k(id)
+CROSS JOIN LATERAL (
+  SELECT /* columns: path */
+  FROM (
+    SELECT p.id
+    FROM /* at */ authority_path p
+    WHERE p.organization_id = @organization AND p./* parent */workload_id = k.id /* where */
+    /* order */
+    LIMIT @limit
+  ) i
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM /* at */ authority_path p
+    WHERE p.organization_id = @organization AND p.id = i.id
+    OFFSET 0
+  ) p
+  /* order */
+) v;
+
 -- name: count_paths_under
 SELECT p./* parent */workload_id AS parent, count(*) AS count
-FROM authority_path p
+FROM /* at */ authority_path p
 WHERE p.organization_id = @organization AND p./* parent */workload_id = ANY (@parents::uuid[]) /* where */
 GROUP BY p./* parent */workload_id;
 
@@ -187,6 +240,40 @@ CROSS JOIN LATERAL (
   /* order */
 ) v;
 
+-- name: paths_in_clusters@past
+-- The members that still are, and those that were: each part is read off an index
+-- in the order of the list, up to a page.
+SELECT v.*
+FROM unnest(@clusters::smallint[]) AS k(cluster)
+CROSS JOIN LATERAL (
+  SELECT m.cluster, m.rank, /* columns: path */
+  FROM (
+    SELECT m.cluster, m.rank, m.path_id
+    FROM (
+      (SELECT m.cluster, m.rank, m.path_id
+       FROM /* bare */ cluster_member m
+       WHERE m.organization_id = @organization AND m.cluster = k.cluster AND m.to_at IS NULL AND m.from_at <= @as_of AND m.level <= @level /* where */
+       /* order */
+       LIMIT @limit)
+      UNION ALL
+      (SELECT m.cluster, m.rank, m.path_id
+       FROM /* bare */ cluster_member m
+       WHERE m.organization_id = @organization AND m.cluster = k.cluster AND m.to_at IS NOT NULL AND m.from_at <= @as_of AND m.to_at > @as_of
+         AND m.level <= @level /* where */
+       /* order */
+       LIMIT @limit)
+    ) m
+    /* order */
+    LIMIT @limit
+  ) m
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM /* at */ authority_path p
+    WHERE p.organization_id = @organization AND p.id = m.path_id
+    OFFSET 0
+  ) p
+  /* order */
+) v;
+
 -- name: paths_in_clusters_sorted
 -- The same under a filter, or in an order that only the paths have.
 SELECT v.*
@@ -200,9 +287,41 @@ CROSS JOIN LATERAL (
   LIMIT @limit
 ) v;
 
+-- name: paths_in_clusters_sorted@past
+SELECT v.*
+FROM unnest(@clusters::smallint[]) AS k(cluster)
+CROSS JOIN LATERAL (
+  SELECT m.cluster, m.rank, /* columns: path */
+  FROM (
+    SELECT m.cluster, m.rank, m.path_id
+    FROM /* bare */ cluster_member m
+    JOIN /* at */ authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+    WHERE m.organization_id = @organization AND m.cluster = k.cluster AND /* open */ m.to_at IS NULL AND m.level <= @level /* where */
+    /* order */
+    LIMIT @limit
+  ) m
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM /* at */ authority_path p
+    WHERE p.organization_id = @organization AND p.id = m.path_id
+    OFFSET 0
+  ) p
+  /* order */
+) v;
+
 -- name: count_paths_in_clusters
 SELECT m.cluster, count(*) AS count
-FROM cluster_member m
-JOIN authority_path p ON p.organization_id = @organization AND p.id = m.path_id
-WHERE m.organization_id = @organization AND m.cluster = ANY (@clusters::smallint[]) AND m.to_at IS NULL AND m.level <= @level /* where */
+FROM /* bare */ cluster_member m
+JOIN /* at */ authority_path p ON p.organization_id = @organization AND p.id = m.path_id
+WHERE m.organization_id = @organization AND m.cluster = ANY (@clusters::smallint[]) AND /* open */ m.to_at IS NULL AND m.level <= @level /* where */
 GROUP BY m.cluster;
+
+-- name: bounds
+-- From when on the history is whole, and how far it has come.
+SELECT coalesce(h.history_from, least((SELECT min(s.at) FROM sync s WHERE s.organization_id = @organization),
+                                      (SELECT min(v.at) FROM evaluation v WHERE v.organization_id = @organization),
+                                      (SELECT l.at FROM ledger_entry l WHERE l.organization_id = @organization ORDER BY l.seq LIMIT 1))) AS first,
+       greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
+                (SELECT max(v.at) FROM evaluation v WHERE v.organization_id = @organization),
+                (SELECT l.at FROM ledger_head l WHERE l.organization_id = @organization)) AS clock
+FROM (SELECT @organization::uuid AS organization_id) o
+LEFT JOIN change_head h ON h.id = o.organization_id;

@@ -34,7 +34,7 @@ func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization
 	if err := filter.check(); err != nil {
 		return PathPage{}, err
 	}
-	binding := filter.digest("paths", organization).Text(string(order.Field)).Text(order.direction()).Short()
+	binding := filter.digest("paths", organization, snapshot.Instant()).Text(string(order.Field)).Text(order.direction()).Short()
 	p, err := request.Resolve(binding, 2)
 	if err != nil {
 		return PathPage{}, err
@@ -123,7 +123,7 @@ func (s *Service) Entities(ctx context.Context, snapshot *db.Snapshot, organizat
 	if err := filter.check(); err != nil {
 		return EntityPage{}, err
 	}
-	binding := filter.digest(string(kind), organization).Short()
+	binding := filter.digest(string(kind), organization, snapshot.Instant()).Short()
 	p, err := request.Resolve(binding, 2)
 	if err != nil {
 		return EntityPage{}, err
@@ -262,7 +262,7 @@ func (s *Service) Syncs(ctx context.Context, snapshot *db.Snapshot, organization
 	if err != nil {
 		return SyncPage{}, err
 	}
-	binding := filter.digest("syncs", organization).Short()
+	binding := filter.digest("syncs", organization, snapshot.Instant()).Short()
 	p, err := request.Resolve(binding, 1)
 	if err != nil {
 		return SyncPage{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -29,14 +30,14 @@ type PathList struct {
 	Request page.Request
 }
 
-func (l *PathList) binding(organization, parent id.ID) page.Binding {
-	return l.Filter.digest("paths under "+string(l.Parent), organization).ID(parent).
+func (l *PathList) binding(at *time.Time, organization, parent id.ID) page.Binding {
+	return l.Filter.digest("paths under "+string(l.Parent), organization, at).ID(parent).
 		Text(string(l.Order.Field)).Text(l.Order.direction()).Short()
 }
 
 // PathsUnder gives each parent its page.
 func (s *Service) PathsUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PathList, parents []id.ID) (map[id.ID]PathPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	_, err := view(ctx, snapshot, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +46,13 @@ func (s *Service) PathsUnder(ctx context.Context, snapshot *db.Snapshot, organiz
 	}
 	pages := make(map[id.ID]PathPage, len(parents))
 	err = page.Under(list.Request, parents, func(batch []id.ID) error {
-		return s.pathsUnder(ctx, q, organization, list, batch, pages)
+		return s.pathsUnder(ctx, snapshot, organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.ID, list *PathList, parents []id.ID, pages map[id.ID]PathPage) error {
-	p, err := list.Request.Resolve(list.binding(organization, parents[0]), 2)
+func (s *Service) pathsUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PathList, parents []id.ID, pages map[id.ID]PathPage) error {
+	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, parents[0]), 2)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 		return err
 	}
 	args["parents"] = parents
-	paths, err := db.Select[Path](ctx, q, query, args)
+	paths, err := db.Select[Path](ctx, snapshot.Of(organization), query, args)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 		byParent[list.parentOf(path)] = append(byParent[list.parentOf(path)], path)
 	}
 	for _, parent := range parents {
-		binding := list.binding(organization, parent)
+		binding := list.binding(snapshot.Instant(), organization, parent)
 		pages[parent] = PathPage{
 			Slice:  page.Cut(p, byParent[parent]),
 			Cursor: func(path *Path) string { return page.Cursor(binding, list.Order.values(path)...) },
@@ -81,7 +82,9 @@ func (s *Service) pathsUnder(ctx context.Context, q db.Querier, organization id.
 
 // of puts the parent's column into a statement that is written for workloads.
 func (l *PathList) of(query db.Query) db.Query {
-	query.SQL = strings.ReplaceAll(query.SQL, "/* parent */workload_id", string(l.Parent)+"_id")
+	for _, text := range []*string{&query.SQL, &query.Past} {
+		*text = strings.ReplaceAll(*text, "/* parent */workload_id", string(l.Parent)+"_id")
+	}
 	return query
 }
 
@@ -145,14 +148,14 @@ func (l *ClusterList) values(m *member) []string {
 	return l.Order.values(&m.Path)
 }
 
-func (l *ClusterList) binding(organization id.ID, cluster int16) page.Binding {
-	return l.Filter.digest("paths in cluster", organization).Text(strconv.Itoa(int(cluster))).Text(strconv.Itoa(int(l.Level))).
+func (l *ClusterList) binding(at *time.Time, organization id.ID, cluster int16) page.Binding {
+	return l.Filter.digest("paths in cluster", organization, at).Text(strconv.Itoa(int(cluster))).Text(strconv.Itoa(int(l.Level))).
 		Text(string(l.Order.Field)).Text(l.Order.direction()).Short()
 }
 
 // PathsInClusters gives each cluster its page.
 func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16) (map[int16]PathPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	_, err := view(ctx, snapshot, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -161,13 +164,13 @@ func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, or
 	}
 	pages := make(map[int16]PathPage, len(clusters))
 	err = page.Under(list.Request, clusters, func(batch []int16) error {
-		return pathsInClusters(ctx, q, organization, list, batch, pages)
+		return pathsInClusters(ctx, snapshot, organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func pathsInClusters(ctx context.Context, q db.Querier, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {
-	p, err := list.Request.Resolve(list.binding(organization, clusters[0]), 2)
+func pathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {
+	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, clusters[0]), 2)
 	if err != nil {
 		return err
 	}
@@ -181,7 +184,7 @@ func pathsInClusters(ctx context.Context, q db.Querier, organization id.ID, list
 		return err
 	}
 	args["clusters"], args["level"] = clusters, list.Level
-	members, err := db.Select[member](ctx, q, query, args)
+	members, err := db.Select[member](ctx, snapshot.Of(organization), query, args)
 	if err != nil {
 		return err
 	}
@@ -195,7 +198,7 @@ func pathsInClusters(ctx context.Context, q db.Querier, organization id.ID, list
 		cursors[m.Cluster][&m.Path] = list.values(m)
 	}
 	for _, cluster := range clusters {
-		binding := list.binding(organization, cluster)
+		binding := list.binding(snapshot.Instant(), organization, cluster)
 		pages[cluster] = PathPage{
 			Slice:  page.Cut(p, byCluster[cluster]),
 			Cursor: func(path *Path) string { return page.Cursor(binding, cursors[cluster][path]...) },

@@ -22,6 +22,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/invariant"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/witness"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -31,6 +32,7 @@ type world struct {
 	*dbtest.Database
 	ctx   context.Context
 	super *pgx.Conn
+	said  []moment
 }
 
 func tell(t *testing.T) world {
@@ -39,35 +41,42 @@ func tell(t *testing.T) world {
 	ctx := access.With(t.Context(), access.Actor{Subject: "demo", Role: access.Admin, Scopes: access.Scopes, AllOrganizations: true})
 	assessor := exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
 	people := teller.New(database.DB, assessor, "demo")
+	w := world{Database: database, ctx: ctx, super: database.Super(t)}
 	for _, step := range demo.History(base) {
-		if step.Decision != nil {
-			for range 2 { // what was told is not told again
-				require.NoError(t, people.Decide(ctx, step.At, step.Decision))
-			}
-			continue
-		}
-		now := func() time.Time { return step.At }
-		service := authority.New(database.DB, assessor, now, slog.New(slog.DiscardHandler))
-		if step.Delivery == nil {
-			evaluation, err := service.Reevaluate(ctx, id.Organization("demo"), authority.ByTime, nil)
-			require.NoError(t, err)
-			require.Equal(t, step.At, evaluation.At.UTC())
-			continue
-		}
-		content, err := step.Delivery.Snapshot()
-		require.NoError(t, err)
-		report, err := importer.New(service, now).Run(ctx, importer.Request{
-			SyncRequest: authority.SyncRequest{Organization: "demo", CreateOrganization: true, Format: "snapshot"},
-			Files: func(yield func(importer.File, error) bool) {
-				yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
-			},
-		})
-		require.NoError(t, err)
-		require.Empty(t, report.Rejections, step.Delivery.Name())
-		require.Empty(t, report.Warnings, step.Delivery.Name())
-		require.Equal(t, step.At, report.At.UTC(), step.Delivery.Name())
+		w.tell(t, people, assessor, step)
+		w.said = append(w.said, moment{step.At, w.ask(t, &witness.Keys{}, nil)})
 	}
-	return world{Database: database, ctx: ctx, super: database.Super(t)}
+	return w
+}
+
+func (w world) tell(t *testing.T, people *teller.Teller, assessor authority.Assessor, step demo.Step) {
+	t.Helper()
+	if step.Decision != nil {
+		for range 2 { // what was told is not told again
+			require.NoError(t, people.Decide(w.ctx, step.At, step.Decision))
+		}
+		return
+	}
+	now := func() time.Time { return step.At }
+	service := authority.New(w.DB, assessor, now, slog.New(slog.DiscardHandler))
+	if step.Delivery == nil {
+		evaluation, err := service.Reevaluate(w.ctx, id.Organization("demo"), authority.ByTime, nil)
+		require.NoError(t, err)
+		require.Equal(t, step.At, evaluation.At.UTC())
+		return
+	}
+	content, err := step.Delivery.Snapshot()
+	require.NoError(t, err)
+	report, err := importer.New(service, now).Run(w.ctx, importer.Request{
+		SyncRequest: authority.SyncRequest{Organization: "demo", CreateOrganization: true, Format: "snapshot"},
+		Files: func(yield func(importer.File, error) bool) {
+			yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
+		},
+	})
+	require.NoError(t, err)
+	require.Empty(t, report.Rejections, step.Delivery.Name())
+	require.Empty(t, report.Warnings, step.Delivery.Name())
+	require.Equal(t, step.At, report.At.UTC(), step.Delivery.Name())
 }
 
 func column[T any](t *testing.T, w world, sql string, args ...any) []T {
@@ -103,6 +112,8 @@ func TestDemo(t *testing.T) {
 			members[c.Key] = c.Paths
 		}
 	}
+
+	t.Run("the past", w.comparePast)
 
 	t.Run("C89/what there is", func(t *testing.T) {
 		living := func(kind string) int {

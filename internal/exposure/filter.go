@@ -61,8 +61,8 @@ func (f Filter) where() (w db.Where) {
 	f.path(&w)
 	if len(f.Clusters) > 0 {
 		// Up to the level at which exposures count that somebody acknowledged.
-		w.And(`EXISTS (SELECT FROM cluster_member m WHERE m.organization_id = @organization AND m.cluster = ANY (@clusters)
-			AND m.path_id = x.path_id AND m.to_at IS NULL AND m.level <= 2)`, "clusters", f.Clusters)
+		w.And(`EXISTS (SELECT FROM /* bare */ cluster_member m WHERE m.organization_id = @organization AND m.cluster = ANY (@clusters)
+			AND m.path_id = x.path_id AND /* open */ m.to_at IS NULL AND m.level <= 2)`, "clusters", f.Clusters)
 	}
 	for _, bound := range []struct {
 		condition, name string
@@ -78,6 +78,19 @@ func (f Filter) where() (w db.Where) {
 		}
 	}
 	return w
+}
+
+// parts keeps a list's past from reading parts in which the filter has nothing.
+func (f Filter) parts(list db.Query) db.Query {
+	none := " AND false"
+	switch {
+	case len(f.Statuses) == 0:
+	case !slices.Contains(f.Statuses, StatusResolved):
+		return list.With("resolved", none)
+	case len(f.Statuses) == 1:
+		return list.With("standing", none)
+	}
+	return list
 }
 
 // status says which intervals and dispositions the statuses stand for. That an
@@ -120,7 +133,11 @@ func (f Filter) path(w *db.Where) {
 	if p.Args() == nil {
 		return
 	}
-	exists := db.Query{SQL: "EXISTS (SELECT FROM authority_path p WHERE p.organization_id = @organization AND p.id = x.path_id /* where */)"}
+	rows := "/* at */"
+	if len(f.DataDomains)+len(f.Sensitivities)+len(f.Ownership) == 0 {
+		rows = "/* bare */" // whose a path is never changes
+	}
+	exists := db.Query{SQL: "EXISTS (SELECT FROM " + rows + " authority_path p WHERE p.organization_id = @organization AND p.id = x.path_id /* where */)"}
 	w.Plain(exists.Where(p).SQL)
 	for name, value := range p.Args() {
 		w.Arg(name, value)

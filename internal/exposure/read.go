@@ -55,7 +55,7 @@ func (*Reader) Exposures(ctx context.Context, snapshot *db.Snapshot, organizatio
 		return Page{}, err
 	}
 	list := page.Listing{Page: p, Keys: order.keys(), Descending: order.Descending}
-	query, args, err := list.Query(readQueries.Get("exposures_page"), filter.where())
+	query, args, err := list.Query(filter.parts(readQueries.Get("exposures_page")), filter.where())
 	if err != nil {
 		return Page{}, err
 	}

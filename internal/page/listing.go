@@ -67,7 +67,7 @@ func (l Listing) Query(query db.Query, where db.Where) (db.Query, pgx.StrictName
 		return query, nil, err
 	}
 	where.Arg("limit", l.Page.Size+1)
-	return query.Where(where).With("order", l.Order()), where.Args(), nil
+	return query.Where(where).With("order", l.Order()).Merged(l.Order()), where.Args(), nil
 }
 
 // Order is the list's ORDER BY, turned round for a page that is read backwards.
@@ -126,6 +126,16 @@ func BindingOf(list string, organization id.ID, filter any) *id.Digest {
 		panic(err) // filters are plain values
 	}
 	return id.New("list/1").Text(list).ID(organization).Bytes(bytes)
+}
+
+// BindingAt is BindingOf for a list as of an instant, if there is one: a cursor
+// into the past is none into another.
+func BindingAt(at *time.Time, list string, organization id.ID, filter any) *id.Digest {
+	binding := BindingOf(list, organization, filter)
+	if at == nil {
+		return binding
+	}
+	return binding.Text("as of").Text(Stamp(*at))
 }
 
 // MaxValues bounds the values of one condition of a filter.

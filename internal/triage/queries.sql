@@ -5,7 +5,7 @@ The statements that read. Markers are as in internal/authority/queries.sql.
 SELECT k.path_id, k.type, k.ordinal, d.body
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
 CROSS JOIN LATERAL (
-  SELECT l.seq, l.body FROM ledger_entry l
+  SELECT l.seq, l.body FROM /* at */ ledger_entry l
   WHERE l.organization_id = @organization AND l.subject_id = k.path_id AND l.type = k.type AND l.ordinal = k.ordinal
   ORDER BY l.seq DESC
   LIMIT @limit
@@ -20,7 +20,17 @@ FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal
 JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq;
 
+-- name: current_decisions@past
+SELECT x.path_id, x.type, x.ordinal, l.body
+FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
+CROSS JOIN LATERAL (
+  SELECT y.* FROM /* at */ exposure y
+  WHERE y.organization_id = @organization AND y.path_id = k.path_id AND y.type = k.type AND y.ordinal = k.ordinal
+) x
+JOIN /* at */ ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq;
+
 -- name: organization_known
+-- timeless
 SELECT EXISTS (SELECT FROM organization WHERE id = @organization) AS known;
 
 -- name: request_of_batch
@@ -38,6 +48,6 @@ ORDER BY l.seq;
 
 -- name: signing_keys
 SELECT k.id, k.subject, k.public_key, k.from_at, k.to_at, k.added_by, k.ended_by
-FROM signing_key k
+FROM /* at */ signing_key k
 WHERE k.organization_id = @organization /* where */
 ORDER BY k.subject, k.from_at, k.id;

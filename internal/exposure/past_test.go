@@ -1,0 +1,13 @@
+package exposure_test
+
+import (
+	"testing"
+
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+)
+
+func TestEveryReadStatementKnowsItsPast(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementKnowsItsPast(t, exposure.ReadQueries)
+}

@@ -1,0 +1,13 @@
+package posture_test
+
+import (
+	"testing"
+
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+)
+
+func TestEveryReadStatementKnowsItsPast(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementKnowsItsPast(t, posture.ReadQueries)
+}
