@@ -34,7 +34,7 @@ func (r organizationResolver) RiskClusters(ctx context.Context, o *model.Organiz
 	if err != nil {
 		return nil, err
 	}
-	list, err := posture.Select(organization, upTo, overview, filter, pageRequest(first, after, last, before))
+	list, err := posture.Select(loader.From(ctx).Snapshot.Instant(), organization, upTo, overview, filter, pageRequest(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,16 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	defer seen.addHistory(shown)
 	shown.add("histories", 1)
 	var made []told
+	// To ask the readers takes as long as some histories. Some are lived through with
+	// them, and without what is said of exposures, which the theatre does in place.
+	witnessed := rapid.IntRange(0, 9).Draw(t, "witnessed") == 4
 	for _, s := range moves {
+		if witnessed {
+			h.ask(t)
+			if s.act == disposes {
+				continue
+			}
+		}
 		if s.cast >= 0 {
 			h.cast(s.cast)
 			t.Logf("casting %d judges", s.cast)
@@ -214,6 +223,11 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	slices.Reverse(last.lines)
 	shown.note(h.world, h.deliver(t, last))
 	h.comparePast(t, shown)
+	if witnessed {
+		h.ask(t)
+		h.askAgain(t)
+		shown.add("asked again", 1)
+	}
 }
 
 // blink lets a source forget everything and remember.

@@ -151,3 +151,22 @@ func (h *theatre) comparePast(t checker, seen *tally) {
 
 // former are the tables that keep their former rows beside them.
 var former = []string{"entity_assertion", "edge", "coverage", "cluster_tally", "workload_exposure"}
+
+// ask keeps what the readers of posture, clusters and exposures say now.
+func (h *theatre) ask(t checker) {
+	t.Helper()
+	var clock *time.Time
+	require.NoError(t, h.conn.QueryRow(h.ctx, `SELECT greatest((SELECT max(at) FROM sync WHERE organization_id = $1),
+		(SELECT max(at) FROM evaluation WHERE organization_id = $1), (SELECT at FROM ledger_head WHERE organization_id = $1))`, h.organization).Scan(&clock))
+	if clock != nil {
+		require.NoError(t, h.readers.Remember(h.ctx, *clock))
+	}
+}
+
+// askAgain has them say it again, as of then.
+func (h *theatre) askAgain(t checker) {
+	t.Helper()
+	at, contradictions, err := h.readers.Contradictions(h.ctx)
+	require.NoError(t, err)
+	require.Empty(t, contradictions, "as of %s", at)
+}

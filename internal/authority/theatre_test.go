@@ -19,6 +19,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/witness"
 )
 
 // checker is what histories need of a test.
@@ -40,6 +41,7 @@ type theatre struct {
 	services     []*authority.Service
 	which        int // of the services
 	memories     []recollection
+	readers      *witness.Memory
 }
 
 // castings are who judges: the rules and clusters of the program, later versions
@@ -100,7 +102,7 @@ func newTheatre(b *bench, conn *pgx.Conn) *theatre {
 // staged is a theatre whose organization has a name of one's own.
 func staged(b *bench, conn *pgx.Conn, slug string) *theatre {
 	organization := id.Organization(slug)
-	h := &theatre{bench: b, conn: conn, slug: slug, organization: organization, now: epoch, world: newWorld(organization,
+	h := &theatre{bench: b, conn: conn, slug: slug, organization: organization, now: epoch, readers: &witness.Memory{Database: b.DB, Organization: organization}, world: newWorld(organization,
 		&voice{name: "scan", system: "s1"}, &voice{name: "inventory", system: "s1"}, &voice{name: "cloud", system: "s2"})}
 	for _, c := range castings {
 		h.services = append(h.services, authority.New(b.DB, exposure.NewAssessor(c.rules, posture.New(c.clusters)),

@@ -749,9 +749,9 @@ LEFT JOIN (
 ANALYZE path_mask;
 
 -- name: setting_current
-SELECT version, dormant_after_days, proof_grace_days, privilege_window_days, shared_workloads, disabled_rules
-FROM setting
-WHERE organization_id = @organization AND to_at IS NULL;
+SELECT s.version, s.dormant_after_days, s.proof_grace_days, s.privilege_window_days, s.shared_workloads, s.disabled_rules
+FROM /* at */ setting s
+WHERE s.organization_id = @organization AND s.to_at IS NULL;
 
 -- name: rules_changed
 SELECT rule FROM rule_version WHERE organization_id = @organization AND to_at = @at;

@@ -201,6 +201,6 @@ func (o Order) values(x *Exposure) []string {
 }
 
 // binding binds a cursor to a list under a filter and an order.
-func binding(list string, organization id.ID, f Filter, o Order) *id.Digest {
-	return page.BindingOf(list, organization, f).Text(string(o.Field)).Text(o.direction())
+func binding(at *time.Time, list string, organization id.ID, f Filter, o Order) *id.Digest {
+	return page.BindingAt(at, list, organization, f).Text(string(o.Field)).Text(o.direction())
 }

@@ -74,11 +74,14 @@ FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = k.path_id AND x.type = k.type AND x.ordinal = k.ordinal;
 
 -- name: exposures_by_keys@past
+-- OFFSET 0 has each exposure looked up in both parts of the past, which the planner
+-- would else read whole.
 SELECT /* columns: exposure */
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
 CROSS JOIN LATERAL (
   SELECT y.* FROM /* at */ exposure y
   WHERE y.organization_id = @organization AND y.path_id = k.path_id AND y.type = k.type AND y.ordinal = k.ordinal
+  OFFSET 0
 ) x;
 
 -- name: exposures_under
@@ -216,6 +219,7 @@ CROSS JOIN LATERAL (
   SELECT y.*, coalesce(y.to_at, @as_of::timestamptz + interval '1 microsecond') AS until
   FROM /* at */ exposure y
   WHERE y.organization_id = @organization AND y.path_id = k.path_id AND y.type = k.type AND y.ordinal = k.ordinal
+  OFFSET 0
 ) x
 JOIN /* bare */ authority_path p ON p.organization_id = @organization AND p.id = x.path_id
 LEFT JOIN /* at */ organization_window w ON w.organization_id = @organization
@@ -273,6 +277,7 @@ FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_
 CROSS JOIN LATERAL (
   SELECT z.path_id, z.type, z.from_at, z.to_at FROM /* at */ exposure z
   WHERE z.organization_id = @organization AND z.path_id = k.path_id AND z.type = k.type AND z.ordinal = k.ordinal
+  OFFSET 0
 ) y
 CROSS JOIN LATERAL (
   SELECT true AS before, s.predecessor_id AS path_id, s.at FROM /* at */ path_succession s
@@ -285,6 +290,7 @@ CROSS JOIN LATERAL (
   SELECT z.* FROM /* at */ exposure z
   WHERE z.organization_id = @organization AND z.path_id = n.path_id AND z.type = y.type
     AND CASE WHEN n.before THEN z.to_at ELSE z.from_at END = n.at
+  OFFSET 0
 ) x;
 
 -- name: baselines

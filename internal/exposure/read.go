@@ -49,7 +49,7 @@ func (*Reader) Exposures(ctx context.Context, snapshot *db.Snapshot, organizatio
 	if err := order.check(filter); err != nil {
 		return Page{}, err
 	}
-	bound := binding("exposures", organization, filter, order).Short()
+	bound := binding(snapshot.Instant(), "exposures", organization, filter, order).Short()
 	p, err := request.Resolve(bound, len(order.keys()))
 	if err != nil {
 		return Page{}, err
@@ -90,14 +90,13 @@ type List struct {
 	Request page.Request
 }
 
-func (l *List) binding(organization, path id.ID) page.Binding {
-	return binding("exposures under", organization, l.Filter, l.Order).ID(path).Short()
+func (l *List) binding(at *time.Time, organization, path id.ID) page.Binding {
+	return binding(at, "exposures under", organization, l.Filter, l.Order).ID(path).Short()
 }
 
 // ExposuresUnder gives each path its page.
 func (*Reader) ExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, paths []id.ID) (map[id.ID]Page, error) {
-	q, err := view(ctx, snapshot, organization)
-	if err != nil {
+	if _, err := view(ctx, snapshot, organization); err != nil {
 		return nil, err
 	}
 	if err := list.Filter.check(); err != nil {
@@ -107,14 +106,14 @@ func (*Reader) ExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organi
 		return nil, err
 	}
 	pages := make(map[id.ID]Page, len(paths))
-	err = page.Under(list.Request, paths, func(batch []id.ID) error {
-		return under(ctx, q, organization, list, batch, pages)
+	err := page.Under(list.Request, paths, func(batch []id.ID) error {
+		return under(ctx, snapshot, organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func under(ctx context.Context, q db.Querier, organization id.ID, list *List, paths []id.ID, pages map[id.ID]Page) error {
-	p, err := list.Request.Resolve(list.binding(organization, paths[0]), len(list.Order.keys()))
+func under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, paths []id.ID, pages map[id.ID]Page) error {
+	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, paths[0]), len(list.Order.keys()))
 	if err != nil {
 		return err
 	}
@@ -124,7 +123,7 @@ func under(ctx context.Context, q db.Querier, organization id.ID, list *List, pa
 		return err
 	}
 	args["paths"] = paths
-	exposures, err := db.Select[Exposure](ctx, q, query, args)
+	exposures, err := db.Select[Exposure](ctx, snapshot.Of(organization), query, args)
 	if err != nil {
 		return err
 	}
@@ -133,7 +132,7 @@ func under(ctx context.Context, q db.Querier, organization id.ID, list *List, pa
 		byPath[x.PathID] = append(byPath[x.PathID], x)
 	}
 	for _, path := range paths {
-		bound := list.binding(organization, path)
+		bound := list.binding(snapshot.Instant(), organization, path)
 		pages[path] = Page{
 			Slice:  page.Cut(p, byPath[path]),
 			Cursor: func(x *Exposure) string { return page.Cursor(bound, list.Order.values(x)...) },

@@ -193,7 +193,7 @@ SELECT /* columns: workload_exposure */,
         WHERE a.organization_id = @organization AND a.entity_id = w.workload_id) AS last_seen_at,
        greatest((SELECT max(y.at) FROM /* at */ sync y WHERE y.organization_id = @organization), v.at) AS clock_at, v.judged_at AS evaluated_at
 FROM /* bare */ workload_exposure k
-CROSS JOIN LATERAL (SELECT w.* FROM /* at */ workload_exposure w WHERE w.organization_id = @organization AND w.workload_id = k.workload_id) w
+CROSS JOIN LATERAL (SELECT w.* FROM /* at */ workload_exposure w WHERE w.organization_id = @organization AND w.workload_id = k.workload_id OFFSET 0) w
 CROSS JOIN (
   SELECT max(e.at) AS at, max(e.at) FILTER (WHERE e.cause NOT IN ('attestation', 'justification')) AS judged_at
   FROM /* at */ evaluation e
@@ -206,11 +206,12 @@ WHERE k.organization_id = @organization AND (k.code = @code OR k.workload_id = @
 -- find_workload_facts and find_identity_facts of internal/exposure: 0 nobody looks,
 -- 1 not completely or not for the whole window, 2 too long ago, 3 complete; a
 -- source's word on one entity goes before its word on all of the system, of several
--- sources the best counts, and of several identities the worst.
+-- sources the best counts, and of several identities the worst. What is read of
+-- entities never changes.
 WITH target AS (
   SELECT w.workload_id AS id, w.identity_ids, n.system, n.first_seen_at
   FROM /* at */ workload_exposure w
-  JOIN /* at */ entity n ON n.organization_id = @organization AND n.id = w.workload_id
+  JOIN /* bare */ entity n ON n.organization_id = @organization AND n.id = w.workload_id
   WHERE w.organization_id = @organization AND w.workload_id = ANY (@ids::uuid[])
 ), asked AS ( -- of whom what is asked
   SELECT t.id, t.id AS entity_id, t.system, k.kind, t.first_seen_at
@@ -218,7 +219,7 @@ WITH target AS (
   UNION ALL
   SELECT t.id, i.id, i.system, 'roles', NULL
   FROM target t CROSS JOIN unnest(t.identity_ids) AS k(id)
-  JOIN /* at */ entity i ON i.organization_id = @organization AND i.id = k.id
+  JOIN /* bare */ entity i ON i.organization_id = @organization AND i.id = k.id
 ), cover AS (
   SELECT a.id, a.kind, min(coalesce(v.state, 0)) AS state
   FROM asked a
@@ -287,6 +288,7 @@ CROSS JOIN LATERAL (
     CROSS JOIN LATERAL (
       SELECT x.* FROM /* at */ exposure x
       WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition < 4
+      OFFSET 0
     ) y
     WHERE p.organization_id = @organization AND p.workload_id = k.id
     OFFSET 0
@@ -302,6 +304,7 @@ FROM /* bare */ authority_path p
 CROSS JOIN LATERAL (
   SELECT FROM /* at */ exposure x
   WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition < 4
+  OFFSET 0
 ) y
 WHERE p.organization_id = @organization AND p.workload_id = ANY (@workloads::uuid[])
 GROUP BY p.workload_id;

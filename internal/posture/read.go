@@ -212,9 +212,9 @@ type Page struct {
 	Total  int
 }
 
-// Select takes a page out of an overview.
-func Select(organization id.ID, level Level, overview []*Cluster, filter Filter, request page.Request) (Page, error) {
-	binding := page.BindingOf("risk clusters", organization, filter).Text(fmt.Sprint(level)).Short()
+// Select takes a page out of an overview, of what is or as of an instant.
+func Select(at *time.Time, organization id.ID, level Level, overview []*Cluster, filter Filter, request page.Request) (Page, error) {
+	binding := page.BindingAt(at, "risk clusters", organization, filter).Text(fmt.Sprint(level)).Short()
 	p, err := request.Resolve(binding, 1)
 	if err != nil {
 		return Page{}, err
@@ -279,25 +279,24 @@ type PartPage struct {
 	Cursor func(id.ID) string
 }
 
-func (l *PartList) binding(organization id.ID, cluster int16) page.Binding {
-	return page.BindingOf(string(l.Part)+" in cluster", organization, nil).Text(fmt.Sprint(cluster)).Text(fmt.Sprint(l.Level)).Short()
+func (l *PartList) binding(at *time.Time, organization id.ID, cluster int16) page.Binding {
+	return page.BindingAt(at, string(l.Part)+" in cluster", organization, nil).Text(fmt.Sprint(cluster)).Text(fmt.Sprint(l.Level)).Short()
 }
 
 // PartsOf gives each cluster its page.
 func (*Reader) PartsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PartList, clusters []int16) (map[int16]PartPage, error) {
-	q, err := view(ctx, snapshot, organization)
-	if err != nil {
+	if _, err := view(ctx, snapshot, organization); err != nil {
 		return nil, err
 	}
 	pages := make(map[int16]PartPage, len(clusters))
-	err = page.Under(list.Request, clusters, func(batch []int16) error {
-		return partsOf(ctx, q, organization, list, batch, pages)
+	err := page.Under(list.Request, clusters, func(batch []int16) error {
+		return partsOf(ctx, snapshot, organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func partsOf(ctx context.Context, q db.Querier, organization id.ID, list *PartList, clusters []int16, pages map[int16]PartPage) error {
-	p, err := list.Request.Resolve(list.binding(organization, clusters[0]), 1)
+func partsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PartList, clusters []int16, pages map[int16]PartPage) error {
+	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, clusters[0]), 1)
 	if err != nil {
 		return err
 	}
@@ -311,7 +310,7 @@ func partsOf(ctx context.Context, q db.Querier, organization id.ID, list *PartLi
 		Cluster int16
 		ID      id.ID
 	}
-	rows, err := db.Select[row](ctx, q, readQueries.Get(string(list.Part)+"_in_clusters"),
+	rows, err := db.Select[row](ctx, snapshot.Of(organization), readQueries.Get(string(list.Part)+"_in_clusters"),
 		pgx.StrictNamedArgs{"clusters": clusters, "level": list.Level, "after": after, "limit": p.Size + 1})
 	if err != nil {
 		return err
@@ -321,7 +320,7 @@ func partsOf(ctx context.Context, q db.Querier, organization id.ID, list *PartLi
 		byCluster[r.Cluster] = append(byCluster[r.Cluster], r.ID)
 	}
 	for _, cluster := range clusters {
-		binding := list.binding(organization, cluster)
+		binding := list.binding(snapshot.Instant(), organization, cluster)
 		pages[cluster] = PartPage{
 			Slice:  page.Cut(p, byCluster[cluster]),
 			Cursor: func(part id.ID) string { return page.Cursor(binding, part.String()) },

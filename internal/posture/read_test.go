@@ -135,7 +135,7 @@ func TestReadSelect(t *testing.T) {
 	s := stock(t)
 	clusters := s.overview(t, posture.Acknowledged)
 	pick := func(filter posture.Filter, request page.Request) posture.Page {
-		found, err := posture.Select(s.organization, posture.Acknowledged, clusters, filter, request)
+		found, err := posture.Select(nil, s.organization, posture.Acknowledged, clusters, filter, request)
 		require.NoError(t, err)
 		return found
 	}
@@ -167,7 +167,7 @@ func TestReadSelect(t *testing.T) {
 		"another level":        {s.organization, posture.Open, posture.Filter{}},
 		"another filter":       {s.organization, posture.Acknowledged, posture.Filter{NonEmpty: true}},
 	} {
-		_, err := posture.Select(try.organization, try.level, clusters, try.filter, page.Request{After: &after})
+		_, err := posture.Select(nil, try.organization, try.level, clusters, try.filter, page.Request{After: &after})
 		require.Equal(t, "CURSOR_OF_ANOTHER_LIST", readCode(t, err), name)
 	}
 }

@@ -197,7 +197,7 @@ func (*Reader) Snapshots(ctx context.Context, snapshot *db.Snapshot, organizatio
 	if err := filter.check(); err != nil {
 		return SnapshotPage{}, err
 	}
-	bound := page.BindingOf("posture snapshots", organization, filter)
+	bound := page.BindingAt(snapshot.Instant(), "posture snapshots", organization, filter)
 	if descending {
 		bound = bound.Text("descending")
 	}

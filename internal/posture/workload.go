@@ -306,8 +306,8 @@ func orElse[T any](value *T, other T) T {
 }
 
 // bindWorkloads binds a cursor to a list of workload exposures.
-func bindWorkloads(organization id.ID, f WorkloadFilter, o WorkloadOrder) page.Binding {
-	return page.BindingOf("workload exposures", organization, f).Text(string(o.Field)).Text(fmt.Sprint(o.Descending)).Short()
+func bindWorkloads(at *time.Time, organization id.ID, f WorkloadFilter, o WorkloadOrder) page.Binding {
+	return page.BindingAt(at, "workload exposures", organization, f).Text(string(o.Field)).Text(fmt.Sprint(o.Descending)).Short()
 }
 
 // Code reads the id of a workload exposure as people write it, in either case;

@@ -30,7 +30,7 @@ func (*Reader) WorkloadExposures(ctx context.Context, snapshot *db.Snapshot, org
 	if err := filter.check(); err != nil {
 		return WorkloadPage{}, err
 	}
-	binding := bindWorkloads(organization, filter, order)
+	binding := bindWorkloads(snapshot.Instant(), organization, filter, order)
 	p, err := request.Resolve(binding, len(order.keys()))
 	if err != nil {
 		return WorkloadPage{}, err
@@ -113,8 +113,8 @@ func (*Reader) Dossiers(ctx context.Context, snapshot *db.Snapshot, organization
 // share it.
 type ExposureList struct{ Request page.Request }
 
-func (l *ExposureList) binding(organization, workload id.ID) page.Binding {
-	return page.BindingOf("exposures of workload", organization, nil).ID(workload).Short()
+func (l *ExposureList) binding(at *time.Time, organization, workload id.ID) page.Binding {
+	return page.BindingAt(at, "exposures of workload", organization, nil).ID(workload).Short()
 }
 
 var exposureKeys = []page.Key{
@@ -128,19 +128,18 @@ func exposureValues(x *exposure.Exposure) []string {
 
 // ExposuresOf gives each workload its page.
 func (*Reader) ExposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ExposureList, workloads []id.ID) (map[id.ID]exposure.Page, error) {
-	q, err := view(ctx, snapshot, organization)
-	if err != nil {
+	if _, err := view(ctx, snapshot, organization); err != nil {
 		return nil, err
 	}
 	pages := make(map[id.ID]exposure.Page, len(workloads))
-	err = page.Under(list.Request, workloads, func(batch []id.ID) error {
-		return exposuresOf(ctx, q, organization, list, batch, pages)
+	err := page.Under(list.Request, workloads, func(batch []id.ID) error {
+		return exposuresOf(ctx, snapshot, organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func exposuresOf(ctx context.Context, q db.Querier, organization id.ID, list *ExposureList, workloads []id.ID, pages map[id.ID]exposure.Page) error {
-	p, err := list.Request.Resolve(list.binding(organization, workloads[0]), len(exposureKeys))
+func exposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ExposureList, workloads []id.ID, pages map[id.ID]exposure.Page) error {
+	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, workloads[0]), len(exposureKeys))
 	if err != nil {
 		return err
 	}
@@ -150,7 +149,7 @@ func exposuresOf(ctx context.Context, q db.Querier, organization id.ID, list *Ex
 		return err
 	}
 	args["workloads"] = workloads
-	exposures, err := db.Select[exposure.Exposure](ctx, q, query, args)
+	exposures, err := db.Select[exposure.Exposure](ctx, snapshot.Of(organization), query, args)
 	if err != nil {
 		return err
 	}
@@ -159,7 +158,7 @@ func exposuresOf(ctx context.Context, q db.Querier, organization id.ID, list *Ex
 		byWorkload[x.WorkloadID] = append(byWorkload[x.WorkloadID], x)
 	}
 	for _, workload := range workloads {
-		binding := list.binding(organization, workload)
+		binding := list.binding(snapshot.Instant(), organization, workload)
 		pages[workload] = exposure.Page{
 			Slice:  page.Cut(p, byWorkload[workload]),
 			Cursor: func(x *exposure.Exposure) string { return page.Cursor(binding, exposureValues(x)...) },

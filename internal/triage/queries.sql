@@ -26,6 +26,7 @@ FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_
 CROSS JOIN LATERAL (
   SELECT y.* FROM /* at */ exposure y
   WHERE y.organization_id = @organization AND y.path_id = k.path_id AND y.type = k.type AND y.ordinal = k.ordinal
+  OFFSET 0
 ) x
 JOIN /* at */ ledger_entry l ON l.organization_id = @organization AND l.seq = x.decided_seq;
 

@@ -21,6 +21,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
+	"github.com/exposuregraph/exposuregraph/internal/witness"
 )
 
 // shards run side by side, each rapid.checks histories (see TestMain).
@@ -80,13 +81,18 @@ func TestHistoryOfTriage(t *testing.T) {
 					h := newHistory(d, conn, seen)
 					h.live(rt)
 					steps := rapid.IntRange(5, 12).Draw(rt, "steps")
+					witnessed := rapid.IntRange(0, 19).Draw(rt, "witnessed") == 10 // few: it takes as long as ten histories
 					for i := range steps {
 						h.step(rt)
 						h.compare(rt)
+						if witnessed {
+							h.remember(rt)
+						}
 						if !soaks() || i == steps-1 { // half of a step's time, which in a soak another history is worth
 							h.recount(rt)
 						}
 					}
+					h.comparePast(rt)
 				})
 			}
 		})
@@ -199,6 +205,7 @@ type history struct {
 	ids       map[[2]string]id.ID
 	keysSoFar int
 	setup     setup
+	past      *witness.Memory
 }
 
 var organizations atomic.Int64
@@ -208,6 +215,7 @@ func newHistory(d *desk, conn *pgx.Conn, seen *tally) *history {
 	return &history{
 		desk: d, conn: conn, seen: seen, slug: name, org: id.Organization(name), twin: name + "-twin", now: epoch,
 		intervals: map[spot][]*interval{}, held: map[spot]content{}, paths: map[id.ID][2]string{}, ids: map[[2]string]id.ID{},
+		past: &witness.Memory{Database: d.DB, Organization: id.Organization(name)},
 	}
 }
 

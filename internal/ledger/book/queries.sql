@@ -75,7 +75,7 @@ LIMIT @limit;
 SELECT count(*) FROM ledger_entry e WHERE e.organization_id = @organization /* where */;
 
 -- name: entries_by_seqs
-SELECT e.seq, e.hash, e.body FROM ledger_entry e WHERE e.organization_id = @organization AND e.seq = ANY (@seqs) ORDER BY e.seq;
+SELECT e.seq, e.hash, e.body FROM /* at */ ledger_entry e WHERE e.organization_id = @organization AND e.seq = ANY (@seqs) ORDER BY e.seq;
 
 -- name: entries_from
 -- The ledger as it is handed out.
