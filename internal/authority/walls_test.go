@@ -375,6 +375,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/change/outbox/outbox.sql": {"outbox", byStory, ""},
 
 	"internal/change/expand.sql":        {"change.expand", "TestFeedPredicatesAlone", ".ExpandQueries.All()"},
+	"internal/change/queries.sql":       {"change.read", "TestFeedPredicatesAlone", ".ReadQueries.All()"},
 	"internal/change/repair.sql":        {"change.repair", "TestFeedPredicatesAlone", ".RepairQueries.All()"},
 	"internal/change/replay.sql":        {"change.replay", "TestFeedPredicatesAlone", ".ReplayQueries.All()"},
 	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},
@@ -384,6 +385,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/exposure/queries.sql":     {"exposure.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/ledger/book/queries.sql":  {"book", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/posture/counted.sql":      {"posture.counted", "TestCountedPredicatesAlone", ".CountedQueries.All()"},
+	"internal/posture/diff.sql":         {"posture.diff", "TestDiffPredicatesAlone", ".DiffQueries.All()"},
 	"internal/posture/queries.sql":      {"posture.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/triage/decide.sql":        {"triage", "TestDecidePredicatesAlone", "play := func(shadowing bool)"},
 	"internal/triage/queries.sql":       {"triage.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
