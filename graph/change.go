@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -17,8 +18,11 @@ import (
 )
 
 func (r organizationResolver) ExposureChanges(ctx context.Context, o *model.Organization, first *int32, after *string, last *int32, before *string,
-	input *generated.ExposureChangeFilter, orderBy *generated.ExposureChangeOrder,
+	input *generated.ExposureChangeFilter, orderBy *generated.ExposureChangeOrder, asOf *time.Time,
 ) (*model.ExposureChangeConnection, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	organization, snapshot := o.Organization.ID, loader.From(ctx).Snapshot
 	filter := changeFilter(organization, input)
 	descending := orderBy == nil || orderBy.Direction == generated.OrderDirectionDesc
@@ -108,7 +112,10 @@ func (r organizationResolver) ExposureChangeFeed(ctx context.Context, o *model.O
 		Seq: feed.Seq, Cursor: change.EncodeCursor(o.Organization.ID, feed.Seq), Pending: narrow(feed.Pending), Failures: narrow(feed.Failures)}, nil
 }
 
-func (r organizationResolver) ExposureChangeSummary(ctx context.Context, o *model.Organization, days *int32) (*generated.ExposureChangeSummary, error) {
+func (r organizationResolver) ExposureChangeSummary(ctx context.Context, o *model.Organization, days *int32, asOf *time.Time) (*generated.ExposureChangeSummary, error) {
+	if err := reaches(ctx, o, asOf); err != nil {
+		return nil, err
+	}
 	s, err := r.changes.Summary(ctx, loader.From(ctx).Snapshot, o.Organization.ID, int(deref(days)))
 	if err != nil || s == nil {
 		return nil, err

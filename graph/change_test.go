@@ -385,3 +385,63 @@ func TestChangeTypesAreTheRegistry(t *testing.T) {
 	require.Equal(t, capitals(types), capitals(kinds))
 	require.Equal(t, capitals(entities), capitals(about))
 }
+
+// TestChangesAsOf: as of an instant, lists, histories, counts and summaries show what
+// had happened by then, and nothing else.
+func TestChangesAsOf(t *testing.T) {
+	t.Parallel()
+	b := eventful(t, time.Nanosecond)
+	all, _ := b.changes(t, map[string]any{})
+	seen := map[any]bool{}
+	for _, node := range all {
+		instant := node["occurredAt"]
+		if seen[instant] {
+			continue
+		}
+		seen[instant] = true
+		var want, path, lineage []any
+		a := b.query(t, viewer, `query($at: DateTime, $path: ID!) { organization(slug: "acme") {
+			exposureChanges(first: 100, orderBy: {field: SEQ, direction: ASC}, asOf: $at) { totalCount nodes { seq } }
+			opened: exposureChanges(first: 100, filter: {type: [EXPOSURE_OPENED]}, asOf: $at) { totalCount nodes { seq } }
+			exposureChangeSummary(days: 30, asOf: $at) { to total previousTotal byDay { count } }
+			authorityPath(id: $path, asOf: $at) { id lineageId changes(first: 100) { totalCount nodes { seq occurredAt causedBy { seq } } }
+				lineage { changes(first: 100) { nodes { seq } } durations { type } } } } }`, map[string]any{"at": instant, "path": all[1]["entityId"]})
+		require.Empty(t, a.Errors)
+		first := at[map[string]any](t, a.Data, "organization", "authorityPath")
+		opened := 0.0
+		for _, e := range all {
+			if e["occurredAt"].(string) > instant.(string) {
+				continue
+			}
+			want = append(want, e["seq"])
+			if e["type"] == "EXPOSURE_OPENED" {
+				opened++
+			}
+			if p, _ := e["path"].(map[string]any); e["type"] == "IDENTITY_ROTATED" || p["id"] == first["id"] {
+				path = append([]any{e["seq"]}, path...)
+			}
+			if e["type"] == "IDENTITY_ROTATED" || e["lineageId"] == first["lineageId"] {
+				lineage = append([]any{e["seq"]}, lineage...)
+			}
+		}
+		seqs := func(connection any) (seqs []any) {
+			for _, node := range at[[]any](t, connection, "nodes") {
+				seqs = append(seqs, at[float64](t, node, "seq"))
+			}
+			return seqs
+		}
+		require.Equal(t, want, seqs(at[any](t, a.Data, "organization", "exposureChanges")))
+		require.Equal(t, float64(len(want)), at[float64](t, a.Data, "organization", "exposureChanges", "totalCount"))
+		require.Equal(t, opened, at[float64](t, a.Data, "organization", "opened", "totalCount"))
+		require.Equal(t, float64(len(want)), at[float64](t, a.Data, "organization", "exposureChangeSummary", "total"))
+		require.Equal(t, path, seqs(first["changes"]))
+		require.Equal(t, float64(len(path)), at[float64](t, first, "changes", "totalCount"))
+		require.Equal(t, lineage, seqs(at[any](t, first, "lineage", "changes")))
+	}
+	require.GreaterOrEqual(t, len(seen), 5)
+	for instant, code := range map[string]string{"2020-01-01T00:00:00Z": "ASOF_BEFORE_BEGINNING", "2999-01-01T00:00:00Z": "ASOF_IN_FUTURE"} {
+		for _, field := range []string{`exposureChanges(asOf: %q) { nodes { id } }`, `exposureChangeSummary(asOf: %q) { total }`} {
+			require.Equal(t, code, b.query(t, viewer, `{ organization(slug: "acme") { `+fmt.Sprintf(field, instant)+` } }`, nil).code(), field)
+		}
+	}
+}

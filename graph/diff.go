@@ -69,7 +69,7 @@ func (p *prefetcher) historiesOf(clusters []*posture.Cluster, field selected) er
 		return unlessRefused(err)
 	}
 	_, err = p.scope.Histories.Prefetch(p.ctx, p.organization, collect(clusters, func(c *posture.Cluster) posture.ClusterKey {
-		return posture.ClusterKey{Cluster: c.Definition.Cluster, Level: c.Level, Window: window}
+		return posture.ClusterKey{Cluster: c.Cluster, Level: c.Level, Window: window}
 	}))
 	return err
 }

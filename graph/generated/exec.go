@@ -712,8 +712,8 @@ type ComplexityRoot struct {
 		Exposure              func(childComplexity int, id string, asOf *time.Time) int
 		ExposureChange        func(childComplexity int, id string) int
 		ExposureChangeFeed    func(childComplexity int) int
-		ExposureChangeSummary func(childComplexity int, days *int32) int
-		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) int
+		ExposureChangeSummary func(childComplexity int, days *int32, asOf *time.Time) int
+		ExposureChanges       func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder, asOf *time.Time) int
 		Exposures             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureFilter, orderBy *ExposureOrder, asOf *time.Time) int
 		ID                    func(childComplexity int) int
 		Identities            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) int
@@ -1528,9 +1528,9 @@ type OrganizationResolver interface {
 	RiskCluster(ctx context.Context, obj *model.Organization, key string, level *posture.Level, asOf *time.Time) (*model.RiskCluster, error)
 	Posture(ctx context.Context, obj *model.Organization, since *time.Time, asOf *time.Time) (*model.Posture, error)
 	PostureSnapshots(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *PostureSnapshotFilter, orderBy *PostureSnapshotOrder, asOf *time.Time) (*model.Connection[*model.PostureSnapshot], error)
-	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder) (*model.Connection[*model.ExposureChange], error)
+	ExposureChanges(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter, orderBy *ExposureChangeOrder, asOf *time.Time) (*model.Connection[*model.ExposureChange], error)
 	ExposureChange(ctx context.Context, obj *model.Organization, id string) (*model.ExposureChange, error)
-	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32) (*ExposureChangeSummary, error)
+	ExposureChangeSummary(ctx context.Context, obj *model.Organization, days *int32, asOf *time.Time) (*ExposureChangeSummary, error)
 	ExposureChangeFeed(ctx context.Context, obj *model.Organization) (*ExposureChangeFeed, error)
 	PostureDiff(ctx context.Context, obj *model.Organization, from time.Time, to *time.Time) (*model.PostureDiff, error)
 	WorkloadExposures(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *WorkloadExposureFilter, orderBy *WorkloadExposureOrder, asOf *time.Time) (*model.Connection[*model.WorkloadExposure], error)
@@ -4570,7 +4570,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.ExposureChangeSummary(childComplexity, args["days"].(*int32)), true
+		return e.ComplexityRoot.Organization.ExposureChangeSummary(childComplexity, args["days"].(*int32), args["asOf"].(*time.Time)), true
 	case "Organization.exposureChanges":
 		if e.ComplexityRoot.Organization.ExposureChanges == nil {
 			break
@@ -4581,7 +4581,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.ExposureChanges(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter), args["orderBy"].(*ExposureChangeOrder)), true
+		return e.ComplexityRoot.Organization.ExposureChanges(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter), args["orderBy"].(*ExposureChangeOrder), args["asOf"].(*time.Time)), true
 	case "Organization.exposures":
 		if e.ComplexityRoot.Organization.Exposures == nil {
 			break
@@ -7875,6 +7875,8 @@ type Organization implements Node {
     before: String
     filter: ExposureChangeFilter
     orderBy: ExposureChangeOrder = { field: SEQ, direction: DESC }
+    "What had happened by this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
   ): ExposureChangeConnection!
   "The change of this id; null when there is none."
   exposureChange(id: ID!): ExposureChange
@@ -7882,7 +7884,7 @@ type Organization implements Node {
   How many changes there were in the last days and in as many before: whole days in
   UTC, the last being that of the organization's clock. Null before anything happened.
   """
-  exposureChangeSummary("1 to 366." days: Int = 7): ExposureChangeSummary
+  exposureChangeSummary("1 to 366." days: Int = 7, "What had happened by this instant, whose day is the last one; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): ExposureChangeSummary
   "How far the feed of changes has come."
   exposureChangeFeed: ExposureChangeFeed!
   """
@@ -14620,6 +14622,14 @@ func (ec *executionContext) field_Organization_exposureChangeSummary_args(ctx co
 		return nil, err
 	}
 	args["days"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -14688,6 +14698,14 @@ func (ec *executionContext) field_Organization_exposureChanges_args(ctx context.
 		return nil, err
 	}
 	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -27977,7 +27995,7 @@ func (ec *executionContext) _Organization_exposureChanges(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().ExposureChanges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter), fc.Args["orderBy"].(*ExposureChangeOrder))
+			return ec.Resolvers.Organization().ExposureChanges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter), fc.Args["orderBy"].(*ExposureChangeOrder), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
@@ -28065,7 +28083,7 @@ func (ec *executionContext) _Organization_exposureChangeSummary(ctx context.Cont
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Organization().ExposureChangeSummary(ctx, obj, fc.Args["days"].(*int32))
+			return ec.Resolvers.Organization().ExposureChangeSummary(ctx, obj, fc.Args["days"].(*int32), fc.Args["asOf"].(*time.Time))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ExposureChangeSummary) graphql.Marshaler {

@@ -388,6 +388,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/invariant/feed.sql":       {"invariant.feed", "TestFeedPredicatesAlone", ".FeedQueries.All()"},
 	"internal/ledger/book/queries.sql":  {"book", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/posture/counted.sql":      {"posture.counted", "TestCountedPredicatesAlone", ".CountedQueries.All()"},
+	"internal/posture/diff.sql":         {"posture.diff", "TestDiffPredicatesAlone", ".DiffQueries.All()"},
 	"internal/posture/queries.sql":      {"posture.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/triage/decide.sql":        {"triage", "TestDecidePredicatesAlone", "play := func(shadowing bool)"},
 	"internal/triage/queries.sql":       {"triage.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},

@@ -35,6 +35,15 @@ type Page struct {
 	Cursor func(*Event) string
 }
 
+// as is the filter under which a snapshot is read: one of the past shows what had
+// happened by then.
+func (f Filter) as(snapshot *db.Snapshot) Filter {
+	if at := snapshot.Instant(); at != nil && (f.AsOf == nil || f.AsOf.After(*at)) {
+		f.AsOf = at
+	}
+	return f
+}
+
 // feedKeys is the order of the feed.
 var feedKeys = []page.Key{{Column: "e.seq", Parse: page.NumberKey}}
 
@@ -45,7 +54,7 @@ func (r *Reader) Changes(ctx context.Context, snapshot *db.Snapshot, organizatio
 	if err != nil {
 		return Page{}, err
 	}
-	where, err := filter.Where()
+	where, err := filter.as(snapshot).Where()
 	if err != nil {
 		return Page{}, err
 	}
@@ -97,6 +106,7 @@ func (*Reader) Count(ctx context.Context, snapshot *db.Snapshot, organization id
 	if err != nil {
 		return 0, err
 	}
+	filter = filter.as(snapshot)
 	query := readQueries.Get("count_by_day")
 	where, counted := filter.counted()
 	if !counted {
@@ -159,6 +169,7 @@ func (*Reader) Under(ctx context.Context, snapshot *db.Snapshot, organization id
 	if err != nil {
 		return nil, err
 	}
+	list = &List{Filter: list.Filter.as(snapshot), Request: list.Request}
 	pages := make(map[History]Page, len(of))
 	err = page.Under(list.Request, of, func(batch []History) error {
 		return under(ctx, q, organization, list, batch, pages)
@@ -236,7 +247,7 @@ func (*Reader) CountUnder(ctx context.Context, snapshot *db.Snapshot, organizati
 	if err != nil {
 		return nil, err
 	}
-	where, err := list.Filter.Where()
+	where, err := list.Filter.as(snapshot).Where()
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 
 // read calls the reader as a response does.
 func read[T any](t require.TestingT, r *newsroom, call func(*change.Reader, *db.Snapshot) (T, error)) T {
-	snapshot := r.DB.Snapshot()
+	snapshot := r.Snapshot()
 	defer snapshot.Close(r.ctx)
 	found, err := call(&change.Reader{}, snapshot)
 	require.NoError(t, err)
@@ -252,7 +252,7 @@ func TestSummary(t *testing.T) {
 	}
 	require.Positive(t, summary(7).Previous)
 
-	snapshot := r.DB.Snapshot()
+	snapshot := r.Snapshot()
 	defer snapshot.Close(r.ctx)
 	for _, days := range []int{-1, 0, 367} {
 		_, err := (&change.Reader{}).Summary(r.ctx, snapshot, organization, days)

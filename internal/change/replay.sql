@@ -8,6 +8,7 @@ FROM exposure_changes e
 WHERE e.organization_id = @organization
 
 -- name: head
+-- timeless
 SELECT h.seq FROM change_head h WHERE h.id = @organization;
 
 -- name: heads

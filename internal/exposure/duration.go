@@ -3,7 +3,6 @@ package exposure
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"slices"
 	"time"
 
@@ -13,11 +12,6 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
-
-//go:embed duration.sql
-var durationSQL string
-
-var durationQueries = db.Parse("exposure.duration", durationSQL)
 
 // Interval is one in which a path was exposed.
 type Interval struct {
@@ -84,5 +78,5 @@ func (*Reader) IntervalsOf(ctx context.Context, snapshot *db.Snapshot, organizat
 	if err != nil {
 		return nil, err
 	}
-	return db.Select[Interval](ctx, q, durationQueries.Get("intervals_by_paths"), pgx.StrictNamedArgs{"paths": paths})
+	return db.Select[Interval](ctx, q, readQueries.Get("intervals_by_paths"), pgx.StrictNamedArgs{"paths": paths})
 }

@@ -493,7 +493,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 	samples := map[string]pgx.StrictNamedArgs{
 		"exposures_page": {"limit": 100}, "count_exposures": {}, "clock": {},
 		"exposures_under": {"paths": keys["paths"], "limit": 100}, "count_exposures_under": {"paths": keys["paths"]},
-		"exposures_by_keys": keys, "neighbours_of_exposures": keys,
+		"intervals_by_paths": {"paths": keys["paths"]}, "exposures_by_keys": keys, "neighbours_of_exposures": keys,
 		"versions_by_exposures": with(pgx.StrictNamedArgs{"before": 100, "limit": 100}), "standings_by_exposures": with(pgx.StrictNamedArgs{"of_identity": []int16{5, 9, 13}}),
 		"baselines": {"identities": []id.ID{pathOf(t, s, "identity of desk"), pathOf(t, s, "identity of shop")}}, "justifications": {"paths": keys["paths"]},
 	}

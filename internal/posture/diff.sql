@@ -3,7 +3,6 @@ counter is looked up at an instant by its key: what it is now, if it has been so
 since before then, else the version that was true.
 
 -- name: sums_at
--- timeless
 SELECT k.place,
        coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
        coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths,
@@ -37,14 +36,12 @@ LEFT JOIN LATERAL (
 ORDER BY k.place;
 
 -- name: beginning
--- timeless
 -- When something first happened, and when last.
 SELECT least((SELECT min(y.at) FROM sync y WHERE y.organization_id = @organization), (SELECT min(v.at) FROM evaluation v WHERE v.organization_id = @organization)) AS first,
        greatest((SELECT max(y.at) FROM sync y WHERE y.organization_id = @organization), (SELECT max(v.at) FROM evaluation v WHERE v.organization_id = @organization),
          (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS last;
 
 -- name: causes
--- timeless
 -- What happened in (from, to], by what did it. What people decided of exposures
 -- stands in the ledger; each other thing they put on record has an evaluation.
 SELECT 1 AS kind, y.source_id, NULL AS word, count(*) AS times, sum(y.paths_added)::bigint AS paths_added, sum(y.paths_changed)::bigint AS paths_changed,
@@ -66,7 +63,6 @@ GROUP BY l.kind
 ORDER BY 1, 4 DESC, 11, 2, 3;
 
 -- name: opened_between
--- timeless
 SELECT x.type, count(*) AS count
 FROM exposure x
 WHERE x.organization_id = @organization AND x.from_at > @from_at AND x.from_at <= @to_at
@@ -74,7 +70,6 @@ GROUP BY x.type
 ORDER BY x.type;
 
 -- name: resolved_between
--- timeless
 SELECT x.resolution_reason AS reason, count(*) AS count
 FROM exposure x
 WHERE x.organization_id = @organization AND x.to_at > @from_at AND x.to_at <= @to_at
@@ -83,12 +78,13 @@ ORDER BY x.resolution_reason;
 
 -- name: history
 -- timeless
+-- It sees to its instants itself, whatever else is asked as of when.
 SELECT k.cluster, k.level, t.place, coalesce(c.paths, 0) AS paths, coalesce(c.identities, 0) AS identities, coalesce(c.workloads, 0) AS workloads, coalesce(c.executions, 0) AS executions
 FROM unnest(@clusters::smallint[], @levels::smallint[]) AS k(cluster, level)
 CROSS JOIN unnest(@ats::timestamptz[]) WITH ORDINALITY AS t(at, place)
 LEFT JOIN LATERAL (
   SELECT c.paths, c.identities, c.workloads, c.executions
-  FROM cluster_counter c
+  FROM /* bare */ cluster_counter c
   WHERE c.organization_id = @organization AND c.class = @all_classes AND c.level = k.level AND c.cluster = k.cluster AND c.from_at <= t.at
   UNION ALL
   SELECT v.paths, v.identities, v.workloads, v.executions
