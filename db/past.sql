@@ -1,6 +1,6 @@
 What a table held at @as_of. A statement that reads says /* at */ before the name of
 the table, and its past has the text of the relation there, with every column that
-the statement could name. Parts are kept apart by UNION ALL: first the rows that are
+the statement could name. Parts, each with all the names, are kept apart by UNION ALL: first the rows that are
 still as they were, then those that were replaced since. What happened and never
 changes is its own past.
 
@@ -21,13 +21,13 @@ WHERE p.organization_id = @organization AND p.from_at <= @as_of
 UNION ALL
 SELECT p.organization_id, p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, v.status, v.effective, v.role_ids, v.actions, v.auth_chain_depth,
        v.composition_hash, v.class, v.data_domain, v.sensitivity, v.ownership_status, v.egress_category, v.execution_30d, v.execution_basis, v.version,
-       v.from_at, v.sync_version, p.first_seen_at, v.last_seen_at, CASE v.status WHEN 'removed' THEN v.from_at END,
+       v.from_at, v.sync_version, p.first_seen_at, v.last_seen_at, CASE v.status WHEN 'removed' THEN v.from_at END AS removed_at,
        (SELECT coalesce(bit_or(1 << (x.type - 1)), 0) FROM /* at */ exposure x
-        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2),
+        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2) AS acknowledged_mask,
        (SELECT count(*)::smallint FROM /* at */ exposure x
-        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2),
+        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2) AS active_exposure_count,
        (SELECT max(x.severity) FROM /* at */ exposure x
-        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2)
+        WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition <= 2) AS max_exposure_severity
 FROM authority_path_version v
 JOIN authority_path p ON p.organization_id = @organization AND p.id = v.id
 WHERE v.organization_id = @organization AND v.from_at <= @as_of AND v.to_at > @as_of
@@ -120,7 +120,8 @@ FROM condition c
 WHERE c.organization_id = @organization AND c.from_at <= @as_of AND c.version_from <= @as_of
 UNION ALL
 SELECT c.organization_id, c.subject_id, c.rule, c.ordinal, v.rule_version, v.class, v.explanation, v.path_explanation, v.evidence, v.evidence_digest,
-       c.effective_from, c.effective_basis, v.indeterminate_since, v.version, v.from_at, c.from_at, NULL, NULL
+       c.effective_from, c.effective_basis, v.indeterminate_since, v.version, v.from_at AS version_from, c.from_at,
+       NULL::timestamptz AS to_at, NULL::text AS resolution_reason
 FROM condition_version v
 JOIN condition c ON c.organization_id = @organization AND c.subject_id = v.subject_id AND c.rule = v.rule AND c.ordinal = v.ordinal
 WHERE v.organization_id = @organization AND v.from_at <= @as_of AND v.to_at > @as_of
@@ -135,7 +136,8 @@ FROM exposure x
 WHERE x.organization_id = @organization AND x.from_at <= @as_of AND x.version_from <= @as_of
 UNION ALL
 SELECT x.organization_id, x.path_id, x.type, x.ordinal, x.workload_id, v.class, v.severity, v.factors, v.explanation, v.evidence_digest, v.disposition,
-       v.decided_seq, x.effective_from, x.effective_basis, x.lineage_from, v.indeterminate_since, v.version, v.from_at, x.from_at, NULL, NULL
+       v.decided_seq, x.effective_from, x.effective_basis, x.lineage_from, v.indeterminate_since, v.version, v.from_at AS version_from, x.from_at,
+       NULL::timestamptz AS to_at, NULL::text AS resolution_reason
 FROM exposure_version v
 JOIN exposure x ON x.organization_id = @organization AND x.path_id = v.path_id AND x.type = v.type AND x.ordinal = v.ordinal
 WHERE v.organization_id = @organization AND v.from_at <= @as_of AND v.to_at > @as_of

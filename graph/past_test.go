@@ -1,0 +1,411 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/exposuregraph/exposuregraph/graph"
+	"github.com/exposuregraph/exposuregraph/graph/limit"
+	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/exposure"
+	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/org"
+	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/triage"
+)
+
+// What the server answers is kept after each step of a story, and asked again at
+// its end, as of that step.
+
+// pastFields are the fields of an organization that have a past, with arguments
+// under which they show as much as they can.
+var pastFields = []string{
+	`authorityPaths(first: 100, includeRemoved: true, asOf: $asOf)`,
+	`exposures(first: 100, filter: {status: [ACTIVE, ACKNOWLEDGED, FALSE_POSITIVE, RESOLVED]}, orderBy: {field: DETECTED_AT, direction: ASC}, asOf: $asOf)`,
+	`riskClusters(first: 20, asOf: $asOf)`,
+	`riskCluster(key: "llm-egress", level: OPEN, asOf: $asOf)`,
+	`posture(asOf: $asOf)`,
+	`postureSnapshots(first: 5, asOf: $asOf)`,
+	`workloadExposures(asOf: $asOf)`,
+	`workloadExposure(id: $workload, asOf: $asOf)`,
+	`workloads(filter: {status: [ACTIVE, DISABLED, REMOVED]}, asOf: $asOf)`,
+	`workload(sourceId: "reports", sourceSystem: "snapshot", asOf: $asOf)`,
+	`identities(filter: {status: [ACTIVE, DISABLED, REMOVED]}, asOf: $asOf)`,
+	`resources(filter: {status: [ACTIVE, DISABLED, REMOVED]}, asOf: $asOf)`,
+	`owners(filter: {status: [ACTIVE, DISABLED, REMOVED]}, asOf: $asOf)`,
+	`evaluationSettings(asOf: $asOf)`,
+	`sources(asOf: $asOf)`,
+	`syncs(first: 4, asOf: $asOf)`,
+	`signingKeys(asOf: $asOf)`,
+	`authorityPath(id: $path, asOf: $asOf)`,
+	`exposure(id: $exposure, asOf: $asOf)`,
+}
+
+// pastLists are lists under the filters and orders that a past reads by other ways.
+var pastLists = []string{
+	`authorityPaths(first: 3, orderBy: {field: SENSITIVITY, direction: ASC}, includeRemoved: true, asOf: $asOf)`,
+	`authorityPaths(first: 3, orderBy: {field: FIRST_SEEN, direction: DESC}, filter: {status: [REMOVED]}, asOf: $asOf)`,
+	`authorityPaths(last: 2, filter: {ownershipStatus: [VALID, ORPHANED], effective: true, sourceSystem: "snapshot"}, asOf: $asOf)`,
+	`authorityPaths(first: 5, filter: {dataDomain: ["finance"], bound: true}, asOf: $asOf)`,
+	`authorityPaths(first: 5, filter: {exposureType: [LLM_EGRESS]}, asOf: $asOf)`,
+	`authorityPaths(first: 5, filter: {maxExposureSeverity: [HIGH, CRITICAL]}, asOf: $asOf)`,
+	`authorityPaths(first: 5, filter: {cluster: ["llm-egress", "orphaned-sensitive"]}, asOf: $asOf)`,
+	`workloads(first: 1, filter: {namePrefix: "R"}, asOf: $asOf)`,
+	`syncs(first: 3, filter: {outcome: [LATE, UNCHANGED]}, asOf: $asOf)`,
+	`riskClusters(first: 20, level: ACCEPTED, asOf: $asOf)`,
+	`exposures(first: 3, filter: {status: [RESOLVED]}, orderBy: {field: RESOLVED_AT, direction: DESC}, asOf: $asOf)`,
+	`exposures(first: 3, asOf: $asOf)`,
+}
+
+// notKept are the fields that have no past, and say so.
+var notKept = []string{"ExposureExplanation.predicates", "MissingExposure.verdict"}
+
+// selection is everything that can be asked of a type, so deep, but for what has
+// arguments that it needs, what was on the way here, and cursors: they are of
+// their list.
+func selection(s *ast.Schema, name string, depth int, way ...string) string {
+	definition := s.Types[name]
+	if slices.Contains(way, name) {
+		return ""
+	}
+	way = append(slices.Clone(way), name)
+	var fields []string
+	if definition.IsAbstractType() {
+		return "__typename"
+	}
+	connection := strings.HasSuffix(name, "Connection")
+	for _, field := range definition.Fields {
+		of := s.Types[field.Type.Name()]
+		needs := slices.ContainsFunc(field.Arguments, func(a *ast.ArgumentDefinition) bool { return a.Type.NonNull && a.DefaultValue == nil })
+		switch {
+		case strings.HasPrefix(field.Name, "__"), needs, strings.HasSuffix(strings.ToLower(field.Name), "cursor"),
+			slices.Contains(notKept, name+"."+field.Name), connection && field.Name == "edges":
+		case of.IsLeafType():
+			fields = append(fields, field.Name)
+		case depth > 0 || connection || name == "PageInfo":
+			below := depth - 1
+			if connection {
+				below = depth
+			}
+			if inner := selection(s, of.Name, below, way...); inner != "" {
+				fields = append(fields, field.Name+" { "+inner+" }")
+			}
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
+// document asks one field of the organization.
+func document(s *ast.Schema, field string, depth int) string {
+	name, _, _ := strings.Cut(field, "(")
+	of := s.Types["Organization"].Fields.ForName(name).Type.Name()
+	variables := "$asOf: DateTime"
+	for _, one := range []string{"workload", "path", "exposure"} {
+		if strings.Contains(field, "$"+one) {
+			variables += ", $" + one + ": ID!"
+		}
+	}
+	return fmt.Sprintf(`query(%s) { organization(slug: "acme") { %s { %s } } }`, variables, field, selection(s, of, depth))
+}
+
+// tape is what was answered, and when.
+type tape struct {
+	*bench
+	deep      http.Handler
+	documents []string
+	variables map[string]any
+	takes     []take
+	moves     []*move
+	days      int
+}
+
+type move struct {
+	from, mutation string
+	made           int
+}
+
+type take struct {
+	step    string
+	instant time.Time
+	answers []string
+}
+
+func record1(t testing.TB) *tape {
+	t.Helper()
+	p := &tape{bench: setupWith(t, time.Nanosecond), variables: map[string]any{}}
+	p.deep = graph.NewHandler(graph.Config{
+		DB: p.DB, Organizations: &org.Store{}, Paths: p.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Triage: triage.New(p.DB, p.paths, p.now), LoaderWait: 200 * time.Microsecond,
+		Limits: limit.Limits{Tokens: 100_000, Depth: 100, Fragments: 1000, Repeats: 100_000, Cost: 1 << 50},
+	})
+	for _, m := range moves {
+		p.moves = append(p.moves, &move{from: m[0], mutation: m[1]})
+	}
+	s := schema(t)
+	for _, field := range pastFields {
+		depth := 2
+		if name, _, _ := strings.Cut(field, "("); !strings.HasSuffix(name, "s") { // of one thing, deeper
+			depth = 3
+		}
+		p.documents = append(p.documents, document(s, field, depth))
+	}
+	for _, field := range pastLists {
+		p.documents = append(p.documents, document(s, field, 0))
+	}
+	return p
+}
+
+// ask posts a document and gives the data of its answer as it was sent.
+func (p *tape) ask(t testing.TB, document string, variables map[string]any) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
+	require.NoError(t, err)
+	request := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(string(body)))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	p.deep.ServeHTTP(recorder, request.WithContext(access.With(request.Context(), root)))
+	var a struct {
+		Data   json.RawMessage
+		Errors json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &a), recorder.Body.String())
+	if len(a.Errors) > 0 {
+		return string(a.Errors)
+	}
+	return string(a.Data)
+}
+
+// named are the things that documents ask for one by one.
+func (p *tape) named(t testing.TB) {
+	t.Helper()
+	a := p.query(t, root, `{ organization(slug: "acme") { authorityPaths(first: 1) { nodes { id workload { id } exposures(first: 1) { nodes { id } } } } } }`, nil)
+	require.Empty(t, a.Errors)
+	node := at[map[string]any](t, a.Data, "organization", "authorityPaths", "nodes", 0)
+	p.variables = map[string]any{"path": at[string](t, node, "id"), "workload": at[string](t, node, "workload", "id"),
+		"exposure": at[string](t, node, "exposures", "nodes", 0, "id")}
+}
+
+func (p *tape) take(t testing.TB, step string) {
+	t.Helper()
+	if len(p.variables) == 0 {
+		p.named(t)
+	}
+	a := p.query(t, root, `{ organization(slug: "acme") { clock } }`, nil)
+	require.Empty(t, a.Errors)
+	instant, err := time.Parse(time.RFC3339Nano, at[string](t, a.Data, "organization", "clock"))
+	require.NoError(t, err)
+	one := take{step: step, instant: instant}
+	for _, document := range p.documents {
+		answer := p.ask(t, document, p.variables)
+		require.Contains(t, answer, `{"organization":{`, document)
+		one.answers = append(one.answers, answer)
+	}
+	p.takes = append(p.takes, one)
+}
+
+// replay asks for everything again, as of each take and of the last instant before
+// the next one.
+func (p *tape) replay(t testing.TB) {
+	t.Helper()
+	different := make([]map[string]bool, len(p.documents))
+	wrong := map[int]bool{} // of each document the first difference is shown
+	for i, one := range p.takes {
+		for n, document := range p.documents {
+			if different[n] == nil {
+				different[n] = map[string]bool{}
+			}
+			different[n][one.answers[n]] = true
+			variables := map[string]any{"asOf": one.instant}
+			for name, value := range p.variables {
+				variables[name] = value
+			}
+			if n%2 == i%2 && i+1 < len(p.takes) && p.takes[i+1].instant.After(one.instant) {
+				variables["asOf"] = p.takes[i+1].instant.Add(-time.Microsecond)
+			}
+			then := p.ask(t, document, variables)
+			if then != one.answers[n] && !wrong[n] {
+				wrong[n] = true
+				assert.Equal(t, indented(t, one.answers[n]), indented(t, then), "%s, as of %s: %s", one.step, variables["asOf"], document)
+			}
+		}
+	}
+	require.Empty(t, wrong)
+	for n, document := range p.documents {
+		require.Greater(t, len(different[n]), 1, "an answer that never changed proves nothing: %s", document)
+	}
+}
+
+func indented(t testing.TB, text string) string {
+	t.Helper()
+	var value any
+	require.NoError(t, json.Unmarshal([]byte(text), &value))
+	pretty, err := json.MarshalIndent(value, "", " ")
+	require.NoError(t, err)
+	return string(pretty)
+}
+
+// day is the next one.
+func (p *tape) day() {
+	p.days++
+	p.clock.Store(int64(time.Duration(p.days) * 6 * time.Hour))
+}
+
+// deliver syncs what a source says. While it is being read, meanwhile happens.
+func (p *tape) deliver(t testing.TB, request authority.SyncRequest, facts []record.Fact, meanwhile func()) {
+	t.Helper()
+	request.Organization, request.CreateOrganization, request.Format = "acme", true, "snapshot"
+	_, err := p.paths.Sync(access.With(context.Background(), root), request, func(out record.Emitter) error {
+		for i, fact := range facts {
+			if i == len(facts)/2 && meanwhile != nil {
+				meanwhile()
+			}
+			if err := out.Record(record.Record{Position: record.Position{Line: i + 1}, Fact: fact}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// cmdb is the second source: it answers for reports, and knows how sensitive mail is.
+func cmdb(team string, more ...record.Fact) []record.Fact {
+	return append([]record.Fact{
+		record.Entity{Ref: record.Ref{Kind: record.Workload, System: "snapshot", SourceID: "reports"}, Basis: record.Inventory, OwnerTeam: team, BusinessTier: "gold"},
+		record.Entity{Ref: record.Ref{Kind: record.Resource, System: "snapshot", SourceID: "mail"}, Basis: record.Inventory, Sensitivity: "confidential"},
+	}, more...)
+}
+
+// moves are what people decide about an exposure, and in which state.
+var moves = [][2]string{{"ACTIVE", "acknowledgeExposure"}, {"ACKNOWLEDGED", "resolveExposure"}, {"ACTIVE", "markFalsePositive"},
+	{"FALSE_POSITIVE", "unmarkFalsePositive"}, {"ACTIVE", "acknowledgeExposure"}, {"ACKNOWLEDGED", "unacknowledgeExposure"}, {"ACTIVE", "resolveExposure"}}
+
+// judge has somebody decide what has been decided least often of what can be.
+func (p *tape) judge(t testing.TB) {
+	t.Helper()
+	slices.SortStableFunc(p.moves, func(a, b *move) int { return a.made - b.made })
+	for _, m := range p.moves {
+		a := p.query(t, root, `query($status: [ExposureStatus!]) { organization(slug: "acme") { exposures(first: 1, filter: {status: $status}, orderBy: {field: DETECTED_AT, direction: ASC}) { nodes { id version } } } }`,
+			map[string]any{"status": []string{m.from}})
+		require.Empty(t, a.Errors)
+		nodes := at[[]any](t, a.Data, "organization", "exposures", "nodes")
+		if len(nodes) == 0 {
+			continue
+		}
+		m.made++
+		key := fmt.Sprintf("%s-%d", m.mutation, len(p.takes))
+		input := onExposure(at[string](t, nodes[0], "id"), int(at[float64](t, nodes[0], "version")), key)
+		if m.mutation == "markFalsePositive" {
+			input["reason"] = "WRONG_DATA"
+		}
+		p.judged(t, operator, m.mutation, input)
+		return
+	}
+	require.Fail(t, "there is nothing to decide")
+}
+
+// changes are the edits of the story, in their order.
+var changes = []string{"the owner leaves", "a path begins", "reports runs", "nobody watches", "a second identity", "nobody knows who owns", "no workload",
+	"a workload elsewhere", "more may be done"}
+
+func TestPastIsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	p := record1(t)
+	inventory := authority.SyncRequest{Source: "inventory", System: "snapshot"}
+	second := authority.SyncRequest{Source: "cmdb", System: "snapshot"}
+	home := smallEstate()
+	p.deliver(t, inventory, home.facts(), nil)
+	p.take(t, "the first delivery")
+	p.day()
+	p.deliver(t, second, cmdb("payments"), nil)
+	p.take(t, "the second source")
+
+	for i, name := range changes { // each takes back the one before
+		now := smallEstate()
+		edits[slices.IndexFunc(edits, func(e edit) bool { return e.name == name })].do(now)
+		p.day()
+		p.deliver(t, inventory, now.facts(), nil)
+		p.take(t, name)
+		p.clock.Add(int64(time.Hour))
+		switch i % 5 {
+		case 1:
+			p.deliver(t, second, cmdb(fmt.Sprintf("team %d", i)), nil)
+		case 3:
+			p.deliver(t, inventory, now.facts(), nil) // nothing new
+		default:
+			p.judge(t)
+		}
+		p.take(t, "after "+name)
+	}
+
+	// While a source is merged, people go on, and so does who asks.
+	p.day()
+	p.deliver(t, inventory, smallEstate().facts(), func() {
+		p.take(t, "while it is read")
+		p.judge(t)
+		p.take(t, "a decision while it is read")
+	})
+	p.take(t, "read")
+
+	p.day()
+	late := inventory
+	late.ObservedAt = epoch.Add(time.Hour)
+	p.deliver(t, late, nil, nil)
+	p.take(t, "a late delivery")
+	p.people(t)
+	p.clock.Add(int64(120 * 24 * time.Hour))
+	_, err := p.paths.Reevaluate(access.With(context.Background(), root), id.Organization("acme"), authority.ByTime, nil)
+	require.NoError(t, err)
+	p.take(t, "time goes by")
+	p.days += 130 * 4
+	p.day()
+	p.deliver(t, inventory, []record.Fact{}, nil)
+	p.take(t, "nothing is left")
+	p.day()
+	p.deliver(t, inventory, home.facts(), nil)
+	p.take(t, "everything returns")
+	t.Logf("%d documents, %d times", len(p.documents), len(p.takes))
+	p.replay(t)
+}
+
+// people put on record what is no decision about an exposure.
+func (p *tape) people(t testing.TB) {
+	t.Helper()
+	a := p.query(t, root, `{ organization(slug: "acme") { authorityPaths(first: 1) { nodes { id actions identity { id } } } evaluationSettings { version } } }`, nil)
+	require.Empty(t, a.Errors)
+	path := at[map[string]any](t, a.Data, "organization", "authorityPaths", "nodes", 0)
+	version := at[float64](t, a.Data, "organization", "evaluationSettings", "version")
+	for _, step := range []struct {
+		document string
+		input    map[string]any
+	}{
+		{attest, map[string]any{"identity": at[string](t, path, "identity", "id"), "note": "agreed"}},
+		{justify, map[string]any{"path": path["id"], "justification": "it has to", "actions": path["actions"]}},
+		{justify, map[string]any{"path": path["id"], "justification": "it has to, still", "actions": path["actions"]}},
+		{withdraw, map[string]any{"path": path["id"]}},
+		{`mutation($input: ChangeEvaluationSettingsInput!) { changeEvaluationSettings(input: $input) { userErrors { code } } }`,
+			map[string]any{"organization": "acme", "expectedVersion": version, "dormantAfterDays": 30}},
+	} {
+		p.day()
+		a := p.query(t, root, step.document, map[string]any{"input": step.input})
+		require.Empty(t, a.Errors, step.document)
+		for _, payload := range a.Data {
+			require.Empty(t, at[[]any](t, payload, "userErrors"), step.document)
+		}
+		p.take(t, step.document)
+	}
+}
