@@ -50,7 +50,6 @@ var pastFields = []string{
 	`evaluationSettings(asOf: $asOf)`,
 	`sources(asOf: $asOf)`,
 	`syncs(first: 4, asOf: $asOf)`,
-	`signingKeys(asOf: $asOf)`,
 	`authorityPath(id: $path, asOf: $asOf)`,
 	`exposure(id: $exposure, asOf: $asOf)`,
 }
@@ -144,7 +143,7 @@ type take struct {
 	answers []string
 }
 
-func record1(t testing.TB) *tape {
+func newTape(t testing.TB) *tape {
 	t.Helper()
 	p := &tape{bench: setupWith(t, time.Nanosecond), variables: map[string]any{}}
 	p.deep = graph.NewHandler(graph.Config{
@@ -324,7 +323,7 @@ var changes = []string{"the owner leaves", "a path begins", "reports runs", "nob
 
 func TestPastIsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
-	p := record1(t)
+	p := newTape(t)
 	inventory := authority.SyncRequest{Source: "inventory", System: "snapshot"}
 	second := authority.SyncRequest{Source: "cmdb", System: "snapshot"}
 	home := smallEstate()
@@ -407,5 +406,54 @@ func (p *tape) people(t testing.TB) {
 			require.Empty(t, at[[]any](t, payload, "userErrors"), step.document)
 		}
 		p.take(t, step.document)
+	}
+}
+
+// An instant that no history has is refused, and so is what has no past. One
+// document may ask as of several.
+func TestPastRefuses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ask := func(selection string) answer {
+		return b.query(t, viewer, `{ organization(slug: "acme") { `+selection+` } }`, nil)
+	}
+	b.sync(t, "acme", smallEstate().facts()...)
+	b.clock.Add(int64(24 * time.Hour))
+	e := smallEstate()
+	drop("to mail")(e)
+	b.sync(t, "acme", e.facts()...)
+	b.clock.Add(int64(time.Hour))
+	clock := at[string](t, ask(`clock`).Data, "organization", "clock")
+	require.Equal(t, "2026-03-02T12:00:00Z", clock)
+
+	for selection, code := range map[string]string{
+		`posture(asOf: "2026-03-01T11:59:59.999999Z") { at }`:                                                                                                               "ASOF_BEFORE_BEGINNING",
+		`workload(sourceId: "billing", sourceSystem: "snapshot", asOf: "0001-01-01T00:00:00Z") { id }`:                                                                      "ASOF_BEFORE_BEGINNING",
+		`sources(asOf: "2026-03-02T13:00:00.000001Z") { name }`:                                                                                                             "ASOF_IN_FUTURE",
+		`sources(asOf: "2026-03-02T13:00:00Z") { name }`:                                                                                                                    "",
+		`exposures(first: 1, asOf: "2026-03-01T12:00:00Z") { nodes { explain { predicates { holds } } } }`:                                                                  "ASOF_NOT_KEPT",
+		`posture(asOf: "2026-03-01T12:00:00Z") { explain(count: ACTIVE_PATHS) { rows { nodes { amount } } } }`:                                                              "ASOF_NOT_KEPT",
+		`authorityPaths(first: 1, asOf: "2026-03-01T12:00:00Z") { nodes { whyNot(cluster: "orphaned-sensitive") { obstacle terms { missing { verdict { outcome } } } } } }`: "ASOF_NOT_KEPT",
+		`sources(asOf: "yesterday") { name }`:                                                                                                                               "BAD_USER_INPUT",
+	} {
+		require.Equal(t, code, ask(selection).code(), selection)
+	}
+	stranger := access.Actor{Subject: "eve", Role: access.Client, Organizations: []string{"rival"}, Scopes: []access.Scope{access.View}}
+	require.Equal(t, "", b.query(t, stranger, `{ organization(slug: "acme") { posture(asOf: "2026-03-01T12:00:00Z") { at } } }`, nil).code())
+
+	// Two instants beside what is, and the same list below each.
+	a := ask(`now: workloads { nodes { authorityPaths(first: 1) { totalCount pageInfo { endCursor } } } }
+		then: workloads(asOf: "2026-03-01T12:00:00Z") { nodes { authorityPaths(first: 1) { totalCount pageInfo { endCursor } } } }
+		still: workloads(asOf: "2026-03-02T11:59:59Z") { nodes { authorityPaths(first: 1) { totalCount } } }`)
+	require.Empty(t, a.Errors)
+	for name, count := range map[string]float64{"now": 1, "then": 2, "still": 2} {
+		require.InDelta(t, count, at[float64](t, a.Data, "organization", name, "nodes", 0, "authorityPaths", "totalCount"), 0, name)
+	}
+	// A cursor is one of its instant.
+	paths := ask(`authorityPaths(first: 1, asOf: "2026-03-01T12:00:00Z") { pageInfo { endCursor } }`)
+	cursor := at[string](t, paths.Data, "organization", "authorityPaths", "pageInfo", "endCursor")
+	require.Empty(t, ask(fmt.Sprintf(`authorityPaths(first: 1, after: %q, asOf: "2026-03-01T12:00:00Z") { nodes { id } }`, cursor)).Errors)
+	for _, other := range []string{``, `, asOf: "2026-03-01T12:00:01Z"`} {
+		require.Equal(t, "CURSOR_OF_ANOTHER_LIST", ask(fmt.Sprintf(`authorityPaths(first: 1, after: %q%s) { nodes { id } }`, cursor, other)).code())
 	}
 }

@@ -103,8 +103,18 @@ CROSS JOIN LATERAL (
 
 -- name: count_exposures_under
 SELECT x.path_id AS parent, count(*) AS count
-FROM /* at */ exposure x
+FROM exposure x
 WHERE x.organization_id = @organization AND x.path_id = ANY (@paths::uuid[]) /* where */
+GROUP BY x.path_id;
+
+-- name: count_exposures_under@past
+SELECT x.path_id AS parent, count(*) AS count
+FROM unnest(@paths::uuid[]) AS k(path_id)
+CROSS JOIN LATERAL (
+  SELECT x.path_id FROM /* at */ exposure x
+  WHERE x.organization_id = @organization AND x.path_id = k.path_id /* where */
+  OFFSET 0
+) x
 GROUP BY x.path_id;
 
 -- name: versions_by_exposures

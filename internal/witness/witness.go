@@ -83,7 +83,8 @@ func (k *Keys) paths() (list []id.ID) {
 	return joined(list, nil)
 }
 
-// Ask asks everything, about all that the lists show and about the keys.
+// Ask asks everything, about all that the lists show and about the keys, on behalf of
+// somebody who may see all of it.
 func Ask(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys *Keys) (Account, error) {
 	w := &asking{ctx: ctx, snapshot: snapshot, organization: organization, keys: keys, account: Account{}}
 	for _, ask := range []func() error{w.exposures, w.workloads, w.postures, w.clusters, w.details, w.decisions} {
