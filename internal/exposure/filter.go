@@ -3,6 +3,7 @@ package exposure
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
@@ -133,11 +134,10 @@ func (f Filter) path(w *db.Where) {
 	if p.Args() == nil {
 		return
 	}
-	rows := "/* at */"
+	exists := db.Query{SQL: "EXISTS (SELECT FROM /* at */ authority_path p WHERE p.organization_id = @organization AND p.id = x.path_id /* where */)"}
 	if len(f.DataDomains)+len(f.Sensitivities)+len(f.Ownership) == 0 {
-		rows = "/* bare */" // whose a path is never changes
+		exists.SQL = strings.Replace(exists.SQL, "/* at */", "/* bare */", 1) // whose a path is never changes
 	}
-	exists := db.Query{SQL: "EXISTS (SELECT FROM " + rows + " authority_path p WHERE p.organization_id = @organization AND p.id = x.path_id /* where */)"}
 	w.Plain(exists.Where(p).SQL)
 	for name, value := range p.Args() {
 		w.Arg(name, value)
