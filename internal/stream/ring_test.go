@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,8 +48,13 @@ func TestRingAndReplayAreTheTable(t *testing.T) {
 			}
 		}()
 		next := func(f *follower) {
-			b, err := f.Next(s.ctx)
+			ctx, cancel := context.WithTimeout(s.ctx, patience)
+			defer cancel()
+			before := f.position
+			b, err := f.Next(ctx)
 			require.NoError(rt, err)
+			require.GreaterOrEqual(rt, f.position, before)
+			require.True(rt, slices.IsSorted(append(slices.Clone(f.got), numbers(b.Events)...)), "it goes on and not back")
 			f.got = append(f.got, numbers(b.Events)...)
 			require.Equal(rt, change.EncodeCursor(organization, f.position), b.Cursor)
 		}
