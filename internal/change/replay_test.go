@@ -26,7 +26,7 @@ import (
 // replay reads events as the runtime role does.
 func (r *newsroom) replay(after, upTo int64, filter change.Filter, limit int) ([]*change.Event, int64) {
 	r.t.Helper()
-	snapshot := r.DB.Snapshot()
+	snapshot := r.Snapshot()
 	defer snapshot.Close(r.ctx)
 	events, reached, err := (&change.Reader{}).Replay(r.ctx, snapshot.Of(organization), organization, after, upTo, filter, limit)
 	require.NoError(r.t, err)
@@ -100,7 +100,7 @@ func TestReplayGoesOn(t *testing.T) {
 }
 
 func (r *newsroom) shared() db.Querier {
-	snapshot := r.DB.Snapshot()
+	snapshot := r.Snapshot()
 	r.t.Cleanup(func() { snapshot.Close(context.Background()) })
 	return snapshot.Shared()
 }
