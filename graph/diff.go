@@ -48,7 +48,7 @@ func (r riskClusterResolver) History(ctx context.Context, c *model.RiskCluster, 
 	if err != nil {
 		return nil, err
 	}
-	points, err := loader.From(ctx).Histories.Load(ctx, c.OrganizationID, posture.ClusterKey{Cluster: c.Cluster, Level: c.Level, Window: window})
+	points, err := loader.From(ctx).Histories.Load(ctx, c.OrganizationID, posture.ClusterKey{Cluster: c.Definition.Cluster, Level: c.Level, Window: window})
 	return collect(points, func(p posture.Point) *model.RiskClusterPoint {
 		return &model.RiskClusterPoint{Point: p, Priority: c.Definition.Priority(p.Paths)}
 	}), err
