@@ -23,10 +23,36 @@ type moment struct {
 	said Account
 }
 
+var queries = db.Parse("witness", `
+-- name: workloads
+SELECT x.workload_id, coalesce(x.code, '') AS code FROM workload_exposure x WHERE x.organization_id = @organization`)
+
 // Remember asks live, and keeps it under the instant to which the clock has come.
 func (m *Memory) Remember(ctx context.Context, clock time.Time) error {
+	if err := m.learn(ctx); err != nil {
+		return err
+	}
 	said, err := m.ask(ctx, nil)
 	m.moments = append(m.moments, moment{clock, said})
+	return err
+}
+
+// learn gets to know what stands on no list, and is there all the same for who asks
+// for it: else it would seem to be unknown now, and known when it is asked again.
+func (m *Memory) learn(ctx context.Context) error {
+	type row struct {
+		WorkloadID id.ID
+		Code       string
+	}
+	snapshot := m.Database.Snapshot()
+	defer snapshot.Close(ctx)
+	rows, err := db.Select[row](ctx, snapshot.Of(m.Organization), queries.Get("workloads"), nil)
+	for _, r := range rows {
+		m.known.Add(Keys{Workloads: []id.ID{r.WorkloadID}})
+		if r.Code != "" {
+			m.known.Add(Keys{Codes: []string{r.Code}})
+		}
+	}
 	return err
 }
 
