@@ -65,7 +65,7 @@ func TestStalledSubscriberIsCut(t *testing.T) {
 	require.Less(t, grown, int64(2*each<<20), "what stalled clients hold") // one event each, and buffers
 	require.Eventually(t, func() bool { return h.streams.Stats() == live.Stats{Open: 1, Cut: 2 * each} }, 30*time.Second, 5*time.Millisecond)
 	require.Eventually(t, func() bool { return h.running.Load() == 1 }, 30*time.Second, time.Millisecond) // who sends ends after its stream
-	for range 50 { // who reads goes on
+	for range 50 {                                                                                        // who reads goes on
 		require.Contains(t, healthy.hear(), `"beat"`)
 	}
 	h.healthy(t)
