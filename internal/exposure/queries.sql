@@ -25,8 +25,9 @@ LIMIT @limit;
 -- name: exposures_page@past
 -- Part by part, each in the order of the list, and none further than a page: what
 -- stood then and still does, and as it did; what has resolved since; what has
--- changed since; and what had resolved. A filter that asks for none of a part puts
--- a condition there that nothing meets.
+-- changed since; and what had resolved. OFFSET 0 has what has changed looked up one
+-- by one, where the planner would else read every exposure for it. A filter that
+-- asks for none of a part puts a condition there that nothing meets.
 SELECT /* columns: exposure */
 FROM (
   (SELECT /* columns: exposure */
@@ -49,7 +50,11 @@ FROM (
    FROM (
      SELECT /* columns: before_it_changed */
      FROM exposure_version v
-     JOIN /* bare */ exposure y ON y.organization_id = @organization AND y.path_id = v.path_id AND y.type = v.type AND y.ordinal = v.ordinal
+     CROSS JOIN LATERAL (
+       SELECT y.* FROM /* bare */ exposure y
+       WHERE y.organization_id = @organization AND y.path_id = v.path_id AND y.type = v.type AND y.ordinal = v.ordinal
+       OFFSET 0
+     ) y
      WHERE v.organization_id = @organization AND v.from_at <= @as_of AND v.to_at > @as_of
    ) x
    WHERE true /* standing */ /* where */
