@@ -47,20 +47,20 @@ const crashFolderEnv = "APP_TEST_CRASH_FOLDER"
 
 func init() {
 	if folder := os.Getenv(crashFolderEnv); folder != "" {
-		os.Exit(serveUntilKilled(folder))
+		os.Exit(serveUntilKilled(crashConfig(folder)))
 	}
 }
 
 // serveUntilKilled serves until its input ends, which it does with the test, until
 // it has lost its database, or until it is killed.
-func serveUntilKilled(folder string) int {
+func serveUntilKilled(config app.Config) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	a, err := app.New(ctx, crashConfig(folder))
+	a, err := app.New(ctx, config)
 	if err == nil {
 		fmt.Println("ready", a.URL())
 		err = errors.Join(a.Run(ctx), a.Close())

@@ -38,29 +38,8 @@ const replicaURLEnv = "APP_TEST_REPLICA_URL"
 
 func init() {
 	if address := os.Getenv(replicaURLEnv); address != "" {
-		os.Exit(serveReplica(address))
+		os.Exit(serveUntilKilled(app.Config{Listen: "127.0.0.1:0", DatabaseURL: address, Logger: slog.New(slog.DiscardHandler), Now: time.Now}))
 	}
-}
-
-// serveReplica serves until its input ends, which it does with the test, or until it
-// is killed.
-func serveReplica(address string) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	a, err := app.New(ctx, app.Config{Listen: "127.0.0.1:0", DatabaseURL: address, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
-	if err == nil {
-		fmt.Println("ready", a.URL())
-		err = errors.Join(a.Run(ctx), a.Close())
-	}
-	if err != nil {
-		fmt.Println("error", strings.ReplaceAll(err.Error(), "\n", " | "))
-		return 1
-	}
-	return 0
 }
 
 // The size of the tests.

@@ -44,7 +44,7 @@ func (s *Service) Reaches(ctx context.Context, snapshot *db.Snapshot, organizati
 			"asOf is %s, and the history of this organization begins at %s; ask for that instant or a later one", say(instant), say(*bounds.First)).On("asOf")
 	case instant.After(now) && instant.After(*bounds.Clock):
 		return problem.New(problem.Invalid, "ASOF_IN_FUTURE",
-			"asOf is %s, which is in the future: the server's clock says %s, that of the organization %s", say(instant), say(now), say(*bounds.Clock)).On("asOf")
+			"asOf is %s, which is in the future: the server's clock says %s, that of the organization %s; ask for one of these or an earlier instant", say(instant), say(now), say(*bounds.Clock)).On("asOf")
 	}
 	return nil
 }

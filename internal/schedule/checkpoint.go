@@ -2,13 +2,10 @@ package schedule
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
 
-	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 )
@@ -35,8 +32,7 @@ func (checkpoints) InsertOpts() river.InsertOpts {
 }
 
 func (s *Schedule) addCheckpoints(config *river.Config) {
-	river.AddWorker(config.Workers, &checkpointWorker{db: s.config.DB, organizations: s.config.Organizations,
-		checkpointer: s.config.Checkpointer, log: s.config.Logger})
+	river.AddWorker(config.Workers, &checkpointWorker{rounds: s.rounds(), checkpointer: s.config.Checkpointer})
 	config.Queues[checkpointQueue] = river.QueueConfig{MaxWorkers: 1}
 	config.PeriodicJobs = append(config.PeriodicJobs, river.NewPeriodicJob(river.PeriodicInterval(s.config.Sign),
 		func() (river.JobArgs, *river.InsertOpts) {
@@ -48,10 +44,9 @@ func (s *Schedule) addCheckpoints(config *river.Config) {
 type checkpointWorker struct {
 	river.WorkerDefaults[checkpoints]
 
-	db            *db.DB
-	organizations *org.Store
-	checkpointer  Checkpointer
-	log           *slog.Logger
+	rounds
+
+	checkpointer Checkpointer
 }
 
 // Timeout bounds one look.
@@ -60,19 +55,8 @@ func (*checkpointWorker) Timeout(*river.Job[checkpoints]) time.Duration { return
 // Work looks at the ledger of each organization. One that cannot be signed keeps
 // no other from it.
 func (w *checkpointWorker) Work(ctx context.Context, _ *river.Job[checkpoints]) error {
-	ctx = access.With(ctx, access.Actor{Subject: subject, Role: access.Client, Scopes: []access.Scope{access.View, access.Audit}, AllOrganizations: true})
-	list, err := every(ctx, w.db, w.organizations)
-	if err != nil {
-		return failed(ctx, w.log, err)
-	}
-	var errs []error
-	for _, organization := range list {
-		if _, err := w.checkpointer.Look(ctx, organization); err != nil {
-			errs = append(errs, failed(ctx, w.log, err, "organization", organization.ID))
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return errors.Join(errs...)
+	return w.round(ctx, []access.Scope{access.View, access.Audit}, func(ctx context.Context, organization *org.Organization) error {
+		_, err := w.checkpointer.Look(ctx, organization)
+		return err
+	})
 }

@@ -2,13 +2,11 @@ package schedule
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
 
-	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -64,7 +62,7 @@ func (audit) InsertOpts() river.InsertOpts {
 }
 
 func (s *Schedule) addRepairs(config *river.Config) {
-	river.AddWorker(config.Workers, &repairWorker{db: s.config.DB, organizations: s.config.Organizations, repairer: s.config.Repairer, log: s.config.Logger})
+	river.AddWorker(config.Workers, &repairWorker{rounds: s.rounds(), repairer: s.config.Repairer})
 	river.AddWorker(config.Workers, &auditWorker{repairer: s.config.Repairer, log: s.config.Logger})
 	config.Queues[repairQueue] = river.QueueConfig{MaxWorkers: 1}
 	config.Queues[auditQueue] = river.QueueConfig{MaxWorkers: 1}
@@ -78,10 +76,9 @@ func (s *Schedule) addRepairs(config *river.Config) {
 type repairWorker struct {
 	river.WorkerDefaults[repair]
 
-	db            *db.DB
-	organizations *org.Store
-	repairer      Repairer
-	log           *slog.Logger
+	rounds
+
+	repairer Repairer
 }
 
 // Timeout bounds one look.
@@ -90,21 +87,10 @@ func (*repairWorker) Timeout(*river.Job[repair]) time.Duration { return repairTi
 // Work fills the gaps of each feed. One that cannot be repaired keeps no other from
 // it.
 func (w *repairWorker) Work(ctx context.Context, _ *river.Job[repair]) error {
-	ctx = access.With(ctx, access.Actor{Subject: subject, Role: access.Client, Scopes: []access.Scope{access.View}, AllOrganizations: true})
-	list, err := every(ctx, w.db, w.organizations)
-	if err != nil {
-		return failed(ctx, w.log, err)
-	}
-	var errs []error
-	for _, organization := range list {
-		if _, err := w.repairer.Fill(ctx, organization.ID); err != nil {
-			errs = append(errs, failed(ctx, w.log, err, "organization", organization.ID))
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return errors.Join(errs...)
+	return w.round(ctx, []access.Scope{access.View}, func(ctx context.Context, organization *org.Organization) error {
+		_, err := w.repairer.Fill(ctx, organization.ID)
+		return err
+	})
 }
 
 type auditWorker struct {
