@@ -7,11 +7,12 @@ LINT_VERSION := 2.15.0
 LINT    := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 PKGS    := ./...
 # Packages where goroutines share memory.
-RACE    := ./db/... ./graph/... ./internal/access/... ./internal/app/... ./internal/authority/... ./internal/change/... ./internal/devpg/... ./internal/exposure/... ./internal/ledger/... ./internal/posture/... ./internal/schedule/... ./internal/server/... ./internal/stream/... ./internal/triage/... ./internal/web/...
+RACE    := ./db/... ./graph/... ./internal/access/... ./internal/app/... ./internal/authority/... ./internal/change/... ./internal/devpg/... ./internal/exposure/... ./internal/file/... ./internal/ledger/... ./internal/object/... ./internal/posture/... ./internal/schedule/... ./internal/server/... ./internal/stream/... ./internal/triage/... ./internal/web/...
 SOAK    ?= 5000
+FUZZTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build generate check lint drift test test-race bench db-schema soak verify postgres
+.PHONY: help run build generate check lint drift test test-race bench db-schema soak fuzz verify postgres
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +57,10 @@ db-schema: postgres ## write db/schema.sql from the migrations
 	$(GO) run ./db/dbtest/dump > db/schema.sql
 
 soak: postgres ## run the property tests with thousands of histories, and the feed under kills (SOAK=n)
-	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority ./internal/triage
+	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority ./internal/asset ./internal/triage ./graph
 	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'TestFeedLosesNothing|TestFeedOutlivesKills' -v ./internal/app
+
+fuzz: ## run every fuzz target of the parsers, one after the other (FUZZTIME=10m each)
+	FUZZTIME=$(FUZZTIME) GO="$(GO)" sh scripts/fuzz.sh ./internal/importer/...
 
 verify: check test test-race ## everything that CI runs, but for the fresh clone

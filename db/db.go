@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -131,10 +133,18 @@ func mapError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &pgErr) && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "08" || pgErr.Code[:2] == "57" || pgErr.Code == "53300"):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // which ends connections, too
+		return err
+	case errors.As(err, &pgErr) && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "08" || pgErr.Code[:2] == "57" || pgErr.Code == "53300"), lost(err):
 		return problem.New(problem.Unavailable, "DATABASE_UNAVAILABLE", "the database is not available; try again").Because(err)
 	case errors.As(err, &connectErr):
 		return problem.New(problem.Unavailable, "DATABASE_UNREACHABLE", "the database does not answer; try again").Because(err)
 	}
 	return err
+}
+
+// lost says whether the connection has gone: what a server that is killed cannot say.
+func lost(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
 }

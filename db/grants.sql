@@ -16,15 +16,18 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON entity_assertion, edge, egress, coverage
 GRANT SELECT, INSERT, UPDATE, DELETE ON cluster_identity, cluster_workload, cluster_evidence, cluster_counter, cluster_tally, identity_posture, posture_counter TO %[1]s;
 -- What is under way.
 GRANT SELECT, INSERT, UPDATE, DELETE ON change_outbox, sync_progress TO %[1]s;
+GRANT SELECT, INSERT, DELETE ON file_upload TO %[1]s;
 -- State that changes and is never deleted.
 GRANT SELECT, INSERT, UPDATE ON source, organization_window, evidence, entity, authority_path, rule_version, setting, condition, exposure,
   cluster_definition, cluster_member, workload_exposure, privilege_justification, ledger_head, signing_key,
-  change_head, change_gap, exposure_change_day TO %[1]s;
+  change_head, change_gap, exposure_change_day,
+  asset, asset_sighting, asset_tie, asset_cover, endpoint, asset_link TO %[1]s;
 -- History: written once.
 GRANT SELECT, INSERT ON sync, access_class, entity_version, authority_path_version, identity_rotation, path_succession, evaluation,
   scope_baseline, condition_version, exposure_version, cluster_counter_version, posture_counter_version, posture_snapshot,
   ledger_entry, ledger_tile, ledger_checkpoint, ledger_request, exposure_changes,
-  entity_assertion_version, edge_version, coverage_version, cluster_tally_version, workload_exposure_version TO %[1]s;
+  entity_assertion_version, edge_version, coverage_version, cluster_tally_version, workload_exposure_version,
+  asset_version, file TO %[1]s;
 
 REVOKE ALL ON FUNCTION analyze_authority(), analyze_exposures(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION analyze_authority(), analyze_exposures(text) TO %[1]s;

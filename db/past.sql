@@ -87,7 +87,7 @@ WHERE f.organization_id = @organization AND f.first_at <= @as_of
 -- relation: source
 -- What a source last delivered is read off its deliveries.
 SELECT s.organization_id, s.id, s.name, s.system, coalesce(y.format, s.format) AS format, s.created_at, y.id AS last_sync_id,
-       y.observed_at AS last_observed_at, y.at AS last_applied_at, c.at AS last_complete_at
+       y.observed_at AS last_observed_at, y.at AS last_applied_at, c.at AS last_complete_at, s.scans
 FROM source s
 LEFT JOIN LATERAL (
   SELECT z.id, z.format, z.observed_at, z.at FROM sync z
@@ -212,3 +212,34 @@ SELECT s.* FROM posture_snapshot s WHERE s.organization_id = @organization AND s
 
 -- relation: ledger_entry
 SELECT l.* FROM ledger_entry l WHERE l.organization_id = @organization AND l.at <= @as_of
+
+-- relation: asset
+SELECT a.organization_id, a.id, a.kind, a.value, a.parent_id, a.root_id, a.address, a.protocol, a.port, a.origin, a.sha1, a.first_seen_at,
+       a.status, a.state, a.attributes, a.technology, a.confidence, a.plugin, a.class, a.version, a.from_at
+FROM asset a
+WHERE a.organization_id = @organization AND a.from_at <= @as_of
+UNION ALL
+SELECT a.organization_id, a.id, a.kind, a.value, a.parent_id, a.root_id, a.address, a.protocol, a.port, a.origin, a.sha1, a.first_seen_at,
+       v.status, v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class, v.version, v.from_at
+FROM asset_version v
+JOIN asset a ON a.organization_id = @organization AND a.id = v.id
+WHERE v.organization_id = @organization AND v.from_at <= @as_of AND v.to_at > @as_of
+
+-- relation: asset_sighting
+SELECT g.organization_id, g.asset_id, g.source_id, g.from_at, CASE WHEN g.to_at <= @as_of THEN g.to_at END AS to_at, g.stated_at, g.state, g.attributes,
+       g.digest, g.confidence, g.plugin
+FROM asset_sighting g
+WHERE g.organization_id = @organization AND g.from_at <= @as_of
+
+-- relation: asset_tie
+SELECT t.organization_id, t.kind, t.from_id, t.to_id, t.source_id, t.from_at, CASE WHEN t.to_at <= @as_of THEN t.to_at END AS to_at
+FROM asset_tie t
+WHERE t.organization_id = @organization AND t.from_at <= @as_of
+
+-- relation: asset_link
+SELECT l.organization_id, l.asset_id, l.workload_id, l.basis, l.detail, l.from_at, CASE WHEN l.to_at <= @as_of THEN l.to_at END AS to_at
+FROM asset_link l
+WHERE l.organization_id = @organization AND l.from_at <= @as_of
+
+-- relation: file
+SELECT f.* FROM file f WHERE f.organization_id = @organization AND f.at <= @as_of

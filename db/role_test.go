@@ -43,6 +43,10 @@ var rights = map[string]string{
 	"exposure_changes": "SELECT INSERT", "entity_assertion_version": "SELECT INSERT", "edge_version": "SELECT INSERT",
 	"coverage_version": "SELECT INSERT", "cluster_tally_version": "SELECT INSERT", "workload_exposure_version": "SELECT INSERT",
 
+	"asset": "SELECT INSERT UPDATE", "asset_sighting": "SELECT INSERT UPDATE", "asset_tie": "SELECT INSERT UPDATE", "asset_cover": "SELECT INSERT UPDATE",
+	"endpoint": "SELECT INSERT UPDATE", "asset_link": "SELECT INSERT UPDATE", "asset_version": "SELECT INSERT", "file": "SELECT INSERT",
+	"file_upload": "SELECT INSERT DELETE",
+
 	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",
 	"river.river_migration": "", "river.river_notification": "",
 }
@@ -87,6 +91,7 @@ func TestRuntimeRole(t *testing.T) {
 		`INSERT INTO token_key VALUES ('x', '', now())`, `CREATE TABLE mine (x int)`,
 		`DELETE FROM exposure`, `DELETE FROM condition`, `DELETE FROM cluster_member`, `UPDATE exposure_version SET severity = 1`, `UPDATE evaluation SET at = now()`, `UPDATE posture_snapshot SET paths = 0`, `DELETE FROM workload_exposure`, `COPY token_key_secret TO STDOUT`,
 		`DELETE FROM change_gap`, `DELETE FROM exposure_change_day`, `DELETE FROM change_head`, `UPDATE edge_version SET to_at = now()`, `DELETE FROM entity_assertion_version`,
+		`DELETE FROM asset`, `UPDATE asset_version SET status = 'active'`, `DELETE FROM asset_sighting`, `DELETE FROM asset_link`, `UPDATE file SET name = 'x'`, `DELETE FROM file`, `UPDATE file_upload SET name = 'x'`,
 	} {
 		_, err := runtime.Exec(context.Background(), refused)
 		require.Equal(t, "42501", sqlState(t, err), refused)

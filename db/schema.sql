@@ -188,6 +188,168 @@ ALTER TABLE ONLY public.access_class FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.access_class IS 'The distinct attribute combinations of workloads; attribute filters resolve to a set of classes. Class 0 is a workload without attributes.';
 
+CREATE TABLE public.asset (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C",
+    parent_id uuid,
+    root_id uuid,
+    address inet,
+    protocol text COLLATE pg_catalog."C",
+    port integer,
+    origin text COLLATE pg_catalog."C",
+    sha1 text COLLATE pg_catalog."C",
+    first_seen_at timestamp with time zone NOT NULL,
+    status text NOT NULL COLLATE pg_catalog."C",
+    state text COLLATE pg_catalog."C",
+    attributes jsonb NOT NULL,
+    technology jsonb,
+    confidence smallint,
+    plugin text COLLATE pg_catalog."C",
+    class integer DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    CONSTRAINT asset_check CHECK ((((kind = 'service'::text) = (protocol IS NOT NULL)) AND ((protocol IS NULL) = (port IS NULL)))),
+    CONSTRAINT asset_check1 CHECK (((kind = 'service'::text) = (state IS NOT NULL))),
+    CONSTRAINT asset_confidence_check CHECK (((confidence >= 1) AND (confidence <= 100))),
+    CONSTRAINT asset_kind_check CHECK ((kind = ANY (ARRAY['domain'::text, 'host'::text, 'service'::text, 'url'::text, 'url_path'::text, 'certificate'::text, 'technology'::text, 'file'::text]))),
+    CONSTRAINT asset_port_check CHECK (((port >= 0) AND (port <= 65535))),
+    CONSTRAINT asset_protocol_check CHECK ((protocol = ANY (ARRAY['tcp'::text, 'udp'::text, 'sctp'::text, 'ip'::text]))),
+    CONSTRAINT asset_state_check CHECK ((state = ANY (ARRAY['open'::text, 'closed'::text, 'filtered'::text]))),
+    CONSTRAINT asset_status_check CHECK ((status = ANY (ARRAY['active'::text, 'closed'::text, 'stale'::text]))),
+    CONSTRAINT asset_value_check CHECK (((value <> ''::text) AND (octet_length(value) <= 2400))),
+    CONSTRAINT asset_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY public.asset FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset IS 'What is seen from outside, once for all who see it: neither the scanner nor its source is in the id. Whatever changes has its past in asset_version.';
+
+COMMENT ON COLUMN public.asset.value IS 'Its normal name, by which two scanners mean one asset: docs/assets.md.';
+
+COMMENT ON COLUMN public.asset.root_id IS 'The host or domain at the top, of itself its own id; null for certificates and files.';
+
+COMMENT ON COLUMN public.asset.address IS 'That of the root, if it is a host.';
+
+COMMENT ON COLUMN public.asset.origin IS 'Of a url and a url path: scheme://host:port.';
+
+COMMENT ON COLUMN public.asset.sha1 IS 'Of a certificate: its other digest.';
+
+COMMENT ON COLUMN public.asset.status IS 'active; closed by a delivery that looked and did not see it; stale when somebody looked, but long after it was seen.';
+
+COMMENT ON COLUMN public.asset.state IS 'Of a service: how its port answered last.';
+
+COMMENT ON COLUMN public.asset.attributes IS 'Field by field from the sighting that is surest of it, then the newest.';
+
+COMMENT ON COLUMN public.asset.technology IS 'Of a service and a url: what runs there, from the technologies below it. Null: unknown.';
+
+COMMENT ON COLUMN public.asset.class IS 'The access class of its workloads if they have one class, else 0.';
+
+CREATE TABLE public.asset_cover (
+    organization_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    id uuid NOT NULL,
+    covers text NOT NULL COLLATE pg_catalog."C",
+    low inet,
+    high inet,
+    protocol text COLLATE pg_catalog."C",
+    ports int4multirange,
+    subject text COLLATE pg_catalog."C",
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    CONSTRAINT asset_cover_check CHECK ((from_at < to_at)),
+    CONSTRAINT asset_cover_check1 CHECK (((covers = ANY (ARRAY['host'::text, 'service'::text])) = ((low IS NOT NULL) AND (high IS NOT NULL)))),
+    CONSTRAINT asset_cover_check2 CHECK (((low IS NULL) = (subject IS NOT NULL))),
+    CONSTRAINT asset_cover_check3 CHECK (((covers = 'service'::text) = ((protocol IS NOT NULL) AND (ports IS NOT NULL)))),
+    CONSTRAINT asset_cover_covers_check CHECK ((covers = ANY (ARRAY['host'::text, 'service'::text, 'certificate'::text, 'technology'::text, 'domain'::text, 'url'::text])))
+);
+
+ALTER TABLE ONLY public.asset_cover FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset_cover IS 'Every delivery of the source in [from_at, to_at) looked there: what lies in it and was not seen was not there.';
+
+COMMENT ON COLUMN public.asset_cover.id IS 'A digest of what is covered.';
+
+COMMENT ON COLUMN public.asset_cover.subject IS 'The value of the asset, or the origin of pages, that was asked.';
+
+CREATE TABLE public.asset_link (
+    organization_id uuid NOT NULL,
+    asset_id uuid NOT NULL,
+    workload_id uuid NOT NULL,
+    basis text NOT NULL COLLATE pg_catalog."C",
+    detail text NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    CONSTRAINT asset_link_basis_check CHECK ((basis = ANY (ARRAY['mapping'::text, 'ingress'::text, 'hostname'::text, 'address'::text, 'image'::text]))),
+    CONSTRAINT asset_link_check CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.asset_link FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset_link IS 'Which workload stands behind an asset, and by what that is known, in [from_at, to_at). Derived from endpoints, ties and files.';
+
+COMMENT ON COLUMN public.asset_link.detail IS 'The name, address or image that says so.';
+
+CREATE TABLE public.asset_sighting (
+    organization_id uuid NOT NULL,
+    asset_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    stated_at timestamp with time zone NOT NULL,
+    state text COLLATE pg_catalog."C",
+    attributes jsonb NOT NULL,
+    digest uuid NOT NULL,
+    confidence smallint,
+    plugin text COLLATE pg_catalog."C",
+    CONSTRAINT asset_sighting_check CHECK (((from_at < to_at) AND (stated_at <= from_at)))
+);
+
+ALTER TABLE ONLY public.asset_sighting FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset_sighting IS 'Every delivery of the source in [from_at, to_at) saw the asset, with these details. A delivery that says the same writes nothing; when it was last seen is the source''s last delivery in there.';
+
+COMMENT ON COLUMN public.asset_sighting.stated_at IS 'Since when the source says these details, also across a gap: a source that comes back does not speak louder for it.';
+
+COMMENT ON COLUMN public.asset_sighting.digest IS 'Of all that it says, to compare with.';
+
+CREATE TABLE public.asset_tie (
+    organization_id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    from_id uuid NOT NULL,
+    to_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    CONSTRAINT asset_tie_check CHECK ((from_at < to_at)),
+    CONSTRAINT asset_tie_kind_check CHECK ((kind = ANY (ARRAY['resolves'::text, 'presents'::text])))
+);
+
+ALTER TABLE ONLY public.asset_tie FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset_tie IS 'A domain resolves to a host, a service presents a certificate: as a source saw it, in [from_at, to_at).';
+
+CREATE TABLE public.asset_version (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version integer NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    status text NOT NULL COLLATE pg_catalog."C",
+    state text COLLATE pg_catalog."C",
+    attributes jsonb NOT NULL,
+    technology jsonb,
+    confidence smallint,
+    plugin text COLLATE pg_catalog."C",
+    class integer NOT NULL,
+    CONSTRAINT asset_version_check1 CHECK ((from_at < to_at))
+);
+
+ALTER TABLE ONLY public.asset_version FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.asset_version IS 'What assets were before, each true in [from_at, to_at).';
+
 CREATE TABLE public.authority_path (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -673,6 +835,27 @@ ALTER TABLE ONLY public.egress FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.egress IS 'The first outbound boundaries of a workload, asserted by one source.';
 
+CREATE TABLE public.endpoint (
+    organization_id uuid NOT NULL,
+    workload_id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C",
+    port integer DEFAULT 0 NOT NULL,
+    source_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone,
+    CONSTRAINT endpoint_check CHECK ((from_at < to_at)),
+    CONSTRAINT endpoint_kind_check CHECK ((kind = ANY (ARRAY['mapping'::text, 'ingress'::text, 'hostname'::text, 'address'::text]))),
+    CONSTRAINT endpoint_port_check CHECK (((port >= 0) AND (port <= 65535))),
+    CONSTRAINT endpoint_value_check CHECK ((value <> ''::text))
+);
+
+ALTER TABLE ONLY public.endpoint FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.endpoint IS 'At which names and addresses a workload says, or somebody says of it, that it answers, in [from_at, to_at). The workload need not be known yet.';
+
+COMMENT ON COLUMN public.endpoint.port IS '0: whichever.';
+
 CREATE TABLE public.entity (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -832,6 +1015,7 @@ CREATE TABLE public.evaluation (
     paths_changed integer NOT NULL,
     exposures_opened integer NOT NULL,
     exposures_resolved integer NOT NULL,
+    assets_stale integer DEFAULT 0 NOT NULL,
     CONSTRAINT evaluation_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'settings'::text, 'request'::text, 'attestation'::text, 'justification'::text, 'version'::text])))
 );
 
@@ -1020,6 +1204,57 @@ CREATE TABLE public.exposure_version (
 ALTER TABLE ONLY public.exposure_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.exposure_version IS 'Former versions of exposures, each true in [from_at, to_at). Written on change only.';
+
+CREATE TABLE public.file (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size bigint NOT NULL,
+    media_type text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    artifact text COLLATE pg_catalog."C",
+    sync_id uuid,
+    actor text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT file_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT file_sha256_check CHECK ((length(sha256) = 32)),
+    CONSTRAINT file_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE ONLY public.file FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.file IS 'Files that are in the object store, each once by its content. Nothing in it is ever changed.';
+
+COMMENT ON COLUMN public.file.id IS 'That of its asset.';
+
+COMMENT ON COLUMN public.file.media_type IS 'By its content, not by what the sender called it.';
+
+COMMENT ON COLUMN public.file.name IS 'What its first sender called it: a label, never a path.';
+
+COMMENT ON COLUMN public.file.artifact IS 'The image that it was collected of.';
+
+COMMENT ON COLUMN public.file.at IS 'When it was collected, on the organization''s clock.';
+
+CREATE TABLE public.file_upload (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size bigint NOT NULL,
+    media_type text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    artifact text COLLATE pg_catalog."C",
+    sync_id uuid,
+    actor text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT file_upload_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT file_upload_sha256_check CHECK ((length(sha256) = 32)),
+    CONSTRAINT file_upload_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE ONLY public.file_upload FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.file_upload IS 'Files that are about to be kept: written before the object store is, gone with the commit that makes them files. Whatever dies in between can be completed or dropped from it.';
 
 CREATE TABLE public.identity_posture (
     organization_id uuid NOT NULL,
@@ -1426,6 +1661,7 @@ CREATE TABLE public.source (
     last_applied_at timestamp with time zone,
     last_complete_at timestamp with time zone,
     content_digest uuid,
+    scans boolean DEFAULT false NOT NULL,
     CONSTRAINT source_name_check CHECK ((name <> ''::text)),
     CONSTRAINT source_system_check CHECK ((system <> ''::text))
 );
@@ -1437,6 +1673,8 @@ COMMENT ON TABLE public.source IS 'A feed: what one connector says about one sys
 COMMENT ON COLUMN public.source.last_complete_at IS 'Instant (organization clock) of the last complete sync; what the source still asserts was last seen then.';
 
 COMMENT ON COLUMN public.source.content_digest IS 'Digest of the last complete sync without a rejection; null after anything else, so that the next sync is compared row by row.';
+
+COMMENT ON COLUMN public.source.scans IS 'Whether it tells of assets or of authority: it cannot do both, each delivery would take back the other.';
 
 CREATE TABLE public.sync (
     organization_id uuid NOT NULL,
@@ -1461,6 +1699,9 @@ CREATE TABLE public.sync (
     exposures_opened integer DEFAULT 0 NOT NULL,
     exposures_resolved integer DEFAULT 0 NOT NULL,
     format text COLLATE pg_catalog."C",
+    assets_added integer DEFAULT 0 NOT NULL,
+    assets_changed integer DEFAULT 0 NOT NULL,
+    assets_gone integer DEFAULT 0 NOT NULL,
     CONSTRAINT sync_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'unchanged'::text, 'late'::text])))
 );
 
@@ -1469,6 +1710,8 @@ ALTER TABLE ONLY public.sync FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE public.sync IS 'One delivery of a source. The greatest at of an organization is its clock.';
 
 COMMENT ON COLUMN public.sync.format IS 'What the source then said its format is; null for syncs of before this column.';
+
+COMMENT ON COLUMN public.sync.assets_gone IS 'Assets that it closed.';
 
 CREATE TABLE public.sync_progress (
     organization_id uuid NOT NULL,
@@ -1608,6 +1851,24 @@ ALTER TABLE ONLY public.access_class
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_pkey PRIMARY KEY (organization_id, class);
 
+ALTER TABLE ONLY public.asset_cover
+    ADD CONSTRAINT asset_cover_pkey PRIMARY KEY (organization_id, source_id, id, from_at);
+
+ALTER TABLE ONLY public.asset_link
+    ADD CONSTRAINT asset_link_pkey PRIMARY KEY (organization_id, asset_id, workload_id, basis, from_at);
+
+ALTER TABLE ONLY public.asset
+    ADD CONSTRAINT asset_pkey PRIMARY KEY (organization_id, id);
+
+ALTER TABLE ONLY public.asset_sighting
+    ADD CONSTRAINT asset_sighting_pkey PRIMARY KEY (organization_id, asset_id, source_id, from_at);
+
+ALTER TABLE ONLY public.asset_tie
+    ADD CONSTRAINT asset_tie_pkey PRIMARY KEY (organization_id, kind, from_id, to_id, source_id, from_at);
+
+ALTER TABLE ONLY public.asset_version
+    ADD CONSTRAINT asset_version_pkey PRIMARY KEY (organization_id, id, version);
+
 ALTER TABLE ONLY public.authority_path
     ADD CONSTRAINT authority_path_pkey PRIMARY KEY (organization_id, id);
 
@@ -1671,6 +1932,9 @@ ALTER TABLE ONLY public.edge_version
 ALTER TABLE ONLY public.egress
     ADD CONSTRAINT egress_pkey PRIMARY KEY (organization_id, workload_id, host, source_id);
 
+ALTER TABLE ONLY public.endpoint
+    ADD CONSTRAINT endpoint_pkey PRIMARY KEY (organization_id, workload_id, kind, value, port, source_id, from_at);
+
 ALTER TABLE ONLY public.entity_assertion
     ADD CONSTRAINT entity_assertion_pkey PRIMARY KEY (organization_id, entity_id, source_id, basis);
 
@@ -1700,6 +1964,12 @@ ALTER TABLE ONLY public.exposure
 
 ALTER TABLE ONLY public.exposure_version
     ADD CONSTRAINT exposure_version_pkey PRIMARY KEY (organization_id, path_id, type, ordinal, version);
+
+ALTER TABLE ONLY public.file
+    ADD CONSTRAINT file_pkey PRIMARY KEY (organization_id, id);
+
+ALTER TABLE ONLY public.file_upload
+    ADD CONSTRAINT file_upload_pkey PRIMARY KEY (organization_id, id);
 
 ALTER TABLE ONLY public.identity_posture
     ADD CONSTRAINT identity_posture_pkey PRIMARY KEY (organization_id, identity_id, class);
@@ -1788,6 +2058,32 @@ ALTER TABLE ONLY public.workload_exposure
 ALTER TABLE ONLY public.workload_exposure_version
     ADD CONSTRAINT workload_exposure_version_pkey PRIMARY KEY (organization_id, workload_id, from_at);
 
+CREATE INDEX asset_address ON public.asset USING btree (organization_id, address, port) WHERE (port IS NOT NULL);
+
+CREATE UNIQUE INDEX asset_cover_open ON public.asset_cover USING btree (organization_id, source_id, id) WHERE (to_at IS NULL);
+
+CREATE INDEX asset_discovered ON public.asset USING btree (organization_id, first_seen_at, id);
+
+CREATE UNIQUE INDEX asset_link_open ON public.asset_link USING btree (organization_id, asset_id, workload_id, basis) WHERE (to_at IS NULL);
+
+CREATE INDEX asset_link_workload ON public.asset_link USING btree (organization_id, workload_id, asset_id);
+
+CREATE INDEX asset_parent ON public.asset USING btree (organization_id, parent_id) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX asset_root ON public.asset USING btree (organization_id, root_id, kind) WHERE (root_id IS NOT NULL);
+
+CREATE INDEX asset_sha1 ON public.asset USING btree (organization_id, sha1) WHERE (sha1 IS NOT NULL);
+
+CREATE UNIQUE INDEX asset_sighting_open ON public.asset_sighting USING btree (organization_id, source_id, asset_id) WHERE (to_at IS NULL);
+
+CREATE UNIQUE INDEX asset_tie_open ON public.asset_tie USING btree (organization_id, source_id, kind, from_id, to_id) WHERE (to_at IS NULL);
+
+CREATE INDEX asset_tie_reverse ON public.asset_tie USING btree (organization_id, to_id, kind);
+
+CREATE UNIQUE INDEX asset_value ON public.asset USING btree (organization_id, kind, value);
+
+CREATE INDEX asset_version_to ON public.asset_version USING btree (organization_id, to_at, id);
+
 CREATE INDEX authority_path_domain ON public.authority_path USING btree (organization_id, data_domain, sensitivity, id);
 
 CREATE INDEX authority_path_first_seen ON public.authority_path USING btree (organization_id, first_seen_at, id);
@@ -1817,6 +2113,10 @@ CREATE UNIQUE INDEX condition_open ON public.condition USING btree (organization
 CREATE INDEX edge_reverse ON public.edge USING btree (organization_id, kind, to_id);
 
 CREATE INDEX edge_version_reverse ON public.edge_version USING btree (organization_id, kind, to_id);
+
+CREATE UNIQUE INDEX endpoint_open ON public.endpoint USING btree (organization_id, source_id, workload_id, kind, value, port) WHERE (to_at IS NULL);
+
+CREATE INDEX endpoint_value ON public.endpoint USING btree (organization_id, value) WHERE (to_at IS NULL);
 
 CREATE INDEX entity_list ON public.entity USING btree (organization_id, kind, name, id);
 
@@ -1848,6 +2148,8 @@ CREATE INDEX exposure_resolved ON public.exposure USING btree (organization_id, 
 
 CREATE INDEX exposure_version_to ON public.exposure_version USING btree (organization_id, to_at, path_id, type, ordinal);
 
+CREATE UNIQUE INDEX file_at ON public.file USING btree (organization_id, at);
+
 CREATE INDEX identity_rotation_at ON public.identity_rotation USING btree (organization_id, at, workload_id);
 
 CREATE INDEX ledger_entry_batch ON public.ledger_entry USING btree (organization_id, batch_id, seq) WHERE (batch_id IS NOT NULL);
@@ -1872,6 +2174,8 @@ CREATE INDEX workload_exposure_version_to ON public.workload_exposure_version US
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.exposure_changes FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -1882,6 +2186,39 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_
 
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.asset_cover
+    ADD CONSTRAINT asset_cover_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
+
+ALTER TABLE ONLY public.asset_link
+    ADD CONSTRAINT asset_link_organization_id_asset_id_fkey FOREIGN KEY (organization_id, asset_id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.asset_link
+    ADD CONSTRAINT asset_link_organization_id_workload_id_fkey FOREIGN KEY (organization_id, workload_id) REFERENCES public.entity(organization_id, id);
+
+ALTER TABLE ONLY public.asset
+    ADD CONSTRAINT asset_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
+ALTER TABLE ONLY public.asset
+    ADD CONSTRAINT asset_organization_id_parent_id_fkey FOREIGN KEY (organization_id, parent_id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.asset_sighting
+    ADD CONSTRAINT asset_sighting_organization_id_asset_id_fkey FOREIGN KEY (organization_id, asset_id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.asset_sighting
+    ADD CONSTRAINT asset_sighting_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
+
+ALTER TABLE ONLY public.asset_tie
+    ADD CONSTRAINT asset_tie_organization_id_from_id_fkey FOREIGN KEY (organization_id, from_id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.asset_tie
+    ADD CONSTRAINT asset_tie_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
+
+ALTER TABLE ONLY public.asset_tie
+    ADD CONSTRAINT asset_tie_organization_id_to_id_fkey FOREIGN KEY (organization_id, to_id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.asset_version
+    ADD CONSTRAINT asset_version_organization_id_id_fkey FOREIGN KEY (organization_id, id) REFERENCES public.asset(organization_id, id);
 
 ALTER TABLE ONLY public.change_head
     ADD CONSTRAINT change_head_id_fkey FOREIGN KEY (id) REFERENCES public.organization(id);
@@ -1895,6 +2232,9 @@ ALTER TABLE ONLY public.coverage
 ALTER TABLE ONLY public.egress
     ADD CONSTRAINT egress_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
+ALTER TABLE ONLY public.endpoint
+    ADD CONSTRAINT endpoint_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
+
 ALTER TABLE ONLY public.entity
     ADD CONSTRAINT entity_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
@@ -1903,6 +2243,15 @@ ALTER TABLE ONLY public.evaluation
 
 ALTER TABLE ONLY public.evidence
     ADD CONSTRAINT evidence_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
+
+ALTER TABLE ONLY public.file
+    ADD CONSTRAINT file_organization_id_id_fkey FOREIGN KEY (organization_id, id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.file
+    ADD CONSTRAINT file_organization_id_sync_id_fkey FOREIGN KEY (organization_id, sync_id) REFERENCES public.sync(organization_id, id);
+
+ALTER TABLE ONLY public.file_upload
+    ADD CONSTRAINT file_upload_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.identity_rotation
     ADD CONSTRAINT identity_rotation_organization_id_sync_id_fkey FOREIGN KEY (organization_id, sync_id) REFERENCES public.sync(organization_id, id);
@@ -1941,6 +2290,18 @@ ALTER TABLE ONLY public.token_key_secret
     ADD CONSTRAINT token_key_secret_id_fkey FOREIGN KEY (id) REFERENCES public.token_key(id);
 
 ALTER TABLE public.access_class ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset_cover ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset_link ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset_sighting ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset_tie ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.asset_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.authority_path ENABLE ROW LEVEL SECURITY;
 
@@ -1982,6 +2343,8 @@ ALTER TABLE public.edge_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.egress ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.endpoint ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.entity ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entity_assertion ENABLE ROW LEVEL SECURITY;
@@ -2002,6 +2365,10 @@ ALTER TABLE public.exposure_changes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.exposure_version ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.file ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.file_upload ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.identity_posture ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.identity_rotation ENABLE ROW LEVEL SECURITY;
@@ -2017,6 +2384,18 @@ ALTER TABLE public.ledger_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.ledger_tile ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY organization ON public.access_class USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset_cover USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset_link USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset_sighting USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset_tie USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.asset_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.authority_path USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -2058,6 +2437,8 @@ CREATE POLICY organization ON public.edge_version USING ((organization_id = publ
 
 CREATE POLICY organization ON public.egress USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
+CREATE POLICY organization ON public.endpoint USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
 CREATE POLICY organization ON public.entity USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.entity_assertion USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
@@ -2077,6 +2458,10 @@ CREATE POLICY organization ON public.exposure_change_day USING ((organization_id
 CREATE POLICY organization ON public.exposure_changes USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.exposure_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.file USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.file_upload USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.identity_posture USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -2165,6 +2550,18 @@ GRANT ALL ON FUNCTION public.pending_feeds() TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.access_class TO exposuregraph;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.asset TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_cover TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_link TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_sighting TO exposuregraph;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_tie TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.asset_version TO exposuregraph;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.authority_path TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.authority_path_version TO exposuregraph;
@@ -2207,6 +2604,8 @@ GRANT SELECT,INSERT ON TABLE public.edge_version TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.egress TO exposuregraph;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.endpoint TO exposuregraph;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.entity TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.entity_assertion TO exposuregraph;
@@ -2226,6 +2625,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.exposure_change_day TO exposuregraph;
 GRANT SELECT,INSERT ON TABLE public.exposure_changes TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.exposure_version TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.file TO exposuregraph;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.file_upload TO exposuregraph;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identity_posture TO exposuregraph;
 

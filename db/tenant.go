@@ -10,50 +10,76 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
-// Tx is a read-write transaction of one organization.
+// Tx is a read-write transaction of one organization. It begins with the first
+// statement, where that is sent in a pipeline on the same way.
 type Tx struct {
-	tx           pgx.Tx
+	conn         *pgx.Conn
 	organization id.ID
+	tx           pgx.Tx // null until it has begun
+	ended        bool   // it is committed
 }
 
 const setOrganization = `SELECT set_config('app.organization', $1, true)`
 
 // Tenant runs fn in a transaction of the organization: committed when fn
-// returns nil, rolled back otherwise.
+// returns nil, unless a pipeline did so, and rolled back otherwise.
 func (d *DB) Tenant(ctx context.Context, organization id.ID, fn func(*Tx) error) error {
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return mapError(err)
 	}
 	defer conn.Release()
-
-	batch := &pgx.Batch{}
-	batch.BeginTx(pgx.TxOptions{})
-	batch.Queue(setOrganization, organization.String())
-	tx, err := begin(ctx, conn.Conn(), batch)
-	if err != nil {
-		return mapError(err)
-	}
+	t := &Tx{conn: conn.Conn(), organization: organization}
 	// A cancelled caller must not keep the transaction from being rolled back.
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	defer func() { t.rollback(context.WithoutCancel(ctx)) }()
 
-	if err := fn(&Tx{tx: tx, organization: organization}); err != nil {
+	if err := fn(t); err != nil {
+		return err
+	}
+	if t.ended {
+		return nil
+	}
+	tx, err := t.begun(ctx) // a caller whose time is over learns so, whatever it did
+	if err != nil {
 		return err
 	}
 	return mapError(tx.Commit(ctx))
 }
 
-// begin sends a batch that starts a transaction and then sets the organization.
-func begin(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) (pgx.Tx, error) {
-	results := conn.SendBatch(ctx, batch)
+func (t *Tx) rollback(ctx context.Context) {
+	if t.tx != nil && !t.ended {
+		_ = t.tx.Rollback(ctx)
+	}
+}
+
+// begun gives the transaction, which begins where it has not.
+func (t *Tx) begun(ctx context.Context) (pgx.Tx, error) {
+	if t.ended {
+		return nil, pgx.ErrTxClosed
+	}
+	if t.tx != nil {
+		return t.tx, nil
+	}
+	batch := &pgx.Batch{}
+	t.queueOpening(batch)
+	results := t.conn.SendBatch(ctx, batch)
+	err := errors.Join(t.opened(results), results.Close())
+	return t.tx, mapError(err)
+}
+
+// queueOpening has a batch start with what begins the transaction and sets the
+// organization.
+func (t *Tx) queueOpening(batch *pgx.Batch) {
+	batch.BeginTx(pgx.TxOptions{})
+	batch.Queue(setOrganization, t.organization.String())
+}
+
+// opened reads what came of the opening.
+func (t *Tx) opened(results pgx.BatchResults) error {
 	_, beginErr := results.Exec()
 	_, settingErr := results.Exec()
-	tx := results.Tx()
-	err := errors.Join(beginErr, settingErr, results.Close())
-	if err != nil && tx != nil {
-		_ = tx.Rollback(context.WithoutCancel(ctx))
-	}
-	return tx, err
+	t.tx = results.Tx()
+	return errors.Join(beginErr, settingErr)
 }
 
 func (t *Tx) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
@@ -63,31 +89,43 @@ func (t *Tx) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, r
 // Script runs statements that take no arguments, such as the creation of
 // temporary tables.
 func (t *Tx) Script(ctx context.Context, script Query) error {
-	_, err := t.tx.Exec(ctx, script.SQL)
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, script.SQL)
 	return mapQueryError(script, err)
 }
 
 // Local gives the transaction as a Querier for statements on its own temporary
 // tables and settings, which know no organization.
-func (t *Tx) Local() Querier { return local{t.tx} }
+func (t *Tx) Local() Querier { return local{t} }
 
 // CopyFrom loads rows into one of the transaction's temporary tables.
 func (t *Tx) CopyFrom(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) (int64, error) {
-	count, err := t.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
 	if err != nil {
 		return count, fmt.Errorf("copy into %s: %w", table, mapError(err))
 	}
 	return count, nil
 }
 
-type local struct{ tx pgx.Tx }
+type local struct{ t *Tx }
 
 func (l local) query(ctx context.Context, query Query, args pgx.StrictNamedArgs, read func(pgx.Rows) error) error {
 	sql, bound, err := query.bind(args)
 	if err != nil {
 		return err
 	}
-	rows, err := l.tx.Query(ctx, sql, bound...)
+	tx, err := l.t.begun(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, sql, bound...)
 	if err != nil {
 		return err
 	}

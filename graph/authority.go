@@ -163,7 +163,7 @@ func (r authorityPathResolver) LastSeenAt(ctx context.Context, p *model.Authorit
 }
 
 func (r authorityPathResolver) Versions(ctx context.Context, p *model.AuthorityPath, first *int32, after *string) (*model.AuthorityPathVersionConnection, error) {
-	binding := id.New("list/1").Text("versions").ID(p.OrganizationID).ID(p.Path.ID).Short()
+	binding := page.BindingAt(loader.From(ctx).Snapshot.Instant(), "versions", p.OrganizationID, nil).ID(p.Path.ID).Short()
 	window, asked, err := versionWindow(first, after, binding)
 	if err != nil {
 		return nil, err

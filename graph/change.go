@@ -48,7 +48,7 @@ func changeFilter(organization id.ID, input *generated.ExposureChangeFilter) cha
 	filter := change.Filter{
 		Types: input.Type, EntityTypes: input.EntityType, Severities: input.Severity,
 		Scans:     openIDs(model.TypeSync, organization, input.Scan),
-		Assets:    openIDs("Asset", organization, input.Asset),
+		Assets:    openIDs(model.TypeAsset, organization, input.Asset),
 		Paths:     openIDs(model.TypeAuthorityPath, organization, input.Path),
 		Workloads: openIDs(model.TypeWorkload, organization, input.Workload),
 		After:     input.OccurredAfter, Before: input.OccurredBefore,
@@ -236,6 +236,10 @@ func (r exposureChangeResolver) Workload(ctx context.Context, c *model.ExposureC
 		return nil, nil
 	}
 	return workload(ctx, c.OrganizationID, *c.WorkloadID)
+}
+
+func (r exposureChangeResolver) Asset(ctx context.Context, c *model.ExposureChange) (*model.Asset, error) {
+	return assetOf(ctx, c.OrganizationID, c.AssetID)
 }
 
 func (r exposureChangeResolver) Sync(ctx context.Context, c *model.ExposureChange) (*model.Sync, error) {

@@ -195,7 +195,7 @@ func (r exposureResolver) Explain(ctx context.Context, x *model.Exposure) (*mode
 }
 
 func (r exposureResolver) Versions(ctx context.Context, x *model.Exposure, first *int32, after *string) (*model.ExposureVersionConnection, error) {
-	binding := id.New("list/1").Text("exposure versions").ID(x.OrganizationID).ID(x.PathID).
+	binding := page.BindingAt(loader.From(ctx).Snapshot.Instant(), "exposure versions", x.OrganizationID, nil).ID(x.PathID).
 		Text(strconv.Itoa(int(x.Key.Type))).Text(strconv.Itoa(x.Key.Ordinal)).Short()
 	window, asked, err := versionWindow(first, after, binding)
 	if err != nil {

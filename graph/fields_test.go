@@ -177,12 +177,13 @@ func all(edits ...func(estate)) func(estate) {
 	}
 }
 
-// entityIs changes what is said of an entity.
+// entityIs changes what is said of an entity, if anything is.
 func entityIs(name string, change func(*record.Entity)) func(estate) {
 	return func(e estate) {
-		entity := e[name].(record.Entity)
-		change(&entity)
-		e[name] = entity
+		if entity, there := e[name].(record.Entity); there {
+			change(&entity)
+			e[name] = entity
+		}
 	}
 }
 

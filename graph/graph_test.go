@@ -18,6 +18,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/graph"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -30,14 +31,18 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
-
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var (
 	root   = access.Actor{Subject: "root", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes}
 	viewer = access.Actor{Subject: "viewer", Role: access.Client, Organizations: []string{"acme"}, Scopes: []access.Scope{access.View}}
 )
+
+// tester is a test, or one history of many.
+type tester interface {
+	require.TestingT
+	Helper()
+}
 
 // bench is the GraphQL surface over a database of its own.
 type bench struct {
@@ -60,7 +65,8 @@ func setupWith(t testing.TB, wait time.Duration) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	log := slog.New(slog.DiscardHandler)
-	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), b.now, log)
+	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), b.now, log).
+		WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	b.handler = guard.Wrap(guard.Status(graph.NewHandler(graph.Config{
 		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{}, Log: log,
 		Triage: triage.New(b.DB, b.paths, b.now), LedgerKey: ledgerKey, LoaderWait: wait,
@@ -104,7 +110,7 @@ func (a answer) code() string {
 	return code
 }
 
-func (b *bench) post(t testing.TB, actor access.Actor, body string) (int, answer) {
+func (b *bench) post(t tester, actor access.Actor, body string) (int, answer) {
 	t.Helper()
 	request := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader([]byte(body)))
 	request.Header.Set("Content-Type", "application/json")
@@ -115,7 +121,7 @@ func (b *bench) post(t testing.TB, actor access.Actor, body string) (int, answer
 	return recorder.Code, a
 }
 
-func (b *bench) query(t testing.TB, actor access.Actor, query string, variables map[string]any) answer {
+func (b *bench) query(t tester, actor access.Actor, query string, variables map[string]any) answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	require.NoError(t, err)
@@ -123,7 +129,7 @@ func (b *bench) query(t testing.TB, actor access.Actor, query string, variables 
 	return a
 }
 
-func at[T any](t testing.TB, value any, path ...any) T {
+func at[T any](t tester, value any, path ...any) T {
 	t.Helper()
 	for _, step := range path {
 		switch key := step.(type) {

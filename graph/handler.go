@@ -17,11 +17,13 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/graph/audience"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
@@ -29,6 +31,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/progress"
 	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
@@ -42,6 +45,7 @@ type Config struct {
 	Clusters      *posture.Reader
 	Triage        *triage.Service
 	Stream        *stream.Stream               // the live side of the feeds; nil: nothing is followed
+	Board         *progress.Board              // how far imports have come; nil: it is not shown
 	Streams       *live.Streams                // the connections that stay open; nil: with the defaults
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
@@ -68,7 +72,7 @@ func NewHandler(config Config) http.Handler {
 			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths),
 			packs: &evidencepack.Reader{}, sealer: evidencepack.NewSealer(config.Paths, &evidencepack.Reader{}),
 			triage: config.Triage, decisions: &triage.Reader{}, book: config.Paths.Ledger(), ledgerKey: config.LedgerKey,
-			changes: &change.Reader{}, stream: config.Stream, readers: config.DB,
+			changes: &change.Reader{}, assets: &asset.Reader{}, stream: config.Stream, board: config.Board, readers: config.DB,
 		},
 	})
 	server := handler.New(schema)
@@ -93,12 +97,13 @@ func NewHandler(config Config) http.Handler {
 	})
 	stores := loader.Stores{
 		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{},
-		Changes: &change.Reader{}}
+		Changes: &change.Reader{}, Assets: &asset.Reader{}}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
 		defer response.Close(ctx)
 		return next(loader.With(ctx, response))
 	})
+	server.AroundOperations(together(audience.NewHouse(graphql.Now)))
 	// What a mutation answers with is read after it, and not as it was for the one
 	// before it.
 	server.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {

@@ -101,8 +101,8 @@ func entities[T any](ctx context.Context, r *Resolver, o *model.Organization, ki
 	if nested, ok := parents[kind]; ok {
 		if err := prefetch(ctx, organization, func(p *prefetcher) error {
 			ids, fields := collect(list.Rows, func(e *authority.Entity) id.ID { return e.ID }), p.nodes(nested.object)
-			if err := p.workloadRows(kind, ids, fields); err != nil {
-				return err
+			if kind == record.Workload {
+				return p.workloads(ids, fields)
 			}
 			return p.pathsUnder(nested.parent, ids, fields)
 		}); err != nil {

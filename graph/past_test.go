@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -52,6 +53,15 @@ var pastFields = []string{
 	`syncs(first: 4, asOf: $asOf)`,
 	`authorityPath(id: $path, asOf: $asOf)`,
 	`exposure(id: $exposure, asOf: $asOf)`,
+}
+
+// pastAssets are those that only scans change.
+var pastAssets = []string{
+	`assets(first: 50, orderBy: {field: FIRST_SEEN_AT, direction: DESC}, asOf: $asOf)`,
+	`asset(type: SERVICE, value: "10.0.0.1 tcp/80", asOf: $asOf)`,
+	`assets(first: 3, filter: {status: [CLOSED, STALE]}, asOf: $asOf)`,
+	`assets(last: 2, filter: {technology: "NGINX", linked: false, port: [80]}, asOf: $asOf)`,
+	`assets(first: 5, filter: {type: [SERVICE, HOST], status: [ACTIVE], valuePrefix: "10."}, asOf: $asOf)`,
 }
 
 // pastLists are lists under the filters and orders that a past reads by other ways.
@@ -108,8 +118,8 @@ func selection(s *ast.Schema, name string, depth int, way ...string) string {
 	return strings.Join(fields, " ")
 }
 
-// document asks one field of the organization.
-func document(s *ast.Schema, field string, depth int) string {
+// document asks one field of an organization.
+func document(s *ast.Schema, slug, field string, depth int) string {
 	name, _, _ := strings.Cut(field, "(")
 	of := s.Types["Organization"].Fields.ForName(name).Type.Name()
 	variables := "$asOf: DateTime"
@@ -118,13 +128,14 @@ func document(s *ast.Schema, field string, depth int) string {
 			variables += ", $" + one + ": ID!"
 		}
 	}
-	return fmt.Sprintf(`query(%s) { organization(slug: "acme") { %s { %s } } }`, variables, field, selection(s, of, depth))
+	return fmt.Sprintf(`query(%s) { organization(slug: %q) { %s { %s } } }`, variables, slug, field, selection(s, of, depth))
 }
 
 // tape is what was answered, and when.
 type tape struct {
 	*bench
 	deep      http.Handler
+	slug      string
 	documents []string
 	variables map[string]any
 	takes     []take
@@ -145,12 +156,21 @@ type take struct {
 
 func newTape(t testing.TB) *tape {
 	t.Helper()
-	p := &tape{bench: setupWith(t, time.Nanosecond), variables: map[string]any{}}
+	p := &tape{bench: setupWith(t, time.Nanosecond)}
 	p.deep = graph.NewHandler(graph.Config{
 		DB: p.DB, Organizations: &org.Store{}, Paths: p.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Triage: triage.New(p.DB, p.paths, p.now), LoaderWait: 200 * time.Microsecond,
 		Limits: limit.Limits{Tokens: 100_000, Depth: 100, Fragments: 1000, Repeats: 100_000, Cost: 1 << 50},
 	})
+	p.begin(t, "acme")
+	return p
+}
+
+// begin is before anything happened in an organization.
+func (p *tape) begin(t testing.TB, slug string) {
+	t.Helper()
+	p.slug, p.variables, p.documents, p.takes, p.moves, p.days = slug, map[string]any{}, nil, nil, nil, 0
+	p.clock.Store(0)
 	for _, m := range moves {
 		p.moves = append(p.moves, &move{from: m[0], mutation: m[1]})
 	}
@@ -160,16 +180,27 @@ func newTape(t testing.TB) *tape {
 		if name, _, _ := strings.Cut(field, "("); !strings.HasSuffix(name, "s") { // of one thing, deeper
 			depth = 3
 		}
-		p.documents = append(p.documents, document(s, field, depth))
+		p.documents = append(p.documents, document(s, slug, field, depth))
 	}
 	for _, field := range pastLists {
-		p.documents = append(p.documents, document(s, field, 0))
+		p.documents = append(p.documents, document(s, slug, field, 0))
 	}
-	return p
+}
+
+// of asks about the organization.
+func (p *tape) of(t tester, selection string, variables map[string]any) map[string]any {
+	t.Helper()
+	head := "query"
+	if variables != nil {
+		head = "query($status: [ExposureStatus!])"
+	}
+	a := p.query(t, root, fmt.Sprintf("%s { organization(slug: %q) { %s } }", head, p.slug, selection), variables)
+	require.Empty(t, a.Errors)
+	return at[map[string]any](t, a.Data, "organization")
 }
 
 // ask posts a document and gives the data of its answer as it was sent.
-func (p *tape) ask(t testing.TB, document string, variables map[string]any) string {
+func (p *tape) ask(t tester, document string, variables map[string]any) string {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
 	require.NoError(t, err)
@@ -189,31 +220,46 @@ func (p *tape) ask(t testing.TB, document string, variables map[string]any) stri
 }
 
 // named are the things that documents ask for one by one.
-func (p *tape) named(t testing.TB) {
+func (p *tape) named(t tester) {
 	t.Helper()
-	a := p.query(t, root, `{ organization(slug: "acme") { authorityPaths(first: 1) { nodes { id workload { id } exposures(first: 1) { nodes { id } } } } } }`, nil)
-	require.Empty(t, a.Errors)
-	node := at[map[string]any](t, a.Data, "organization", "authorityPaths", "nodes", 0)
+	node := at[map[string]any](t, p.of(t, `authorityPaths(first: 1) { nodes { id workload { id } exposures(first: 1) { nodes { id } } } }`, nil), "authorityPaths", "nodes", 0)
 	p.variables = map[string]any{"path": at[string](t, node, "id"), "workload": at[string](t, node, "workload", "id"),
 		"exposure": at[string](t, node, "exposures", "nodes", 0, "id")}
 }
 
-func (p *tape) take(t testing.TB, step string) {
+func (p *tape) take(t tester, step string) {
+	t.Helper()
+	p.takeOf(t, step, func(int) bool { return true })
+}
+
+// takeOf keeps the answers to some of the documents.
+func (p *tape) takeOf(t tester, step string, some func(document int) bool) {
 	t.Helper()
 	if len(p.variables) == 0 {
 		p.named(t)
 	}
-	a := p.query(t, root, `{ organization(slug: "acme") { clock } }`, nil)
-	require.Empty(t, a.Errors)
-	instant, err := time.Parse(time.RFC3339Nano, at[string](t, a.Data, "organization", "clock"))
+	instant, err := time.Parse(time.RFC3339Nano, at[string](t, p.of(t, "clock", nil), "clock"))
 	require.NoError(t, err)
-	one := take{step: step, instant: instant}
-	for _, document := range p.documents {
-		answer := p.ask(t, document, p.variables)
-		require.Contains(t, answer, `{"organization":{`, document)
-		one.answers = append(one.answers, answer)
+	one := take{step: step, instant: instant, answers: make([]string, len(p.documents))}
+	for n, document := range p.documents {
+		if some(n) {
+			one.answers[n] = p.ask(t, document, p.variables)
+			require.Contains(t, one.answers[n], `{"organization":{`, document)
+		}
 	}
 	p.takes = append(p.takes, one)
+}
+
+// again asks a document as of a take, or as of the last instant before the next one.
+func (p *tape) again(t tester, n, i int, end bool) string {
+	t.Helper()
+	instant := p.takes[i].instant
+	if end && i+1 < len(p.takes) && p.takes[i+1].instant.After(instant) {
+		instant = p.takes[i+1].instant.Add(-time.Microsecond)
+	}
+	variables := map[string]any{"asOf": instant}
+	maps.Copy(variables, p.variables)
+	return p.ask(t, p.documents[n], variables)
 }
 
 // replay asks for everything again, as of each take and of the last instant before
@@ -228,17 +274,10 @@ func (p *tape) replay(t testing.TB) {
 				different[n] = map[string]bool{}
 			}
 			different[n][one.answers[n]] = true
-			variables := map[string]any{"asOf": one.instant}
-			for name, value := range p.variables {
-				variables[name] = value
-			}
-			if n%2 == i%2 && i+1 < len(p.takes) && p.takes[i+1].instant.After(one.instant) {
-				variables["asOf"] = p.takes[i+1].instant.Add(-time.Microsecond)
-			}
-			then := p.ask(t, document, variables)
+			then := p.again(t, n, i, n%2 == i%2)
 			if then != one.answers[n] && !wrong[n] {
 				wrong[n] = true
-				assert.Equal(t, indented(t, one.answers[n]), indented(t, then), "%s, as of %s: %s", one.step, variables["asOf"], document)
+				assert.Equal(t, indented(t, one.answers[n]), indented(t, then), "%s, as of %s: %s", one.step, one.instant, document)
 			}
 		}
 	}
@@ -248,7 +287,7 @@ func (p *tape) replay(t testing.TB) {
 	}
 }
 
-func indented(t testing.TB, text string) string {
+func indented(t tester, text string) string {
 	t.Helper()
 	var value any
 	require.NoError(t, json.Unmarshal([]byte(text), &value))
@@ -264,9 +303,9 @@ func (p *tape) day() {
 }
 
 // deliver syncs what a source says. While it is being read, meanwhile happens.
-func (p *tape) deliver(t testing.TB, request authority.SyncRequest, facts []record.Fact, meanwhile func()) {
+func (p *tape) deliver(t tester, request authority.SyncRequest, facts []record.Fact, meanwhile func()) {
 	t.Helper()
-	request.Organization, request.CreateOrganization, request.Format = "acme", true, "snapshot"
+	request.Organization, request.CreateOrganization, request.Format = p.slug, true, "snapshot"
 	_, err := p.paths.Sync(access.With(context.Background(), root), request, func(out record.Emitter) error {
 		for i, fact := range facts {
 			if i == len(facts)/2 && meanwhile != nil {
@@ -293,37 +332,49 @@ func cmdb(team string, more ...record.Fact) []record.Fact {
 var moves = [][2]string{{"ACTIVE", "acknowledgeExposure"}, {"ACKNOWLEDGED", "resolveExposure"}, {"ACTIVE", "markFalsePositive"},
 	{"FALSE_POSITIVE", "unmarkFalsePositive"}, {"ACTIVE", "acknowledgeExposure"}, {"ACKNOWLEDGED", "unacknowledgeExposure"}, {"ACTIVE", "resolveExposure"}}
 
-// judge has somebody decide what has been decided least often of what can be.
-func (p *tape) judge(t testing.TB) {
+// judge has somebody decide what has been decided least often of what can be; false
+// if nothing can.
+func (p *tape) judge(t tester) bool {
 	t.Helper()
 	slices.SortStableFunc(p.moves, func(a, b *move) int { return a.made - b.made })
 	for _, m := range p.moves {
-		a := p.query(t, root, `query($status: [ExposureStatus!]) { organization(slug: "acme") { exposures(first: 1, filter: {status: $status}, orderBy: {field: DETECTED_AT, direction: ASC}) { nodes { id version } } } }`,
-			map[string]any{"status": []string{m.from}})
-		require.Empty(t, a.Errors)
-		nodes := at[[]any](t, a.Data, "organization", "exposures", "nodes")
+		found := p.of(t, `exposures(first: 1, filter: {status: $status}, orderBy: {field: DETECTED_AT, direction: ASC}) { nodes { id version } }`, map[string]any{"status": []string{m.from}})
+		nodes := at[[]any](t, found, "exposures", "nodes")
 		if len(nodes) == 0 {
 			continue
 		}
 		m.made++
-		key := fmt.Sprintf("%s-%d", m.mutation, len(p.takes))
+		key := fmt.Sprintf("%s-%d-%d", m.mutation, len(p.takes), m.made)
 		input := onExposure(at[string](t, nodes[0], "id"), int(at[float64](t, nodes[0], "version")), key)
 		if m.mutation == "markFalsePositive" {
 			input["reason"] = "WRONG_DATA"
 		}
-		p.judged(t, operator, m.mutation, input)
-		return
+		who := operator
+		who.Organizations = []string{p.slug}
+		p.judged(t, who, m.mutation, input)
+		return true
 	}
-	require.Fail(t, "there is nothing to decide")
+	return false
 }
 
 // changes are the edits of the story, in their order.
 var changes = []string{"the owner leaves", "a path begins", "reports runs", "nobody watches", "a second identity", "nobody knows who owns", "no workload",
 	"a workload elsewhere", "more may be done"}
 
+// scans are what scanners see in the story, in turn.
+var scans = [][]scanned{
+	hosts(2, "1.24", 80, 443),
+	hosts(1, "1.25", 80),
+	{{address: "10.0.0.1", ports: map[int]string{80: "", 443: ""}, bare: true}},
+	hosts(2, "1.25", 443),
+}
+
 func TestPastIsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
 	p := newTape(t)
+	for _, field := range pastAssets {
+		p.documents = append(p.documents, document(schema(t), p.slug, field, 2))
+	}
 	inventory := authority.SyncRequest{Source: "inventory", System: "snapshot"}
 	second := authority.SyncRequest{Source: "cmdb", System: "snapshot"}
 	home := smallEstate()
@@ -340,13 +391,16 @@ func TestPastIsWhatWasAnswered(t *testing.T) {
 		p.deliver(t, inventory, now.facts(), nil)
 		p.take(t, name)
 		p.clock.Add(int64(time.Hour))
+		p.scan(t, p.slug, []string{"nmap", "nmap", "httpx"}[i%3], scans[i%len(scans)]...)
+		p.take(t, "a scan after "+name)
+		p.clock.Add(int64(time.Hour))
 		switch i % 5 {
 		case 1:
 			p.deliver(t, second, cmdb(fmt.Sprintf("team %d", i)), nil)
 		case 3:
 			p.deliver(t, inventory, now.facts(), nil) // nothing new
 		default:
-			p.judge(t)
+			require.True(t, p.judge(t))
 		}
 		p.take(t, "after "+name)
 	}
@@ -355,7 +409,7 @@ func TestPastIsWhatWasAnswered(t *testing.T) {
 	p.day()
 	p.deliver(t, inventory, smallEstate().facts(), func() {
 		p.take(t, "while it is read")
-		p.judge(t)
+		require.True(t, p.judge(t))
 		p.take(t, "a decision while it is read")
 	})
 	p.take(t, "read")

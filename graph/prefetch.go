@@ -88,13 +88,19 @@ func (p *prefetcher) children(field selected, object string) []selected {
 	return p.fields(p.open(field), object)
 }
 
-func (p *prefetcher) nodesOf(connection *graphql.FieldContext, node string) (fields []selected) {
-	for _, field := range p.fields(connection, node+"Connection") {
+func (p *prefetcher) nodesOf(connection *graphql.FieldContext, node string) []selected {
+	return p.nodesIn(connection, node, node)
+}
+
+// nodesIn are the selected fields of the nodes of a connection that is named for
+// something else.
+func (p *prefetcher) nodesIn(connection *graphql.FieldContext, name, node string) (fields []selected) {
+	for _, field := range p.fields(connection, name+"Connection") {
 		switch field.Name {
 		case "nodes":
 			fields = append(fields, p.children(field, node)...)
 		case "edges":
-			for _, edge := range p.children(field, node+"Edge") {
+			for _, edge := range p.children(field, name+"Edge") {
 				if edge.Name == "node" {
 					fields = append(fields, p.children(edge, node)...)
 				}

@@ -4,6 +4,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/graph/model"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -20,6 +21,9 @@ func historyOfPath(organization id.ID, p *authority.Path) change.History {
 func historyOfLineage(organization id.ID, l authority.LineageKey) change.History {
 	return change.History{LineageID: id.Lineage(organization, l.WorkloadID, l.ResourceID), WorkloadID: l.WorkloadID}
 }
+
+// Events of an asset stand under the asset itself.
+func historyOfAsset(a *asset.Asset) change.History { return change.History{LineageID: a.ID} }
 
 func historyOfExposure(organization id.ID, p *authority.Path, key exposure.Key) change.History {
 	return change.History{LineageID: id.Lineage(organization, p.WorkloadID, p.ResourceID), PathID: p.ID, Type: key.Type, Ordinal: key.Ordinal}
@@ -82,6 +86,8 @@ func (p *prefetcher) change(events []*change.Event, field selected) error {
 		return p.exposuresOfChanges(events, field)
 	case "sync":
 		return p.syncsOfChanges(events, field)
+	case "asset":
+		return p.assetsNamed(namedBy(events, func(e *change.Event) *id.ID { return e.AssetID }), field)
 	case "source":
 		_, err := p.scope.Sources.Prefetch(p.ctx, p.organization, namedBy(events, func(e *change.Event) *id.ID { return e.ScanJobID }))
 		return err
@@ -126,7 +132,12 @@ func (p *prefetcher) exposuresOfChanges(events []*change.Event, field selected) 
 }
 
 func (p *prefetcher) syncsOfChanges(events []*change.Event, field selected) error {
-	found, err := p.scope.Syncs.Prefetch(p.ctx, p.organization, namedBy(events, func(e *change.Event) *id.ID { return e.ScanID }))
+	return p.syncs(namedBy(events, func(e *change.Event) *id.ID { return e.ScanID }), field)
+}
+
+// syncs reads the syncs that a field gives, and what is asked of them.
+func (p *prefetcher) syncs(ids []id.ID, field selected) error {
+	found, err := p.scope.Syncs.Prefetch(p.ctx, p.organization, ids)
 	if err != nil {
 		return err
 	}

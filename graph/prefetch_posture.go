@@ -13,9 +13,9 @@ import (
 )
 
 // workloadRows reads the workload exposures of a page of workloads.
-func (p *prefetcher) workloadRows(kind record.EntityKind, workloads []id.ID, fields []selected) error {
+func (p *prefetcher) workloadRows(workloads []id.ID, fields []selected) error {
 	return eachField(workloads, fields, func(workloads []id.ID, field selected) error {
-		if kind != record.Workload || field.Name != "workloadExposure" {
+		if field.Name != "workloadExposure" {
 			return nil
 		}
 		found, err := p.scope.WorkloadRows.Prefetch(p.ctx, p.organization, workloads)

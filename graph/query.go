@@ -138,6 +138,12 @@ func (r queryResolver) load(ctx context.Context, i model.ID) (model.Node, error)
 			return nil, err
 		}
 		return &model.Sync{SyncRow: *s}, nil
+	case model.TypeAsset:
+		a, err := assetOf(ctx, i.Organization, &i.Parts[0])
+		if err != nil || a == nil {
+			return nil, err
+		}
+		return a, nil
 	}
 	return nil, nil
 }

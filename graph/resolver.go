@@ -7,6 +7,7 @@ package graph
 import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
@@ -14,6 +15,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/progress"
 	"github.com/exposuregraph/exposuregraph/internal/stream"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
@@ -32,9 +34,11 @@ type Resolver struct {
 	decisions     *triage.Reader
 	book          *book.Book
 	changes       *change.Reader
-	stream        *stream.Stream // nil: nothing is followed live
-	readers       *db.DB         // what is looked up before a stream begins
-	ledgerKey     string         // that verifies checkpoints; empty: nothing is signed
+	assets        *asset.Reader
+	board         *progress.Board // nil: nobody is shown how far imports have come
+	stream        *stream.Stream  // nil: nothing is followed live
+	readers       *db.DB          // what is looked up before a stream begins
+	ledgerKey     string          // that verifies checkpoints; empty: nothing is signed
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -74,6 +78,10 @@ type (
 	roleBindingResolver             struct{ *Resolver }
 	attributeResolver               struct{ *Resolver }
 	syncResolver                    struct{ *Resolver }
+	assetResolver                   struct{ *Resolver }
+	assetSightingResolver           struct{ *Resolver }
+	assetWorkloadConnectionResolver struct{ *Resolver }
+	assetWorkloadEdgeResolver       struct{ *Resolver }
 )
 
 // Query resolves the fields of Query.
@@ -193,3 +201,19 @@ func (r *Resolver) Attribute() generated.AttributeResolver { return attributeRes
 
 // Sync resolves the fields of Sync.
 func (r *Resolver) Sync() generated.SyncResolver { return syncResolver{r} }
+
+// Asset resolves the fields of Asset.
+func (r *Resolver) Asset() generated.AssetResolver { return assetResolver{r} }
+
+// AssetSighting resolves the fields of AssetSighting.
+func (r *Resolver) AssetSighting() generated.AssetSightingResolver { return assetSightingResolver{r} }
+
+// AssetWorkloadConnection resolves the fields of AssetWorkloadConnection.
+func (r *Resolver) AssetWorkloadConnection() generated.AssetWorkloadConnectionResolver {
+	return assetWorkloadConnectionResolver{r}
+}
+
+// AssetWorkloadEdge resolves the fields of AssetWorkloadEdge.
+func (r *Resolver) AssetWorkloadEdge() generated.AssetWorkloadEdgeResolver {
+	return assetWorkloadEdgeResolver{r}
+}

@@ -34,7 +34,7 @@ const (
 )
 
 // judge sends a mutation of one exposure.
-func (b *bench) judge(t testing.TB, actor access.Actor, mutation string, input map[string]any) answer {
+func (b *bench) judge(t tester, actor access.Actor, mutation string, input map[string]any) answer {
 	t.Helper()
 	kind := "JudgeExposureInput"
 	if mutation == "markFalsePositive" {
@@ -44,7 +44,7 @@ func (b *bench) judge(t testing.TB, actor access.Actor, mutation string, input m
 }
 
 // judged is what it answers where nothing is refused.
-func (b *bench) judged(t testing.TB, actor access.Actor, mutation string, input map[string]any) map[string]any {
+func (b *bench) judged(t tester, actor access.Actor, mutation string, input map[string]any) map[string]any {
 	t.Helper()
 	a := b.judge(t, actor, mutation, input)
 	require.Empty(t, a.Errors)

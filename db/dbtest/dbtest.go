@@ -82,6 +82,7 @@ type Database struct {
 	RuntimeURL string
 	OwnerURL   string
 	SuperURL   string
+	Folder     string // for what stands beside it; empty, and gone with the test
 }
 
 // New clones the template for this test.
@@ -104,6 +105,7 @@ func create(t testing.TB, from string) *Database {
 		RuntimeURL: cluster.server.RuntimeURL(name),
 		OwnerURL:   cluster.server.OwnerURL(name),
 		SuperURL:   cluster.server.SuperuserURL(name),
+		Folder:     t.TempDir(),
 	}
 	var err error
 	database.DB, err = db.Open(ctx, database.RuntimeURL, db.Options{MaxConns: 8, Tracer: database.Statements})

@@ -17,6 +17,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/exposuregraph/exposuregraph/graph/model"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -39,6 +40,10 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	AccessRole() AccessRoleResolver
+	Asset() AssetResolver
+	AssetSighting() AssetSightingResolver
+	AssetWorkloadConnection() AssetWorkloadConnectionResolver
+	AssetWorkloadEdge() AssetWorkloadEdgeResolver
 	Attribute() AttributeResolver
 	AuthorityPath() AuthorityPathResolver
 	AuthorityPathVersion() AuthorityPathVersionResolver
@@ -69,6 +74,7 @@ type ResolverRoot interface {
 	RoleBinding() RoleBindingResolver
 	Subscription() SubscriptionResolver
 	Sync() SyncResolver
+	SyncProgress() SyncProgressResolver
 	Workload() WorkloadResolver
 	WorkloadExposure() WorkloadExposureResolver
 }
@@ -87,6 +93,95 @@ type ComplexityRoot struct {
 		SourceSystem func(childComplexity int) int
 		SourceType   func(childComplexity int) int
 		Status       func(childComplexity int) int
+	}
+
+	Asset struct {
+		Attributes   func(childComplexity int) int
+		Certificates func(childComplexity int) int
+		Changes      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) int
+		Confidence   func(childComplexity int) int
+		DiscoveredBy func(childComplexity int) int
+		File         func(childComplexity int) int
+		FirstSeenAt  func(childComplexity int) int
+		Host         func(childComplexity int) int
+		Hosts        func(childComplexity int) int
+		ID           func(childComplexity int) int
+		LastSeenAt   func(childComplexity int) int
+		Names        func(childComplexity int) int
+		Parent       func(childComplexity int) int
+		Parts        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AssetFilter) int
+		Plugin       func(childComplexity int) int
+		Services     func(childComplexity int) int
+		Sightings    func(childComplexity int, first *int32) int
+		State        func(childComplexity int) int
+		Status       func(childComplexity int) int
+		Technology   func(childComplexity int) int
+		Type         func(childComplexity int) int
+		Value        func(childComplexity int) int
+		Versions     func(childComplexity int, first *int32) int
+		Workloads    func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+	}
+
+	AssetConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	AssetCounts struct {
+		Added   func(childComplexity int) int
+		Changed func(childComplexity int) int
+		Gone    func(childComplexity int) int
+	}
+
+	AssetEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	AssetLink struct {
+		Basis  func(childComplexity int) int
+		Detail func(childComplexity int) int
+		Since  func(childComplexity int) int
+	}
+
+	AssetSighting struct {
+		Attributes  func(childComplexity int) int
+		Confidence  func(childComplexity int) int
+		Current     func(childComplexity int) int
+		FirstSeenAt func(childComplexity int) int
+		LastSeenAt  func(childComplexity int) int
+		Plugin      func(childComplexity int) int
+		Source      func(childComplexity int) int
+		State       func(childComplexity int) int
+	}
+
+	AssetTechnology struct {
+		Name    func(childComplexity int) int
+		Version func(childComplexity int) int
+	}
+
+	AssetVersion struct {
+		Attributes func(childComplexity int) int
+		From       func(childComplexity int) int
+		State      func(childComplexity int) int
+		Status     func(childComplexity int) int
+		Technology func(childComplexity int) int
+		To         func(childComplexity int) int
+	}
+
+	AssetWorkloadConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	AssetWorkloadEdge struct {
+		Cursor func(childComplexity int) int
+		Links  func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	AttestBaselinePayload struct {
@@ -258,6 +353,17 @@ type ComplexityRoot struct {
 		Types         func(childComplexity int) int
 	}
 
+	CollectedFile struct {
+		Artifact    func(childComplexity int) int
+		CollectedAt func(childComplexity int) int
+		CollectedBy func(childComplexity int) int
+		MediaType   func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Sha256      func(childComplexity int) int
+		Size        func(childComplexity int) int
+		URL         func(childComplexity int) int
+	}
+
 	ConsistencyProof struct {
 		From     func(childComplexity int) int
 		FromRoot func(childComplexity int) int
@@ -358,6 +464,7 @@ type ComplexityRoot struct {
 	}
 
 	ExposureChange struct {
+		Asset       func(childComplexity int) int
 		CausedBy    func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
 		Cursor      func(childComplexity int) int
@@ -485,6 +592,7 @@ type ComplexityRoot struct {
 	ExposureEvidence struct {
 		Actions            func(childComplexity int) int
 		ActionsAdded       func(childComplexity int) int
+		Assets             func(childComplexity int) int
 		BaselineAt         func(childComplexity int) int
 		Completeness       func(childComplexity int) int
 		DataDomain         func(childComplexity int) int
@@ -702,6 +810,8 @@ type ComplexityRoot struct {
 	}
 
 	Organization struct {
+		Asset                 func(childComplexity int, id *string, typeArg *record.AssetKind, value *string, asOf *time.Time) int
+		Assets                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AssetFilter, orderBy *AssetOrder, asOf *time.Time) int
 		AuthorityPath         func(childComplexity int, id string, asOf *time.Time) int
 		AuthorityPaths        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool, asOf *time.Time) int
 		Batch                 func(childComplexity int, id string) int
@@ -1179,10 +1289,12 @@ type ComplexityRoot struct {
 
 	Subscription struct {
 		ExposureChanges func(childComplexity int, organization string, after *string, filter *ExposureChangeFilter) int
+		SyncProgress    func(childComplexity int, organization string, id string) int
 	}
 
 	Sync struct {
 		Actor           func(childComplexity int) int
+		Assets          func(childComplexity int) int
 		At              func(childComplexity int) int
 		Complete        func(childComplexity int) int
 		ID              func(childComplexity int) int
@@ -1211,6 +1323,15 @@ type ComplexityRoot struct {
 	SyncEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	SyncProgress struct {
+		Code      func(childComplexity int) int
+		Phase     func(childComplexity int) int
+		Records   func(childComplexity int) int
+		StartedAt func(childComplexity int) int
+		Sync      func(childComplexity int) int
+		UpdatedAt func(childComplexity int) int
 	}
 
 	SyncRejection struct {
@@ -1261,6 +1382,7 @@ type ComplexityRoot struct {
 
 	Workload struct {
 		ArtifactIdentifier func(childComplexity int) int
+		Assets             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AssetFilter) int
 		Attributes         func(childComplexity int) int
 		AuthorityPaths     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) int
 		BusinessTier       func(childComplexity int) int
@@ -1284,6 +1406,19 @@ type ComplexityRoot struct {
 		SourceType         func(childComplexity int) int
 		Status             func(childComplexity int) int
 		WorkloadExposure   func(childComplexity int) int
+	}
+
+	WorkloadAssetConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	WorkloadAssetEdge struct {
+		Cursor func(childComplexity int) int
+		Links  func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	WorkloadConnection struct {
@@ -1391,6 +1526,33 @@ type ComplexityRoot struct {
 type AccessRoleResolver interface {
 	Attributes(ctx context.Context, obj *model.AccessRole) ([]*model.Attribute, error)
 }
+type AssetResolver interface {
+	LastSeenAt(ctx context.Context, obj *model.Asset) (*time.Time, error)
+
+	Parent(ctx context.Context, obj *model.Asset) (*model.Asset, error)
+	Host(ctx context.Context, obj *model.Asset) (*model.Asset, error)
+	Parts(ctx context.Context, obj *model.Asset, first *int32, after *string, last *int32, before *string, filter *AssetFilter) (*model.Connection[*model.Asset], error)
+
+	Certificates(ctx context.Context, obj *model.Asset) ([]*model.Asset, error)
+	Services(ctx context.Context, obj *model.Asset) ([]*model.Asset, error)
+	Hosts(ctx context.Context, obj *model.Asset) ([]*model.Asset, error)
+	Names(ctx context.Context, obj *model.Asset) ([]*model.Asset, error)
+	DiscoveredBy(ctx context.Context, obj *model.Asset) (*model.Sync, error)
+	Sightings(ctx context.Context, obj *model.Asset, first *int32) ([]*model.AssetSighting, error)
+	Versions(ctx context.Context, obj *model.Asset, first *int32) ([]*model.AssetVersion, error)
+	File(ctx context.Context, obj *model.Asset) (*model.CollectedFile, error)
+	Workloads(ctx context.Context, obj *model.Asset, first *int32, after *string, last *int32, before *string) (*model.AssetWorkloadConnection, error)
+	Changes(ctx context.Context, obj *model.Asset, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
+}
+type AssetSightingResolver interface {
+	Source(ctx context.Context, obj *model.AssetSighting) (*model.Source, error)
+}
+type AssetWorkloadConnectionResolver interface {
+	Nodes(ctx context.Context, obj *model.AssetWorkloadConnection) ([]*model.Workload, error)
+}
+type AssetWorkloadEdgeResolver interface {
+	Node(ctx context.Context, obj *model.AssetWorkloadEdge) (*model.Workload, error)
+}
 type AttributeResolver interface {
 	Source(ctx context.Context, obj *model.Attribute) (*model.Source, error)
 }
@@ -1448,6 +1610,7 @@ type ExposureChangeResolver interface {
 	Path(ctx context.Context, obj *model.ExposureChange) (*model.AuthorityPath, error)
 	Exposure(ctx context.Context, obj *model.ExposureChange) (*model.Exposure, error)
 	Workload(ctx context.Context, obj *model.ExposureChange) (*model.Workload, error)
+	Asset(ctx context.Context, obj *model.ExposureChange) (*model.Asset, error)
 	Sync(ctx context.Context, obj *model.ExposureChange) (*model.Sync, error)
 	Source(ctx context.Context, obj *model.ExposureChange) (*model.Source, error)
 }
@@ -1545,6 +1708,8 @@ type OrganizationResolver interface {
 	Resources(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Resource], error)
 	Owners(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *EntityFilter, asOf *time.Time) (*model.Connection[*model.Owner], error)
 	EvaluationSettings(ctx context.Context, obj *model.Organization, asOf *time.Time) (*EvaluationSettings, error)
+	Assets(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *AssetFilter, orderBy *AssetOrder, asOf *time.Time) (*model.Connection[*model.Asset], error)
+	Asset(ctx context.Context, obj *model.Organization, id *string, typeArg *record.AssetKind, value *string, asOf *time.Time) (*model.Asset, error)
 	Sources(ctx context.Context, obj *model.Organization, asOf *time.Time) ([]*model.Source, error)
 	Syncs(ctx context.Context, obj *model.Organization, first *int32, after *string, last *int32, before *string, filter *SyncFilter, asOf *time.Time) (*model.Connection[*model.Sync], error)
 }
@@ -1591,9 +1756,13 @@ type RoleBindingResolver interface {
 }
 type SubscriptionResolver interface {
 	ExposureChanges(ctx context.Context, organization string, after *string, filter *ExposureChangeFilter) (<-chan *model.ExposureChangeFrame, error)
+	SyncProgress(ctx context.Context, organization string, id string) (<-chan *model.SyncProgress, error)
 }
 type SyncResolver interface {
 	Source(ctx context.Context, obj *model.Sync) (*model.Source, error)
+}
+type SyncProgressResolver interface {
+	Sync(ctx context.Context, obj *model.SyncProgress) (*model.Sync, error)
 }
 type WorkloadResolver interface {
 	Attributes(ctx context.Context, obj *model.Workload) ([]*model.Attribute, error)
@@ -1605,6 +1774,7 @@ type WorkloadResolver interface {
 	Rotations(ctx context.Context, obj *model.Workload) ([]*model.IdentityRotation, error)
 	WorkloadExposure(ctx context.Context, obj *model.Workload) (*model.WorkloadExposure, error)
 	AuthorityPaths(ctx context.Context, obj *model.Workload, first *int32, after *string, last *int32, before *string, filter *AuthorityPathFilter, orderBy *AuthorityPathOrder, includeRemoved *bool) (*model.Connection[*model.AuthorityPath], error)
+	Assets(ctx context.Context, obj *model.Workload, first *int32, after *string, last *int32, before *string, filter *AssetFilter) (*model.WorkloadAssetConnection, error)
 }
 type WorkloadExposureResolver interface {
 	Workload(ctx context.Context, obj *model.WorkloadExposure) (*model.Workload, error)
@@ -1696,6 +1866,395 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccessRole.Status(childComplexity), true
+
+	case "Asset.attributes":
+		if e.ComplexityRoot.Asset.Attributes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Attributes(childComplexity), true
+	case "Asset.certificates":
+		if e.ComplexityRoot.Asset.Certificates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Certificates(childComplexity), true
+	case "Asset.changes":
+		if e.ComplexityRoot.Asset.Changes == nil {
+			break
+		}
+
+		args, err := ec.field_Asset_changes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Asset.Changes(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*ExposureChangeFilter)), true
+	case "Asset.confidence":
+		if e.ComplexityRoot.Asset.Confidence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Confidence(childComplexity), true
+	case "Asset.discoveredBy":
+		if e.ComplexityRoot.Asset.DiscoveredBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.DiscoveredBy(childComplexity), true
+	case "Asset.file":
+		if e.ComplexityRoot.Asset.File == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.File(childComplexity), true
+	case "Asset.firstSeenAt":
+		if e.ComplexityRoot.Asset.FirstSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.FirstSeenAt(childComplexity), true
+	case "Asset.host":
+		if e.ComplexityRoot.Asset.Host == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Host(childComplexity), true
+	case "Asset.hosts":
+		if e.ComplexityRoot.Asset.Hosts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Hosts(childComplexity), true
+	case "Asset.id":
+		if e.ComplexityRoot.Asset.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.ID(childComplexity), true
+	case "Asset.lastSeenAt":
+		if e.ComplexityRoot.Asset.LastSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.LastSeenAt(childComplexity), true
+	case "Asset.names":
+		if e.ComplexityRoot.Asset.Names == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Names(childComplexity), true
+	case "Asset.parent":
+		if e.ComplexityRoot.Asset.Parent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Parent(childComplexity), true
+	case "Asset.parts":
+		if e.ComplexityRoot.Asset.Parts == nil {
+			break
+		}
+
+		args, err := ec.field_Asset_parts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Asset.Parts(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AssetFilter)), true
+	case "Asset.plugin":
+		if e.ComplexityRoot.Asset.Plugin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Plugin(childComplexity), true
+	case "Asset.services":
+		if e.ComplexityRoot.Asset.Services == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Services(childComplexity), true
+	case "Asset.sightings":
+		if e.ComplexityRoot.Asset.Sightings == nil {
+			break
+		}
+
+		args, err := ec.field_Asset_sightings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Asset.Sightings(childComplexity, args["first"].(*int32)), true
+	case "Asset.state":
+		if e.ComplexityRoot.Asset.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.State(childComplexity), true
+	case "Asset.status":
+		if e.ComplexityRoot.Asset.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Status(childComplexity), true
+	case "Asset.technology":
+		if e.ComplexityRoot.Asset.Technology == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Technology(childComplexity), true
+	case "Asset.type":
+		if e.ComplexityRoot.Asset.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Type(childComplexity), true
+	case "Asset.value":
+		if e.ComplexityRoot.Asset.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Asset.Value(childComplexity), true
+	case "Asset.versions":
+		if e.ComplexityRoot.Asset.Versions == nil {
+			break
+		}
+
+		args, err := ec.field_Asset_versions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Asset.Versions(childComplexity, args["first"].(*int32)), true
+	case "Asset.workloads":
+		if e.ComplexityRoot.Asset.Workloads == nil {
+			break
+		}
+
+		args, err := ec.field_Asset_workloads_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Asset.Workloads(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
+
+	case "AssetConnection.edges":
+		if e.ComplexityRoot.AssetConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetConnection.Edges(childComplexity), true
+	case "AssetConnection.nodes":
+		if e.ComplexityRoot.AssetConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetConnection.Nodes(childComplexity), true
+	case "AssetConnection.pageInfo":
+		if e.ComplexityRoot.AssetConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetConnection.PageInfo(childComplexity), true
+	case "AssetConnection.totalCount":
+		if e.ComplexityRoot.AssetConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetConnection.TotalCount(childComplexity), true
+
+	case "AssetCounts.added":
+		if e.ComplexityRoot.AssetCounts.Added == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetCounts.Added(childComplexity), true
+	case "AssetCounts.changed":
+		if e.ComplexityRoot.AssetCounts.Changed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetCounts.Changed(childComplexity), true
+	case "AssetCounts.gone":
+		if e.ComplexityRoot.AssetCounts.Gone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetCounts.Gone(childComplexity), true
+
+	case "AssetEdge.cursor":
+		if e.ComplexityRoot.AssetEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetEdge.Cursor(childComplexity), true
+	case "AssetEdge.node":
+		if e.ComplexityRoot.AssetEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetEdge.Node(childComplexity), true
+
+	case "AssetLink.basis":
+		if e.ComplexityRoot.AssetLink.Basis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetLink.Basis(childComplexity), true
+	case "AssetLink.detail":
+		if e.ComplexityRoot.AssetLink.Detail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetLink.Detail(childComplexity), true
+	case "AssetLink.since":
+		if e.ComplexityRoot.AssetLink.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetLink.Since(childComplexity), true
+
+	case "AssetSighting.attributes":
+		if e.ComplexityRoot.AssetSighting.Attributes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.Attributes(childComplexity), true
+	case "AssetSighting.confidence":
+		if e.ComplexityRoot.AssetSighting.Confidence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.Confidence(childComplexity), true
+	case "AssetSighting.current":
+		if e.ComplexityRoot.AssetSighting.Current == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.Current(childComplexity), true
+	case "AssetSighting.firstSeenAt":
+		if e.ComplexityRoot.AssetSighting.FirstSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.FirstSeenAt(childComplexity), true
+	case "AssetSighting.lastSeenAt":
+		if e.ComplexityRoot.AssetSighting.LastSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.LastSeenAt(childComplexity), true
+	case "AssetSighting.plugin":
+		if e.ComplexityRoot.AssetSighting.Plugin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.Plugin(childComplexity), true
+	case "AssetSighting.source":
+		if e.ComplexityRoot.AssetSighting.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.Source(childComplexity), true
+	case "AssetSighting.state":
+		if e.ComplexityRoot.AssetSighting.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetSighting.State(childComplexity), true
+
+	case "AssetTechnology.name":
+		if e.ComplexityRoot.AssetTechnology.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetTechnology.Name(childComplexity), true
+	case "AssetTechnology.version":
+		if e.ComplexityRoot.AssetTechnology.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetTechnology.Version(childComplexity), true
+
+	case "AssetVersion.attributes":
+		if e.ComplexityRoot.AssetVersion.Attributes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.Attributes(childComplexity), true
+	case "AssetVersion.from":
+		if e.ComplexityRoot.AssetVersion.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.From(childComplexity), true
+	case "AssetVersion.state":
+		if e.ComplexityRoot.AssetVersion.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.State(childComplexity), true
+	case "AssetVersion.status":
+		if e.ComplexityRoot.AssetVersion.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.Status(childComplexity), true
+	case "AssetVersion.technology":
+		if e.ComplexityRoot.AssetVersion.Technology == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.Technology(childComplexity), true
+	case "AssetVersion.to":
+		if e.ComplexityRoot.AssetVersion.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetVersion.To(childComplexity), true
+
+	case "AssetWorkloadConnection.edges":
+		if e.ComplexityRoot.AssetWorkloadConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadConnection.Edges(childComplexity), true
+	case "AssetWorkloadConnection.nodes":
+		if e.ComplexityRoot.AssetWorkloadConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadConnection.Nodes(childComplexity), true
+	case "AssetWorkloadConnection.pageInfo":
+		if e.ComplexityRoot.AssetWorkloadConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadConnection.PageInfo(childComplexity), true
+	case "AssetWorkloadConnection.totalCount":
+		if e.ComplexityRoot.AssetWorkloadConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadConnection.TotalCount(childComplexity), true
+
+	case "AssetWorkloadEdge.cursor":
+		if e.ComplexityRoot.AssetWorkloadEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadEdge.Cursor(childComplexity), true
+	case "AssetWorkloadEdge.links":
+		if e.ComplexityRoot.AssetWorkloadEdge.Links == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadEdge.Links(childComplexity), true
+	case "AssetWorkloadEdge.node":
+		if e.ComplexityRoot.AssetWorkloadEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AssetWorkloadEdge.Node(childComplexity), true
 
 	case "AttestBaselinePayload.baseline":
 		if e.ComplexityRoot.AttestBaselinePayload.Baseline == nil {
@@ -2447,6 +3006,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ClusterTermState.Types(childComplexity), true
 
+	case "CollectedFile.artifact":
+		if e.ComplexityRoot.CollectedFile.Artifact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.Artifact(childComplexity), true
+	case "CollectedFile.collectedAt":
+		if e.ComplexityRoot.CollectedFile.CollectedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.CollectedAt(childComplexity), true
+	case "CollectedFile.collectedBy":
+		if e.ComplexityRoot.CollectedFile.CollectedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.CollectedBy(childComplexity), true
+	case "CollectedFile.mediaType":
+		if e.ComplexityRoot.CollectedFile.MediaType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.MediaType(childComplexity), true
+	case "CollectedFile.name":
+		if e.ComplexityRoot.CollectedFile.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.Name(childComplexity), true
+	case "CollectedFile.sha256":
+		if e.ComplexityRoot.CollectedFile.Sha256 == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.Sha256(childComplexity), true
+	case "CollectedFile.size":
+		if e.ComplexityRoot.CollectedFile.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.Size(childComplexity), true
+	case "CollectedFile.url":
+		if e.ComplexityRoot.CollectedFile.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollectedFile.URL(childComplexity), true
+
 	case "ConsistencyProof.from":
 		if e.ComplexityRoot.ConsistencyProof.From == nil {
 			break
@@ -2903,6 +3511,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Exposure.Workload(childComplexity), true
 
+	case "ExposureChange.asset":
+		if e.ComplexityRoot.ExposureChange.Asset == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Asset(childComplexity), true
 	case "ExposureChange.causedBy":
 		if e.ComplexityRoot.ExposureChange.CausedBy == nil {
 			break
@@ -3444,6 +4058,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ExposureEvidence.ActionsAdded(childComplexity), true
+	case "ExposureEvidence.assets":
+		if e.ComplexityRoot.ExposureEvidence.Assets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureEvidence.Assets(childComplexity), true
 	case "ExposureEvidence.baselineAt":
 		if e.ComplexityRoot.ExposureEvidence.BaselineAt == nil {
 			break
@@ -4465,6 +5085,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OpenedCount.Type(childComplexity), true
 
+	case "Organization.asset":
+		if e.ComplexityRoot.Organization.Asset == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_asset_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Asset(childComplexity, args["id"].(*string), args["type"].(*record.AssetKind), args["value"].(*string), args["asOf"].(*time.Time)), true
+	case "Organization.assets":
+		if e.ComplexityRoot.Organization.Assets == nil {
+			break
+		}
+
+		args, err := ec.field_Organization_assets_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Organization.Assets(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AssetFilter), args["orderBy"].(*AssetOrder), args["asOf"].(*time.Time)), true
 	case "Organization.authorityPath":
 		if e.ComplexityRoot.Organization.AuthorityPath == nil {
 			break
@@ -6611,6 +7253,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.ExposureChanges(childComplexity, args["organization"].(string), args["after"].(*string), args["filter"].(*ExposureChangeFilter)), true
+	case "Subscription.syncProgress":
+		if e.ComplexityRoot.Subscription.SyncProgress == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_syncProgress_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.SyncProgress(childComplexity, args["organization"].(string), args["id"].(string)), true
 
 	case "Sync.actor":
 		if e.ComplexityRoot.Sync.Actor == nil {
@@ -6618,6 +7271,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sync.Actor(childComplexity), true
+	case "Sync.assets":
+		if e.ComplexityRoot.Sync.Assets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sync.Assets(childComplexity), true
 	case "Sync.at":
 		if e.ComplexityRoot.Sync.At == nil {
 			break
@@ -6752,6 +7411,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SyncEdge.Node(childComplexity), true
+
+	case "SyncProgress.code":
+		if e.ComplexityRoot.SyncProgress.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.Code(childComplexity), true
+	case "SyncProgress.phase":
+		if e.ComplexityRoot.SyncProgress.Phase == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.Phase(childComplexity), true
+	case "SyncProgress.records":
+		if e.ComplexityRoot.SyncProgress.Records == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.Records(childComplexity), true
+	case "SyncProgress.startedAt":
+		if e.ComplexityRoot.SyncProgress.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.StartedAt(childComplexity), true
+	case "SyncProgress.sync":
+		if e.ComplexityRoot.SyncProgress.Sync == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.Sync(childComplexity), true
+	case "SyncProgress.updatedAt":
+		if e.ComplexityRoot.SyncProgress.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SyncProgress.UpdatedAt(childComplexity), true
 
 	case "SyncRejection.code":
 		if e.ComplexityRoot.SyncRejection.Code == nil {
@@ -6916,6 +7612,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Workload.ArtifactIdentifier(childComplexity), true
+	case "Workload.assets":
+		if e.ComplexityRoot.Workload.Assets == nil {
+			break
+		}
+
+		args, err := ec.field_Workload_assets_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Workload.Assets(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AssetFilter)), true
 	case "Workload.attributes":
 		if e.ComplexityRoot.Workload.Attributes == nil {
 			break
@@ -7059,6 +7766,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Workload.WorkloadExposure(childComplexity), true
+
+	case "WorkloadAssetConnection.edges":
+		if e.ComplexityRoot.WorkloadAssetConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetConnection.Edges(childComplexity), true
+	case "WorkloadAssetConnection.nodes":
+		if e.ComplexityRoot.WorkloadAssetConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetConnection.Nodes(childComplexity), true
+	case "WorkloadAssetConnection.pageInfo":
+		if e.ComplexityRoot.WorkloadAssetConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetConnection.PageInfo(childComplexity), true
+	case "WorkloadAssetConnection.totalCount":
+		if e.ComplexityRoot.WorkloadAssetConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetConnection.TotalCount(childComplexity), true
+
+	case "WorkloadAssetEdge.cursor":
+		if e.ComplexityRoot.WorkloadAssetEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetEdge.Cursor(childComplexity), true
+	case "WorkloadAssetEdge.links":
+		if e.ComplexityRoot.WorkloadAssetEdge.Links == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetEdge.Links(childComplexity), true
+	case "WorkloadAssetEdge.node":
+		if e.ComplexityRoot.WorkloadAssetEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WorkloadAssetEdge.Node(childComplexity), true
 
 	case "WorkloadConnection.edges":
 		if e.ComplexityRoot.WorkloadConnection.Edges == nil {
@@ -7490,6 +8241,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAssetFilter,
+		ec.unmarshalInputAssetOrder,
 		ec.unmarshalInputAttestBaselineInput,
 		ec.unmarshalInputAuthorityPathFilter,
 		ec.unmarshalInputAuthorityPathOrder,
@@ -7611,8 +8364,8 @@ func newExecutionContext(
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `# The one schema. Sections follow the rooms of the house: root, organizations,
 # authority paths, exposures, risk clusters, workload exposures, posture, settings,
-# what analysts put on record, judgements of people, ledger, entities, sources and
-# syncs, lists.
+# what analysts put on record, judgements of people, ledger, entities, assets,
+# sources and syncs, lists.
 
 # ---------------------------------------------------------------- root
 
@@ -7959,6 +8712,34 @@ type Organization implements Node {
 
   "The thresholds by which this organization is judged."
   evaluationSettings("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): EvaluationSettings!
+
+  """
+  The assets: what scanners see from outside, whatever became of it since. By type,
+  in the order of their names, and then by value; or by when they were first seen.
+  """
+  assets(
+    first: Int
+    after: String
+    last: Int
+    before: String
+    filter: AssetFilter
+    orderBy: AssetOrder = { field: VALUE, direction: ASC }
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
+  ): AssetConnection!
+  """
+  The asset of this id, or of this type and value; null when there is none. One of
+  the two is named, or it is refused (` + "`" + `ASSET_NOT_NAMED` + "`" + `).
+  """
+  asset(
+    id: ID
+    "Together with ` + "`" + `value` + "`" + `."
+    type: AssetType
+    "In its normal form, which docs/assets.md gives for each type; of a certificate either digest."
+    value: String
+    "As of this instant; see ` + "`" + `authorityPaths` + "`" + `."
+    asOf: DateTime
+  ): Asset
 
   "The feeds that speak about this organization, by name and system."
   sources("As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [Source!]!
@@ -8376,6 +9157,8 @@ type ExposureEvidence {
   owners: [OwnerEvidence!]!
   "Where the workload sends data."
   hosts: [String!]!
+  "The services and urls at which the workload answers from outside, by their values."
+  assets: [String!]!
   "The last activity that anybody knows of."
   lastActiveAt: DateTime
   "When the workload was first seen."
@@ -8583,6 +9366,8 @@ enum ExposureType {
   LLM_EGRESS
   "Several workloads share the identity."
   SHARED_IDENTITY
+  "The workload answers from outside."
+  INTERNET_FACING
 }
 
 "A rule, and what it finds of a workload, an identity or a path."
@@ -8613,6 +9398,8 @@ enum FindingType {
   LLM_EGRESS
   "Opens SHARED_IDENTITY."
   IDENTITY_REUSE
+  "Opens INTERNET_FACING."
+  INTERNET_FACING
 }
 
 "How grave something is, in ascending order."
@@ -8729,6 +9516,10 @@ enum ResolutionReason {
   HOST_RECLASSIFIED
   "The identity is no longer shared."
   IDENTITY_DEDICATED
+  "What the workload answered at is closed, or was not seen any more."
+  ASSET_GONE
+  "What is there leads to the workload no longer."
+  LINK_REMOVED
   "The path no longer stands."
   PATH_REMOVED
   "The target system ignores the authority."
@@ -9656,6 +10447,8 @@ type ExposureChange implements Node {
   exposure: Exposure
   "The workload that it is about; null for what is not about one."
   workload: Workload
+  "The asset that it is about; null for what is not about one."
+  asset: Asset
   "The sync that it came with; null for an evaluation or a decision."
   sync: Sync
   "The source of that sync."
@@ -9675,6 +10468,54 @@ type Subscription {
   which there is nothing else. ` + "`" + `Organization.exposureChangeFeed.cursor` + "`" + ` is from now on.
   """
   exposureChanges("The slug of the organization." organization: String!, after: String, filter: ExposureChangeFilter): ExposureChangeFrame!
+
+  """
+  How far a delivery has come: first how far it is now, then whenever that changes, and
+  every few seconds of a long phase, until it is ` + "`" + `DONE` + "`" + ` or ` + "`" + `FAILED` + "`" + `. The id is the UUID
+  that the import was given as its parameter ` + "`" + `progress` + "`" + `, and may be subscribed to up to
+  ten seconds before the import begins; or that of a sync, which is done. It does not
+  matter which server the import runs on.
+  """
+  syncProgress("The slug of the organization." organization: String!, "Of the delivery, or of the sync that it has become." id: ID!): SyncProgress!
+}
+
+"How far a delivery has come."
+type SyncProgress {
+  phase: SyncPhase!
+  "The records that were read so far."
+  records: Int64!
+  "What it has become, once it is ` + "`" + `DONE` + "`" + `: of a delivery that was applied before, the sync of then. Null before, and where it ` + "`" + `FAILED` + "`" + `."
+  sync: Sync
+  "Why it ` + "`" + `FAILED` + "`" + `, as the answer to the import says it: stable, in capitals. ` + "`" + `INTERRUPTED` + "`" + ` where nobody was left to answer to."
+  code: String
+  "When it began, by the server's clock."
+  startedAt: DateTime!
+  "When this was so, by the server's clock."
+  updatedAt: DateTime!
+}
+
+"What is done with a delivery. They come in this order, and those that it has no work for are left out; phases may be added."
+enum SyncPhase {
+  "It waits for its turn: the server runs as many imports as it may."
+  WAITING
+  "Its records are read and checked."
+  RECEIVING
+  "It is held against what the source said before, once other deliveries to the organization are through."
+  MERGING
+  "What follows from it is worked out: entities, owners, authority paths."
+  DERIVING
+  "The paths that it touches are judged, and put into risk clusters."
+  JUDGING
+  "The paths that differ are written."
+  WRITING
+  "The posture is summed up."
+  COUNTING
+  "It becomes what everybody sees."
+  COMMITTING
+  "It has. Nothing more comes."
+  DONE
+  "It was refused, or interrupted. Nothing more comes."
+  FAILED
 }
 
 """
@@ -9707,7 +10548,7 @@ type ExposureChangeFrame {
   ledgerSeq: Int64
 }
 
-"What kind of change it is. Types may be added. From ASSET_DISCOVERED on they are known, and nothing publishes them yet."
+"What kind of change it is. Types may be added. From VULNERABILITY_DISCOVERED on they are known, and nothing publishes them yet."
 enum ExposureChangeType {
   "A source delivered, be it what is known already."
   SYNC_APPLIED
@@ -9731,19 +10572,30 @@ enum ExposureChangeType {
   EXPOSURE_RESOLVED
   "Somebody judged an exposure otherwise."
   EXPOSURE_DISPOSITION_CHANGED
+  "A domain, a host or a technology was seen that nobody had seen before."
   ASSET_DISCOVERED
+  "A service answers on a port where nobody had seen one before."
   SERVICE_DISCOVERED
+  "A page was seen that nobody had seen before."
   URL_DISCOVERED
+  "A path of an origin was seen that nobody had seen before."
   PATH_DISCOVERED
+  "A certificate was seen that nobody had seen before."
   CERTIFICATE_DISCOVERED
+  "A file was uploaded whose content was not there."
+  FILE_COLLECTED
+  "A port answers on a host that was known before, or again after it was closed."
+  PORT_OPENED
+  "A scanner looked at a port, on a host that answered, and it was not open any more."
+  PORT_CLOSED
+  "A service or a page runs something else, or another version. That more is known of it is no change."
+  TECHNOLOGY_CHANGED
+  "An asset was not seen for long, though somebody looked."
+  ASSET_STALE
+  "What was stale was seen again."
+  ASSET_REAPPEARED
   VULNERABILITY_DISCOVERED
   VULNERABILITY_STATUS_CHANGED
-  FILE_COLLECTED
-  PORT_OPENED
-  PORT_CLOSED
-  TECHNOLOGY_CHANGED
-  ASSET_STALE
-  ASSET_REAPPEARED
 }
 
 "What kind of thing a change is about."
@@ -9752,6 +10604,13 @@ enum ExposureChangeEntityType {
   WORKLOAD
   AUTHORITY_PATH
   EXPOSURE
+  "A domain, a host or a technology."
+  ASSET
+  SERVICE
+  URL
+  URL_PATH
+  CERTIFICATE
+  FILE
 }
 
 """
@@ -10543,6 +11402,8 @@ type Workload implements Node & Entity {
     orderBy: AuthorityPathOrder = { field: SENSITIVITY, direction: DESC }
     includeRemoved: Boolean = false
   ): AuthorityPathConnection!
+  "What is seen of it from outside: the assets that it stands behind, by type and value, closed and stale ones, too."
+  assets(first: Int, after: String, last: Int, before: String, filter: AssetFilter): WorkloadAssetConnection!
 }
 
 "What a workload runs as."
@@ -10735,6 +11596,287 @@ input EntityFilter {
   namePrefix: String
 }
 
+# ---------------------------------------------------------------- assets
+
+"""
+Something that is seen from outside: a name, a host, a port that answers, a page, a
+certificate, a product, a collected file. One for all scanners that see it; what they
+say of it is put together in ` + "`" + `attributes` + "`" + `. docs/assets.md says how.
+"""
+type Asset implements Node {
+  "The same whoever sees it, and when."
+  id: ID!
+  type: AssetType!
+  "Its normal name, such as ` + "`" + `203.0.113.7 tcp/443` + "`" + ` of a service; docs/assets.md has those of all types."
+  value: String!
+  "Whether it is there, as far as anybody looked."
+  status: AssetStatus!
+  "Of a service: how its port answered last. Null for other types."
+  state: PortState
+  "When it was first seen, on the organization's clock. It never moves."
+  firstSeenAt: DateTime!
+  "When it was last seen: by the last delivery of a source that had it among what it saw. Of a file: when it was collected."
+  lastSeenAt: DateTime!
+  "How sure the source is whose word counts, in percent; null where it does not say."
+  confidence: Int
+  "The part of that source's scanner that saw it, such as ` + "`" + `ssl-cert` + "`" + `; null for the scanner itself."
+  plugin: String
+  "What it is on: of a service its host, of a page and a path their service or name, of a technology its service or page. Null for what is on nothing."
+  parent: Asset
+  "The host at the top, or the name where the address is not known; null for hosts, names, certificates and files."
+  host: Asset
+  "What has it for a ` + "`" + `parent` + "`" + `, by type and value."
+  parts(first: Int, after: String, last: Int, before: String, filter: AssetFilter): AssetConnection!
+  "What is known of it: field by field from the source that is surest, and then from the newest. Which fields there are depends on the type: docs/assets.md."
+  attributes: JSON!
+  "What runs there, by name: of services and pages. Empty where nobody could tell."
+  technology: [AssetTechnology!]!
+  "Of a service: the certificates that it presents, by value; at most 100."
+  certificates: [Asset!]!
+  "Of a certificate: the services that present it, by value; at most 100. The services on a host are its ` + "`" + `parts` + "`" + `."
+  services: [Asset!]!
+  "Of a name: the hosts that it resolves to, by value; at most 100."
+  hosts: [Asset!]!
+  "Of a host: the names that resolve to it, by value; at most 100."
+  names: [Asset!]!
+  "The sync that first saw it; null for a file, which a person brought."
+  discoveredBy: Sync
+  "Who saw it when, the newest first: 1 to 100."
+  sightings(first: Int = 20): [AssetSighting!]!
+  "What it was, the current version first: 1 to 100."
+  versions(first: Int = 20): [AssetVersion!]!
+  "Of a file: what is known of its content. Null for other types."
+  file: CollectedFile
+  "The workloads that stand behind it, by name."
+  workloads(first: Int, after: String, last: Int, before: String): AssetWorkloadConnection!
+  "Its history, the newest change first. That of what is on it is not among it: ` + "`" + `exposureChanges(filter: {asset: …})` + "`" + ` takes several."
+  changes(first: Int, after: String, last: Int, before: String, filter: ExposureChangeFilter): ExposureChangeConnection!
+}
+
+"What an asset is."
+enum AssetType {
+  "A name in the domain name system."
+  DOMAIN
+  "An address that answered."
+  HOST
+  "A port of a host, or of a name whose address is not known, that answered."
+  SERVICE
+  "The address of a page, with its query."
+  URL
+  "The address of a page without its query."
+  URL_PATH
+  "A certificate that was presented."
+  CERTIFICATE
+  "A product on a service or a page."
+  TECHNOLOGY
+  "A file that was collected: ` + "`" + `POST /files` + "`" + `."
+  FILE
+}
+
+"Whether an asset is there."
+enum AssetStatus {
+  "Nobody looked and missed it."
+  ACTIVE
+  "A delivery looked for it and did not see it, or what it was on is closed."
+  CLOSED
+  "It was not seen for as long as its type may be, and somebody looked since."
+  STALE
+}
+
+"How a port answered."
+enum PortState {
+  OPEN
+  CLOSED
+  "Something kept the answer back."
+  FILTERED
+}
+
+"A product on a service or a page."
+type AssetTechnology {
+  "As the scanner calls it: two scanners may call one product by two names."
+  name: String!
+  "Null where nobody could tell."
+  version: String
+}
+
+"What one source saw of an asset, unchanged in every delivery of an interval."
+type AssetSighting {
+  source: Source!
+  "The first delivery of the interval, on the organization's clock."
+  firstSeenAt: DateTime!
+  "The last delivery of the interval so far."
+  lastSeenAt: DateTime!
+  "Whether the interval goes on: whether the source's last delivery saw it so."
+  current: Boolean!
+  "Of a service: how its port answered. Null for other types."
+  state: PortState
+  "How sure the source is, in percent; null where it does not say."
+  confidence: Int
+  "The part of the scanner that saw it; null for the scanner itself."
+  plugin: String
+  "What the source says of it; see ` + "`" + `Asset.attributes` + "`" + `."
+  attributes: JSON!
+}
+
+"What an asset was in an interval, on the organization's clock."
+type AssetVersion {
+  from: DateTime!
+  "Null for what it is."
+  to: DateTime
+  status: AssetStatus!
+  state: PortState
+  attributes: JSON!
+  technology: [AssetTechnology!]!
+}
+
+"Why a workload stands behind an asset."
+type AssetLink {
+  basis: AssetLinkBasis!
+  "The name, address or image that says so."
+  detail: String!
+  "Since when, on the organization's clock."
+  since: DateTime!
+}
+
+"How it is known that a workload stands behind an asset."
+enum AssetLinkBasis {
+  "An owner mapping or a snapshot says so."
+  MAPPING
+  "An ingress leads from the name to the workload."
+  INGRESS
+  "The workload answers at the name."
+  HOSTNAME
+  "The workload answers at the address."
+  ADDRESS
+  "The file was collected of the image that the workload runs."
+  IMAGE
+}
+
+"What is known of the content of a file."
+type CollectedFile {
+  "What its first sender called it: a label, never a path."
+  name: String!
+  "Of its content, in lower case hexadecimal digits."
+  sha256: String!
+  "In bytes."
+  size: Int64!
+  "By its content, not by what the sender called it."
+  mediaType: String!
+  "The image that it was collected of; null where nobody said."
+  artifact: String
+  "On the organization's clock."
+  collectedAt: DateTime!
+  "Who sent it."
+  collectedBy: String!
+  "Where it can be downloaded, on this server, with the token of this request."
+  url: String!
+}
+
+"What a delivery did to the assets of an organization."
+type AssetCounts {
+  "Assets that were never seen before."
+  added: Int!
+  "Assets that it says something else of, or that are seen again."
+  changed: Int!
+  "Assets that it closed."
+  gone: Int!
+}
+
+"""
+Narrows a list of assets. Fields join with AND, the values of one field with OR;
+a field left out narrows nothing. A field can name 100 values.
+"""
+input AssetFilter {
+  type: [AssetType!]
+  status: [AssetStatus!]
+  "The whole value."
+  value: String
+  "Values that begin so; upper and lower case differ."
+  valuePrefix: String
+  "Ids of hosts and names: these themselves, and what is on them."
+  host: [ID!]
+  "Ids of workloads that stand behind them."
+  workload: [ID!]
+  "Ids of sources that saw them, now or before."
+  source: [ID!]
+  "Of services."
+  port: [Int!]
+  "A product that runs there, by its whole name in upper or lower case: of services and pages."
+  technology: String
+  "Whether any workload stands behind them."
+  linked: Boolean
+  "First seen at this instant or later."
+  firstSeenAfter: DateTime
+  "First seen before this instant."
+  firstSeenBefore: DateTime
+}
+
+"How a list of assets is sorted."
+input AssetOrder {
+  field: AssetOrderField!
+  direction: OrderDirection!
+}
+
+"What a list of assets can be sorted by."
+enum AssetOrderField {
+  "By type, and then by value."
+  VALUE
+  "The id breaks ties."
+  FIRST_SEEN_AT
+}
+
+"A page of assets."
+type AssetConnection {
+  edges: [AssetEdge!]!
+  nodes: [Asset!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"One row of a page and its cursor."
+type AssetEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
+  cursor: String!
+  node: Asset!
+}
+
+"A page of the assets of a workload."
+type WorkloadAssetConnection {
+  edges: [WorkloadAssetEdge!]!
+  nodes: [Asset!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"An asset of a workload, its cursor, and what links the two."
+type WorkloadAssetEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list and filter."
+  cursor: String!
+  node: Asset!
+  "Every reason, by basis."
+  links: [AssetLink!]!
+}
+
+"A page of the workloads behind an asset."
+type AssetWorkloadConnection {
+  edges: [AssetWorkloadEdge!]!
+  nodes: [Workload!]!
+  pageInfo: PageInfo!
+  "How many the list has in all pages; counted only when asked."
+  totalCount: Int!
+}
+
+"A workload behind an asset, its cursor, and what links the two."
+type AssetWorkloadEdge {
+  "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list."
+  cursor: String!
+  node: Workload!
+  "Every reason, by basis."
+  links: [AssetLink!]!
+}
+
 # ---------------------------------------------------------------- sources and syncs
 
 "A feed: what one connector says about one system."
@@ -10781,6 +11923,8 @@ type Sync implements Node {
   pathsKept: Int!
   pathsChanged: Int!
   pathsRemoved: Int!
+  "What it did to the assets; all zero where its source does not scan."
+  assets: AssetCounts!
   "Records that were not accepted: the first 1,000."
   rejections: [SyncRejection!]!
   "What the reader should know: the first 1,000."
@@ -11125,6 +12269,184 @@ func (ec *executionContext) childFields_AccessRole(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type AccessRole", field.Name)
 }
 
+func (ec *executionContext) childFields_Asset(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Asset_id(ctx, field)
+	case "type":
+		return ec.fieldContext_Asset_type(ctx, field)
+	case "value":
+		return ec.fieldContext_Asset_value(ctx, field)
+	case "status":
+		return ec.fieldContext_Asset_status(ctx, field)
+	case "state":
+		return ec.fieldContext_Asset_state(ctx, field)
+	case "firstSeenAt":
+		return ec.fieldContext_Asset_firstSeenAt(ctx, field)
+	case "lastSeenAt":
+		return ec.fieldContext_Asset_lastSeenAt(ctx, field)
+	case "confidence":
+		return ec.fieldContext_Asset_confidence(ctx, field)
+	case "plugin":
+		return ec.fieldContext_Asset_plugin(ctx, field)
+	case "parent":
+		return ec.fieldContext_Asset_parent(ctx, field)
+	case "host":
+		return ec.fieldContext_Asset_host(ctx, field)
+	case "parts":
+		return ec.fieldContext_Asset_parts(ctx, field)
+	case "attributes":
+		return ec.fieldContext_Asset_attributes(ctx, field)
+	case "technology":
+		return ec.fieldContext_Asset_technology(ctx, field)
+	case "certificates":
+		return ec.fieldContext_Asset_certificates(ctx, field)
+	case "services":
+		return ec.fieldContext_Asset_services(ctx, field)
+	case "hosts":
+		return ec.fieldContext_Asset_hosts(ctx, field)
+	case "names":
+		return ec.fieldContext_Asset_names(ctx, field)
+	case "discoveredBy":
+		return ec.fieldContext_Asset_discoveredBy(ctx, field)
+	case "sightings":
+		return ec.fieldContext_Asset_sightings(ctx, field)
+	case "versions":
+		return ec.fieldContext_Asset_versions(ctx, field)
+	case "file":
+		return ec.fieldContext_Asset_file(ctx, field)
+	case "workloads":
+		return ec.fieldContext_Asset_workloads(ctx, field)
+	case "changes":
+		return ec.fieldContext_Asset_changes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Asset", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AssetConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AssetConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AssetConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AssetConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "added":
+		return ec.fieldContext_AssetCounts_added(ctx, field)
+	case "changed":
+		return ec.fieldContext_AssetCounts_changed(ctx, field)
+	case "gone":
+		return ec.fieldContext_AssetCounts_gone(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetCounts", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AssetEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AssetEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetLink(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "basis":
+		return ec.fieldContext_AssetLink_basis(ctx, field)
+	case "detail":
+		return ec.fieldContext_AssetLink_detail(ctx, field)
+	case "since":
+		return ec.fieldContext_AssetLink_since(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetLink", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetSighting(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "source":
+		return ec.fieldContext_AssetSighting_source(ctx, field)
+	case "firstSeenAt":
+		return ec.fieldContext_AssetSighting_firstSeenAt(ctx, field)
+	case "lastSeenAt":
+		return ec.fieldContext_AssetSighting_lastSeenAt(ctx, field)
+	case "current":
+		return ec.fieldContext_AssetSighting_current(ctx, field)
+	case "state":
+		return ec.fieldContext_AssetSighting_state(ctx, field)
+	case "confidence":
+		return ec.fieldContext_AssetSighting_confidence(ctx, field)
+	case "plugin":
+		return ec.fieldContext_AssetSighting_plugin(ctx, field)
+	case "attributes":
+		return ec.fieldContext_AssetSighting_attributes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetSighting", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetTechnology(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_AssetTechnology_name(ctx, field)
+	case "version":
+		return ec.fieldContext_AssetTechnology_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetTechnology", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetVersion(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_AssetVersion_from(ctx, field)
+	case "to":
+		return ec.fieldContext_AssetVersion_to(ctx, field)
+	case "status":
+		return ec.fieldContext_AssetVersion_status(ctx, field)
+	case "state":
+		return ec.fieldContext_AssetVersion_state(ctx, field)
+	case "attributes":
+		return ec.fieldContext_AssetVersion_attributes(ctx, field)
+	case "technology":
+		return ec.fieldContext_AssetVersion_technology(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetVersion", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetWorkloadConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AssetWorkloadConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AssetWorkloadConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AssetWorkloadConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AssetWorkloadConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetWorkloadConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AssetWorkloadEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AssetWorkloadEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AssetWorkloadEdge_node(ctx, field)
+	case "links":
+		return ec.fieldContext_AssetWorkloadEdge_links(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssetWorkloadEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_AttestBaselinePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "baseline":
@@ -11463,6 +12785,28 @@ func (ec *executionContext) childFields_ClusterTermState(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type ClusterTermState", field.Name)
 }
 
+func (ec *executionContext) childFields_CollectedFile(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_CollectedFile_name(ctx, field)
+	case "sha256":
+		return ec.fieldContext_CollectedFile_sha256(ctx, field)
+	case "size":
+		return ec.fieldContext_CollectedFile_size(ctx, field)
+	case "mediaType":
+		return ec.fieldContext_CollectedFile_mediaType(ctx, field)
+	case "artifact":
+		return ec.fieldContext_CollectedFile_artifact(ctx, field)
+	case "collectedAt":
+		return ec.fieldContext_CollectedFile_collectedAt(ctx, field)
+	case "collectedBy":
+		return ec.fieldContext_CollectedFile_collectedBy(ctx, field)
+	case "url":
+		return ec.fieldContext_CollectedFile_url(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CollectedFile", field.Name)
+}
+
 func (ec *executionContext) childFields_ConsistencyProof(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "from":
@@ -11709,6 +13053,8 @@ func (ec *executionContext) childFields_ExposureChange(ctx context.Context, fiel
 		return ec.fieldContext_ExposureChange_exposure(ctx, field)
 	case "workload":
 		return ec.fieldContext_ExposureChange_workload(ctx, field)
+	case "asset":
+		return ec.fieldContext_ExposureChange_asset(ctx, field)
 	case "sync":
 		return ec.fieldContext_ExposureChange_sync(ctx, field)
 	case "source":
@@ -11919,6 +13265,8 @@ func (ec *executionContext) childFields_ExposureEvidence(ctx context.Context, fi
 		return ec.fieldContext_ExposureEvidence_owners(ctx, field)
 	case "hosts":
 		return ec.fieldContext_ExposureEvidence_hosts(ctx, field)
+	case "assets":
+		return ec.fieldContext_ExposureEvidence_assets(ctx, field)
 	case "lastActiveAt":
 		return ec.fieldContext_ExposureEvidence_lastActiveAt(ctx, field)
 	case "firstSeenAt":
@@ -12375,6 +13723,10 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_owners(ctx, field)
 	case "evaluationSettings":
 		return ec.fieldContext_Organization_evaluationSettings(ctx, field)
+	case "assets":
+		return ec.fieldContext_Organization_assets(ctx, field)
+	case "asset":
+		return ec.fieldContext_Organization_asset(ctx, field)
 	case "sources":
 		return ec.fieldContext_Organization_sources(ctx, field)
 	case "syncs":
@@ -13281,6 +14633,8 @@ func (ec *executionContext) childFields_Sync(ctx context.Context, field graphql.
 		return ec.fieldContext_Sync_pathsChanged(ctx, field)
 	case "pathsRemoved":
 		return ec.fieldContext_Sync_pathsRemoved(ctx, field)
+	case "assets":
+		return ec.fieldContext_Sync_assets(ctx, field)
 	case "rejections":
 		return ec.fieldContext_Sync_rejections(ctx, field)
 	case "warnings":
@@ -13311,6 +14665,24 @@ func (ec *executionContext) childFields_SyncEdge(ctx context.Context, field grap
 		return ec.fieldContext_SyncEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SyncEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SyncProgress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "phase":
+		return ec.fieldContext_SyncProgress_phase(ctx, field)
+	case "records":
+		return ec.fieldContext_SyncProgress_records(ctx, field)
+	case "sync":
+		return ec.fieldContext_SyncProgress_sync(ctx, field)
+	case "code":
+		return ec.fieldContext_SyncProgress_code(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_SyncProgress_startedAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_SyncProgress_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SyncProgress", field.Name)
 }
 
 func (ec *executionContext) childFields_SyncRejection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13455,8 +14827,36 @@ func (ec *executionContext) childFields_Workload(ctx context.Context, field grap
 		return ec.fieldContext_Workload_workloadExposure(ctx, field)
 	case "authorityPaths":
 		return ec.fieldContext_Workload_authorityPaths(ctx, field)
+	case "assets":
+		return ec.fieldContext_Workload_assets(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Workload", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadAssetConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WorkloadAssetConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_WorkloadAssetConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WorkloadAssetConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WorkloadAssetConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadAssetConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WorkloadAssetEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_WorkloadAssetEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_WorkloadAssetEdge_node(ctx, field)
+	case "links":
+		return ec.fieldContext_WorkloadAssetEdge_links(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WorkloadAssetEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_WorkloadConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13768,6 +15168,164 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 // endregion ************************** internal!.gotpl ***************************
 
 // region    ***************************** args.gotpl *****************************
+
+func (ec *executionContext) field_Asset_changes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*ExposureChangeFilter, error) {
+			return ec.unmarshalOExposureChangeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐExposureChangeFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Asset_parts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AssetFilter, error) {
+			return ec.unmarshalOAssetFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Asset_sightings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Asset_versions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Asset_workloads_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	return args, nil
+}
 
 func (ec *executionContext) field_AuthorityPath_changes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
@@ -14458,6 +16016,106 @@ func (ec *executionContext) field_Mutation_withdrawJustification_args(ctx contex
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_asset_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "type",
+		func(ctx context.Context, v any) (*record.AssetKind, error) {
+			return ec.unmarshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["type"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "value",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["value"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Organization_assets_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AssetFilter, error) {
+			return ec.unmarshalOAssetFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*AssetOrder, error) {
+			return ec.unmarshalOAssetOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg6
 	return args, nil
 }
 
@@ -15761,6 +17419,28 @@ func (ec *executionContext) field_Subscription_exposureChanges_args(ctx context.
 	return args, nil
 }
 
+func (ec *executionContext) field_Subscription_syncProgress_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "organization",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["organization"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_WorkloadExposure_authorityPaths_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -15858,6 +17538,52 @@ func (ec *executionContext) field_WorkloadExposure_exposures_args(ctx context.Co
 		return nil, err
 	}
 	args["before"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Workload_assets_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AssetFilter, error) {
+			return ec.unmarshalOAssetFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
 	return args, nil
 }
 
@@ -16194,6 +17920,1648 @@ func (ec *executionContext) fieldContext_AccessRole_attributes(_ context.Context
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Attribute(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_id(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_type(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.AssetKind) graphql.Marshaler {
+			return ec.marshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, true, false, errors.New("field of type AssetType does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_value(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_status(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v asset.Status) graphql.Marshaler {
+			return ec.marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type AssetStatus does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_state(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.PortState) graphql.Marshaler {
+			return ec.marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type PortState does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_lastSeenAt(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_lastSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().LastSeenAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_lastSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_confidence(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_confidence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Confidence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_confidence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_plugin(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_plugin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Plugin, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_plugin(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_parent(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_parent(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Parent(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalOAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_parent(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_host(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_host(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Host(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalOAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_host(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_parts(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_parts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Asset().Parts(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AssetFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Asset]) graphql.Marshaler {
+			return ec.marshalNAssetConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_parts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Asset_parts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_attributes(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_attributes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attributes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_attributes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Asset", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _Asset_technology(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_technology(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Technology(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []asset.Technology) graphql.Marshaler {
+			return ec.marshalNAssetTechnology2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐTechnologyᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_technology(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetTechnology(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_certificates(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_certificates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Certificates(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_certificates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_services(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_services(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Services(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_services(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_hosts(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_hosts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Hosts(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_hosts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_names(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_names(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().Names(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_names(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_discoveredBy(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_discoveredBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().DiscoveredBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Sync) graphql.Marshaler {
+			return ec.marshalOSync2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSync(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_discoveredBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sync(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_sightings(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_sightings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Asset().Sightings(ctx, obj, fc.Args["first"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.AssetSighting) graphql.Marshaler {
+			return ec.marshalNAssetSighting2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetSightingᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_sightings(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetSighting(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Asset_sightings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_versions(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_versions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Asset().Versions(ctx, obj, fc.Args["first"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.AssetVersion) graphql.Marshaler {
+			return ec.marshalNAssetVersion2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetVersionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_versions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetVersion(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Asset_versions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_file(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_file(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Asset().File(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CollectedFile) graphql.Marshaler {
+			return ec.marshalOCollectedFile2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐCollectedFile(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_file(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CollectedFile(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_workloads(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_workloads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Asset().Workloads(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AssetWorkloadConnection) graphql.Marshaler {
+			return ec.marshalNAssetWorkloadConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_workloads(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetWorkloadConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Asset_workloads_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Asset_changes(ctx context.Context, field graphql.CollectedField, obj *model.Asset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Asset_changes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Asset().Changes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*ExposureChangeFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.ExposureChange]) graphql.Marshaler {
+			return ec.marshalNExposureChangeConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Asset_changes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Asset",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExposureChangeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Asset_changes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.Edge[*model.Asset]) graphql.Marshaler {
+			return ec.marshalNAssetEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetCounts_added(ctx context.Context, field graphql.CollectedField, obj *model.AssetCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetCounts_added(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Added, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetCounts_added(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetCounts_changed(ctx context.Context, field graphql.CollectedField, obj *model.AssetCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetCounts_changed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Changed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetCounts_changed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetCounts_gone(ctx context.Context, field graphql.CollectedField, obj *model.AssetCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetCounts_gone(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Gone, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetCounts_gone(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetCounts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[*model.Asset]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetLink_basis(ctx context.Context, field graphql.CollectedField, obj *asset.Link) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetLink_basis(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Basis, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v asset.Basis) graphql.Marshaler {
+			return ec.marshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetLink_basis(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetLink", field, false, false, errors.New("field of type AssetLinkBasis does not have child fields"))
+}
+
+func (ec *executionContext) _AssetLink_detail(ctx context.Context, field graphql.CollectedField, obj *asset.Link) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetLink_detail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Detail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetLink_detail(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetLink", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetLink_since(ctx context.Context, field graphql.CollectedField, obj *asset.Link) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetLink_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetLink_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetLink", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_source(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_source(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AssetSighting().Source(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Source) graphql.Marshaler {
+			return ec.marshalNSource2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSource(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_source(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetSighting",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Source(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetSighting_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_lastSeenAt(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_lastSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_lastSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_current(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_current(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Current(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_current(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, true, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_state(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.PortState) graphql.Marshaler {
+			return ec.marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, false, false, errors.New("field of type PortState does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_confidence(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_confidence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Confidence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_confidence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_plugin(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_plugin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Plugin, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_plugin(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetSighting_attributes(ctx context.Context, field graphql.CollectedField, obj *model.AssetSighting) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetSighting_attributes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attributes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetSighting_attributes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetSighting", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _AssetTechnology_name(ctx context.Context, field graphql.CollectedField, obj *asset.Technology) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetTechnology_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetTechnology_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetTechnology", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetTechnology_version(ctx context.Context, field graphql.CollectedField, obj *asset.Technology) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetTechnology_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetTechnology_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetTechnology", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_from(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetVersion", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_to(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_to(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_to(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetVersion", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_status(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v asset.Status) graphql.Marshaler {
+			return ec.marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetVersion", field, false, false, errors.New("field of type AssetStatus does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_state(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.PortState) graphql.Marshaler {
+			return ec.marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetVersion", field, false, false, errors.New("field of type PortState does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_attributes(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_attributes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attributes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_attributes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetVersion", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _AssetVersion_technology(ctx context.Context, field graphql.CollectedField, obj *model.AssetVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetVersion_technology(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Technology(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []asset.Technology) graphql.Marshaler {
+			return ec.marshalNAssetTechnology2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐTechnologyᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetVersion_technology(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetTechnology(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetWorkloadConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.AssetWorkloadEdge) graphql.Marshaler {
+			return ec.marshalNAssetWorkloadEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetWorkloadConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetWorkloadEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetWorkloadConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AssetWorkloadConnection().Nodes(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Workload) graphql.Marshaler {
+			return ec.marshalNWorkload2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetWorkloadConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Workload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetWorkloadConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetWorkloadConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetWorkloadConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetWorkloadConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssetWorkloadEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssetWorkloadEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AssetWorkloadEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AssetWorkloadEdge().Node(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Workload) graphql.Marshaler {
+			return ec.marshalNWorkload2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetWorkloadEdge",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Workload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AssetWorkloadEdge_links(ctx context.Context, field graphql.CollectedField, obj *model.AssetWorkloadEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssetWorkloadEdge_links(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Links, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []asset.Link) graphql.Marshaler {
+			return ec.marshalNAssetLink2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐLinkᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssetWorkloadEdge_links(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssetWorkloadEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetLink(ctx, field)
 		},
 	}
 	return fc, nil
@@ -19324,6 +22692,190 @@ func (ec *executionContext) fieldContext_ClusterTermState_missing(_ context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _CollectedFile_name(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_sha256(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_sha256(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sha256(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_sha256(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_size(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_mediaType(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_mediaType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MediaType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_mediaType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_artifact(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_artifact(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Artifact, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_artifact(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_collectedAt(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_collectedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CollectedAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_collectedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_collectedBy(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_collectedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CollectedBy(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_collectedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CollectedFile_url(ctx context.Context, field graphql.CollectedField, obj *model.CollectedFile) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CollectedFile_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CollectedFile_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CollectedFile", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _ConsistencyProof_from(ctx context.Context, field graphql.CollectedField, obj *ConsistencyProof) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -21689,6 +25241,38 @@ func (ec *executionContext) fieldContext_ExposureChange_workload(_ context.Conte
 	return fc, nil
 }
 
+func (ec *executionContext) _ExposureChange_asset(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_asset(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Asset(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalOAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_asset(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExposureChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ExposureChange_sync(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -23357,6 +26941,29 @@ func (ec *executionContext) _ExposureEvidence_hosts(ctx context.Context, field g
 	)
 }
 func (ec *executionContext) fieldContext_ExposureEvidence_hosts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureEvidence_assets(ctx context.Context, field graphql.CollectedField, obj *model.ExposureEvidence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureEvidence_assets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Assets, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureEvidence_assets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ExposureEvidence", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -28703,6 +32310,94 @@ func (ec *executionContext) fieldContext_Organization_evaluationSettings(ctx con
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Organization_evaluationSettings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_assets(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_assets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Assets(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AssetFilter), fc.Args["orderBy"].(*AssetOrder), fc.Args["asOf"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.Asset]) graphql.Marshaler {
+			return ec.marshalNAssetConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_assets(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_assets_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_asset(ctx context.Context, field graphql.CollectedField, obj *model.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_asset(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Organization().Asset(ctx, obj, fc.Args["id"].(*string), fc.Args["type"].(*record.AssetKind), fc.Args["value"].(*string), fc.Args["asOf"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalOAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_asset(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Organization_asset_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -36333,6 +40028,50 @@ func (ec *executionContext) fieldContext_Subscription_exposureChanges(ctx contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Subscription_syncProgress(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_syncProgress(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().SyncProgress(ctx, fc.Args["organization"].(string), fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SyncProgress) graphql.Marshaler {
+			return ec.marshalNSyncProgress2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSyncProgress(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_syncProgress(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SyncProgress(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_syncProgress_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Sync_id(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -36687,6 +40426,38 @@ func (ec *executionContext) fieldContext_Sync_pathsRemoved(_ context.Context, fi
 	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Sync_assets(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sync_assets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Assets(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.AssetCounts) graphql.Marshaler {
+			return ec.marshalNAssetCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetCounts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Sync_assets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Sync",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetCounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Sync_rejections(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -36923,6 +40694,153 @@ func (ec *executionContext) fieldContext_SyncEdge_node(_ context.Context, field 
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _SyncProgress_phase(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_phase(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Phase, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v authority.Phase) graphql.Marshaler {
+			return ec.marshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_phase(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SyncProgress", field, false, false, errors.New("field of type SyncPhase does not have child fields"))
+}
+
+func (ec *executionContext) _SyncProgress_records(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_records(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Records, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_records(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SyncProgress", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _SyncProgress_sync(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_sync(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.SyncProgress().Sync(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Sync) graphql.Marshaler {
+			return ec.marshalOSync2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSync(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_sync(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SyncProgress",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sync(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SyncProgress_code(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SyncProgress", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SyncProgress_startedAt(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_startedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_startedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SyncProgress", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SyncProgress_updatedAt(ctx context.Context, field graphql.CollectedField, obj *model.SyncProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SyncProgress_updatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SyncProgress_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SyncProgress", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
 func (ec *executionContext) _SyncRejection_file(ctx context.Context, field graphql.CollectedField, obj *model.SyncRejection) (ret graphql.Marshaler) {
@@ -38150,6 +42068,256 @@ func (ec *executionContext) fieldContext_Workload_authorityPaths(ctx context.Con
 	if fc.Args, err = ec.field_Workload_authorityPaths_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Workload_assets(ctx context.Context, field graphql.CollectedField, obj *model.Workload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Workload_assets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Workload().Assets(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AssetFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.WorkloadAssetConnection) graphql.Marshaler {
+			return ec.marshalNWorkloadAssetConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Workload_assets(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Workload",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadAssetConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Workload_assets_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadAssetConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.WorkloadAssetEdge) graphql.Marshaler {
+			return ec.marshalNWorkloadAssetEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadAssetConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_WorkloadAssetEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadAssetConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadAssetConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadAssetConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadAssetConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadAssetConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadAssetConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadAssetEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WorkloadAssetEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _WorkloadAssetEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+			return ec.marshalNAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadAssetEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Asset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _WorkloadAssetEdge_links(ctx context.Context, field graphql.CollectedField, obj *model.WorkloadAssetEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WorkloadAssetEdge_links(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Links, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []asset.Link) graphql.Marshaler {
+			return ec.marshalNAssetLink2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐLinkᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WorkloadAssetEdge_links(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WorkloadAssetEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssetLink(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -40967,6 +45135,150 @@ func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputAssetFilter(ctx context.Context, obj any) (AssetFilter, error) {
+	var it AssetFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"type", "status", "value", "valuePrefix", "host", "workload", "source", "port", "technology", "linked", "firstSeenAfter", "firstSeenBefore"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := ec.unmarshalOAssetType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKindᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Type = data
+		case "status":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
+			data, err := ec.unmarshalOAssetStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Status = data
+		case "value":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("value"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Value = data
+		case "valuePrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("valuePrefix"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValuePrefix = data
+		case "host":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("host"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Host = data
+		case "workload":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("workload"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Workload = data
+		case "source":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("source"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Source = data
+		case "port":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("port"))
+			data, err := ec.unmarshalOInt2ᚕint32ᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Port = data
+		case "technology":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("technology"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Technology = data
+		case "linked":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("linked"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Linked = data
+		case "firstSeenAfter":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("firstSeenAfter"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FirstSeenAfter = data
+		case "firstSeenBefore":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("firstSeenBefore"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FirstSeenBefore = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputAssetOrder(ctx context.Context, obj any) (AssetOrder, error) {
+	var it AssetOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputAttestBaselineInput(ctx context.Context, obj any) (AttestBaselineInput, error) {
 	var it AttestBaselineInput
 	if obj == nil {
@@ -42585,6 +46897,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._AuthorityPath(ctx, sel, obj)
+	case *model.Asset:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Asset(ctx, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -42688,6 +47005,1258 @@ func (ec *executionContext) _AccessRole(ctx context.Context, sel ast.SelectionSe
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetImplementors = []string{"Asset", "Node"}
+
+func (ec *executionContext) _Asset(ctx context.Context, sel ast.SelectionSet, obj *model.Asset) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Asset")
+		case "id":
+			out.Values[i] = ec._Asset_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "type":
+			out.Values[i] = ec._Asset_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "value":
+			out.Values[i] = ec._Asset_value(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._Asset_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = ec._Asset_state(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "firstSeenAt":
+			out.Values[i] = ec._Asset_firstSeenAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastSeenAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_lastSeenAt(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "confidence":
+			out.Values[i] = ec._Asset_confidence(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "plugin":
+			out.Values[i] = ec._Asset_plugin(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "parent":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_parent(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "host":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_host(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "parts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_parts(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "attributes":
+			out.Values[i] = ec._Asset_attributes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "technology":
+			out.Values[i] = ec._Asset_technology(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "certificates":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_certificates(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "services":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_services(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "hosts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_hosts(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "names":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_names(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "discoveredBy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_discoveredBy(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "sightings":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_sightings(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "versions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_versions(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "file":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_file(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "workloads":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_workloads(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "changes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Asset_changes(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetConnectionImplementors = []string{"AssetConnection"}
+
+func (ec *executionContext) _AssetConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[*model.Asset]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetConnection")
+		case "edges":
+			out.Values[i] = ec._AssetConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._AssetConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._AssetConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AssetConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetCountsImplementors = []string{"AssetCounts"}
+
+func (ec *executionContext) _AssetCounts(ctx context.Context, sel ast.SelectionSet, obj *model.AssetCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetCounts")
+		case "added":
+			out.Values[i] = ec._AssetCounts_added(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "changed":
+			out.Values[i] = ec._AssetCounts_changed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "gone":
+			out.Values[i] = ec._AssetCounts_gone(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetEdgeImplementors = []string{"AssetEdge"}
+
+func (ec *executionContext) _AssetEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[*model.Asset]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetEdge")
+		case "cursor":
+			out.Values[i] = ec._AssetEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._AssetEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetLinkImplementors = []string{"AssetLink"}
+
+func (ec *executionContext) _AssetLink(ctx context.Context, sel ast.SelectionSet, obj *asset.Link) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetLinkImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetLink")
+		case "basis":
+			out.Values[i] = ec._AssetLink_basis(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "detail":
+			out.Values[i] = ec._AssetLink_detail(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._AssetLink_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetSightingImplementors = []string{"AssetSighting"}
+
+func (ec *executionContext) _AssetSighting(ctx context.Context, sel ast.SelectionSet, obj *model.AssetSighting) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetSightingImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetSighting")
+		case "source":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AssetSighting_source(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "firstSeenAt":
+			out.Values[i] = ec._AssetSighting_firstSeenAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastSeenAt":
+			out.Values[i] = ec._AssetSighting_lastSeenAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "current":
+			out.Values[i] = ec._AssetSighting_current(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = ec._AssetSighting_state(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "confidence":
+			out.Values[i] = ec._AssetSighting_confidence(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "plugin":
+			out.Values[i] = ec._AssetSighting_plugin(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attributes":
+			out.Values[i] = ec._AssetSighting_attributes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetTechnologyImplementors = []string{"AssetTechnology"}
+
+func (ec *executionContext) _AssetTechnology(ctx context.Context, sel ast.SelectionSet, obj *asset.Technology) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetTechnologyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetTechnology")
+		case "name":
+			out.Values[i] = ec._AssetTechnology_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "version":
+			out.Values[i] = ec._AssetTechnology_version(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetVersionImplementors = []string{"AssetVersion"}
+
+func (ec *executionContext) _AssetVersion(ctx context.Context, sel ast.SelectionSet, obj *model.AssetVersion) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetVersionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetVersion")
+		case "from":
+			out.Values[i] = ec._AssetVersion_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = ec._AssetVersion_to(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._AssetVersion_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "state":
+			out.Values[i] = ec._AssetVersion_state(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "attributes":
+			out.Values[i] = ec._AssetVersion_attributes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "technology":
+			out.Values[i] = ec._AssetVersion_technology(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetWorkloadConnectionImplementors = []string{"AssetWorkloadConnection"}
+
+func (ec *executionContext) _AssetWorkloadConnection(ctx context.Context, sel ast.SelectionSet, obj *model.AssetWorkloadConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetWorkloadConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetWorkloadConnection")
+		case "edges":
+			out.Values[i] = ec._AssetWorkloadConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AssetWorkloadConnection_nodes(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "pageInfo":
+			out.Values[i] = ec._AssetWorkloadConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AssetWorkloadConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var assetWorkloadEdgeImplementors = []string{"AssetWorkloadEdge"}
+
+func (ec *executionContext) _AssetWorkloadEdge(ctx context.Context, sel ast.SelectionSet, obj *model.AssetWorkloadEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assetWorkloadEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssetWorkloadEdge")
+		case "cursor":
+			out.Values[i] = ec._AssetWorkloadEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "node":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AssetWorkloadEdge_node(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "links":
+			out.Values[i] = ec._AssetWorkloadEdge_links(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -44586,6 +50155,79 @@ func (ec *executionContext) _ClusterTermState(ctx context.Context, sel ast.Selec
 	return out
 }
 
+var collectedFileImplementors = []string{"CollectedFile"}
+
+func (ec *executionContext) _CollectedFile(ctx context.Context, sel ast.SelectionSet, obj *model.CollectedFile) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, collectedFileImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CollectedFile")
+		case "name":
+			out.Values[i] = ec._CollectedFile_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sha256":
+			out.Values[i] = ec._CollectedFile_sha256(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "size":
+			out.Values[i] = ec._CollectedFile_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "mediaType":
+			out.Values[i] = ec._CollectedFile_mediaType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "artifact":
+			out.Values[i] = ec._CollectedFile_artifact(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "collectedAt":
+			out.Values[i] = ec._CollectedFile_collectedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "collectedBy":
+			out.Values[i] = ec._CollectedFile_collectedBy(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "url":
+			out.Values[i] = ec._CollectedFile_url(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var consistencyProofImplementors = []string{"ConsistencyProof"}
 
 func (ec *executionContext) _ConsistencyProof(ctx context.Context, sel ast.SelectionSet, obj *ConsistencyProof) graphql.Marshaler {
@@ -45997,6 +51639,44 @@ func (ec *executionContext) _ExposureChange(ctx context.Context, sel ast.Selecti
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "asset":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_asset(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "sync":
 			field := field
 
@@ -46885,6 +52565,11 @@ func (ec *executionContext) _ExposureEvidence(ctx context.Context, sel ast.Selec
 			}
 		case "hosts":
 			out.Values[i] = ec._ExposureEvidence_hosts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "assets":
+			out.Values[i] = ec._ExposureEvidence_assets(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -50424,6 +56109,82 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 				}()
 				res = ec._Organization_evaluationSettings(ctx, field, obj)
 				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "assets":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_assets(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "asset":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_asset(ctx, field, obj)
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -54471,6 +60232,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "exposureChanges":
 		return ec._Subscription_exposureChanges(ctx, fields[0])
+	case "syncProgress":
+		return ec._Subscription_syncProgress(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -54593,6 +60356,11 @@ func (ec *executionContext) _Sync(ctx context.Context, sel ast.SelectionSet, obj
 			}
 		case "pathsRemoved":
 			out.Values[i] = ec._Sync_pathsRemoved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "assets":
+			out.Values[i] = ec._Sync_assets(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -54734,6 +60502,102 @@ func (ec *executionContext) _SyncEdge(ctx context.Context, sel ast.SelectionSet,
 			out.Values[i] = ec._SyncEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var syncProgressImplementors = []string{"SyncProgress"}
+
+func (ec *executionContext) _SyncProgress(ctx context.Context, sel ast.SelectionSet, obj *model.SyncProgress) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, syncProgressImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SyncProgress")
+		case "phase":
+			out.Values[i] = ec._SyncProgress_phase(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "records":
+			out.Values[i] = ec._SyncProgress_records(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sync":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._SyncProgress_sync(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "code":
+			out.Values[i] = ec._SyncProgress_code(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "startedAt":
+			out.Values[i] = ec._SyncProgress_startedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "updatedAt":
+			out.Values[i] = ec._SyncProgress_updatedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -55475,6 +61339,178 @@ func (ec *executionContext) _Workload(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "assets":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Workload_assets(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadAssetConnectionImplementors = []string{"WorkloadAssetConnection"}
+
+func (ec *executionContext) _WorkloadAssetConnection(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadAssetConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadAssetConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadAssetConnection")
+		case "edges":
+			out.Values[i] = ec._WorkloadAssetConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._WorkloadAssetConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._WorkloadAssetConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WorkloadAssetConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var workloadAssetEdgeImplementors = []string{"WorkloadAssetEdge"}
+
+func (ec *executionContext) _WorkloadAssetEdge(ctx context.Context, sel ast.SelectionSet, obj *model.WorkloadAssetEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, workloadAssetEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WorkloadAssetEdge")
+		case "cursor":
+			out.Values[i] = ec._WorkloadAssetEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._WorkloadAssetEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "links":
+			out.Values[i] = ec._WorkloadAssetEdge_links(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -57073,6 +63109,320 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNAsset2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Asset) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx context.Context, sel ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Asset(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAssetConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.Asset]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AssetConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAssetCounts2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetCounts(ctx context.Context, sel ast.SelectionSet, v model.AssetCounts) graphql.Marshaler {
+	return ec._AssetCounts(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAssetEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v model.Edge[*model.Asset]) graphql.Marshaler {
+	return ec._AssetEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAssetEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Edge[*model.Asset]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAssetLink2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐLink(ctx context.Context, sel ast.SelectionSet, v asset.Link) graphql.Marshaler {
+	return ec._AssetLink(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAssetLink2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐLinkᚄ(ctx context.Context, sel ast.SelectionSet, v []asset.Link) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetLink2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐLink(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis(ctx context.Context, v any) (asset.Basis, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis(ctx context.Context, sel ast.SelectionSet, v asset.Basis) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis = map[string]asset.Basis{
+		"MAPPING":  asset.ByMapping,
+		"INGRESS":  asset.ByIngress,
+		"HOSTNAME": asset.ByHostname,
+		"ADDRESS":  asset.ByAddress,
+		"IMAGE":    asset.ByImage,
+	}
+	marshalNAssetLinkBasis2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐBasis = map[asset.Basis]string{
+		asset.ByMapping:  "MAPPING",
+		asset.ByIngress:  "INGRESS",
+		asset.ByHostname: "HOSTNAME",
+		asset.ByAddress:  "ADDRESS",
+		asset.ByImage:    "IMAGE",
+	}
+)
+
+func (ec *executionContext) unmarshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField(ctx context.Context, v any) (asset.OrderField, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField(ctx context.Context, sel ast.SelectionSet, v asset.OrderField) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField = map[string]asset.OrderField{
+		"VALUE":         asset.ByValue,
+		"FIRST_SEEN_AT": asset.ByFirstSeenAt,
+	}
+	marshalNAssetOrderField2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐOrderField = map[asset.OrderField]string{
+		asset.ByValue:       "VALUE",
+		asset.ByFirstSeenAt: "FIRST_SEEN_AT",
+	}
+)
+
+func (ec *executionContext) marshalNAssetSighting2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetSightingᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AssetSighting) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetSighting2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetSighting(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAssetSighting2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetSighting(ctx context.Context, sel ast.SelectionSet, v *model.AssetSighting) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AssetSighting(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx context.Context, v any) (asset.Status, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx context.Context, sel ast.SelectionSet, v asset.Status) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus = map[string]asset.Status{
+		"ACTIVE": asset.StatusActive,
+		"CLOSED": asset.StatusClosed,
+		"STALE":  asset.StatusStale,
+	}
+	marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus = map[asset.Status]string{
+		asset.StatusActive: "ACTIVE",
+		asset.StatusClosed: "CLOSED",
+		asset.StatusStale:  "STALE",
+	}
+)
+
+func (ec *executionContext) marshalNAssetTechnology2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐTechnology(ctx context.Context, sel ast.SelectionSet, v asset.Technology) graphql.Marshaler {
+	return ec._AssetTechnology(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAssetTechnology2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐTechnologyᚄ(ctx context.Context, sel ast.SelectionSet, v []asset.Technology) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetTechnology2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐTechnology(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx context.Context, v any) (record.AssetKind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx context.Context, sel ast.SelectionSet, v record.AssetKind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind = map[string]record.AssetKind{
+		"DOMAIN":      record.DomainAsset,
+		"HOST":        record.HostAsset,
+		"SERVICE":     record.ServiceAsset,
+		"URL":         record.URLAsset,
+		"URL_PATH":    record.URLPathAsset,
+		"CERTIFICATE": record.CertificateAsset,
+		"TECHNOLOGY":  record.TechnologyAsset,
+		"FILE":        record.FileAsset,
+	}
+	marshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind = map[record.AssetKind]string{
+		record.DomainAsset:      "DOMAIN",
+		record.HostAsset:        "HOST",
+		record.ServiceAsset:     "SERVICE",
+		record.URLAsset:         "URL",
+		record.URLPathAsset:     "URL_PATH",
+		record.CertificateAsset: "CERTIFICATE",
+		record.TechnologyAsset:  "TECHNOLOGY",
+		record.FileAsset:        "FILE",
+	}
+)
+
+func (ec *executionContext) marshalNAssetVersion2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetVersionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AssetVersion) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetVersion2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetVersion(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAssetVersion2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetVersion(ctx context.Context, sel ast.SelectionSet, v *model.AssetVersion) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AssetVersion(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAssetWorkloadConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadConnection(ctx context.Context, sel ast.SelectionSet, v *model.AssetWorkloadConnection) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AssetWorkloadConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAssetWorkloadEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadEdge(ctx context.Context, sel ast.SelectionSet, v model.AssetWorkloadEdge) graphql.Marshaler {
+	return ec._AssetWorkloadEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAssetWorkloadEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.AssetWorkloadEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetWorkloadEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAssetWorkloadEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNAttestBaselineInput2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAttestBaselineInput(ctx context.Context, v any) (AttestBaselineInput, error) {
 	res, err := ec.unmarshalInputAttestBaselineInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -58047,12 +64397,24 @@ var (
 		"WORKLOAD":       change.OfWorkload,
 		"AUTHORITY_PATH": change.OfAuthorityPath,
 		"EXPOSURE":       change.OfExposure,
+		"ASSET":          change.OfAsset,
+		"SERVICE":        change.OfService,
+		"URL":            change.OfURL,
+		"URL_PATH":       change.OfURLPath,
+		"CERTIFICATE":    change.OfCertificate,
+		"FILE":           change.OfFile,
 	}
 	marshalNExposureChangeEntityType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[change.EntityType]string{
 		change.OfSync:          "SYNC",
 		change.OfWorkload:      "WORKLOAD",
 		change.OfAuthorityPath: "AUTHORITY_PATH",
 		change.OfExposure:      "EXPOSURE",
+		change.OfAsset:         "ASSET",
+		change.OfService:       "SERVICE",
+		change.OfURL:           "URL",
+		change.OfURLPath:       "URL_PATH",
+		change.OfCertificate:   "CERTIFICATE",
+		change.OfFile:          "FILE",
 	}
 )
 
@@ -58147,14 +64509,14 @@ var (
 		"URL_DISCOVERED":                     change.URLDiscovered,
 		"PATH_DISCOVERED":                    change.WebPathDiscovered,
 		"CERTIFICATE_DISCOVERED":             change.CertificateDiscovered,
-		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
-		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
 		"FILE_COLLECTED":                     change.FileCollected,
 		"PORT_OPENED":                        change.PortOpened,
 		"PORT_CLOSED":                        change.PortClosed,
 		"TECHNOLOGY_CHANGED":                 change.TechnologyChanged,
 		"ASSET_STALE":                        change.AssetStale,
 		"ASSET_REAPPEARED":                   change.AssetReappeared,
+		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
+		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
 	}
 	marshalNExposureChangeType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[change.Kind]string{
 		change.SyncApplied:                "SYNC_APPLIED",
@@ -58173,14 +64535,14 @@ var (
 		change.URLDiscovered:              "URL_DISCOVERED",
 		change.WebPathDiscovered:          "PATH_DISCOVERED",
 		change.CertificateDiscovered:      "CERTIFICATE_DISCOVERED",
-		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
-		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
 		change.FileCollected:              "FILE_COLLECTED",
 		change.PortOpened:                 "PORT_OPENED",
 		change.PortClosed:                 "PORT_CLOSED",
 		change.TechnologyChanged:          "TECHNOLOGY_CHANGED",
 		change.AssetStale:                 "ASSET_STALE",
 		change.AssetReappeared:            "ASSET_REAPPEARED",
+		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
+		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
 	}
 )
 
@@ -58444,6 +64806,7 @@ var (
 		"EXTERNAL_EGRESS":     rule.ExternalEgressing,
 		"LLM_EGRESS":          rule.LLMEgressing,
 		"SHARED_IDENTITY":     rule.SharedIdentity,
+		"INTERNET_FACING":     rule.OutwardFacing,
 	}
 	marshalNExposureType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐType = map[rule.Type]string{
 		rule.OrphanedPath:       "ORPHANED_PATH",
@@ -58459,6 +64822,7 @@ var (
 		rule.ExternalEgressing:  "EXTERNAL_EGRESS",
 		rule.LLMEgressing:       "LLM_EGRESS",
 		rule.SharedIdentity:     "SHARED_IDENTITY",
+		rule.OutwardFacing:      "INTERNET_FACING",
 	}
 )
 
@@ -58621,6 +64985,7 @@ var (
 		"EXTERNAL_EGRESS":             rule.ExternalEgress,
 		"LLM_EGRESS":                  rule.LLMEgress,
 		"IDENTITY_REUSE":              rule.IdentityReuse,
+		"INTERNET_FACING":             rule.InternetFacing,
 	}
 	marshalNFindingType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋexposureᚋruleᚐRule = map[rule.Rule]string{
 		rule.OrphanedOwnership:  "ORPHANED_OWNERSHIP",
@@ -58636,6 +65001,7 @@ var (
 		rule.ExternalEgress:     "EXTERNAL_EGRESS",
 		rule.LLMEgress:          "LLM_EGRESS",
 		rule.IdentityReuse:      "IDENTITY_REUSE",
+		rule.InternetFacing:     "INTERNET_FACING",
 	}
 )
 
@@ -59969,6 +66335,8 @@ var (
 		"EGRESS_REMOVED":              rule.EgressRemoved,
 		"HOST_RECLASSIFIED":           rule.HostReclassified,
 		"IDENTITY_DEDICATED":          rule.IdentityDedicated,
+		"ASSET_GONE":                  rule.AssetGone,
+		"LINK_REMOVED":                rule.LinkRemoved,
 		"PATH_REMOVED":                rule.PathRemoved,
 		"PATH_INEFFECTIVE":            rule.PathIneffective,
 		"WORKLOAD_REMOVED":            rule.WorkloadRemoved,
@@ -59999,6 +66367,8 @@ var (
 		rule.EgressRemoved:           "EGRESS_REMOVED",
 		rule.HostReclassified:        "HOST_RECLASSIFIED",
 		rule.IdentityDedicated:       "IDENTITY_DEDICATED",
+		rule.AssetGone:               "ASSET_GONE",
+		rule.LinkRemoved:             "LINK_REMOVED",
 		rule.PathRemoved:             "PATH_REMOVED",
 		rule.PathIneffective:         "PATH_INEFFECTIVE",
 		rule.WorkloadRemoved:         "WORKLOAD_REMOVED",
@@ -60706,6 +67076,60 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase(ctx context.Context, v any) (authority.Phase, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase[tmp]
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase(ctx context.Context, sel ast.SelectionSet, v authority.Phase) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(marshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase[v])
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+var (
+	unmarshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase = map[string]authority.Phase{
+		"WAITING":    authority.PhaseWaiting,
+		"RECEIVING":  authority.PhaseReceiving,
+		"MERGING":    authority.PhaseMerging,
+		"DERIVING":   authority.PhaseDeriving,
+		"JUDGING":    authority.PhaseJudging,
+		"WRITING":    authority.PhaseWriting,
+		"COUNTING":   authority.PhaseCounting,
+		"COMMITTING": authority.PhaseCommitting,
+		"DONE":       authority.PhaseDone,
+		"FAILED":     authority.PhaseFailed,
+	}
+	marshalNSyncPhase2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauthorityᚐPhase = map[authority.Phase]string{
+		authority.PhaseWaiting:    "WAITING",
+		authority.PhaseReceiving:  "RECEIVING",
+		authority.PhaseMerging:    "MERGING",
+		authority.PhaseDeriving:   "DERIVING",
+		authority.PhaseJudging:    "JUDGING",
+		authority.PhaseWriting:    "WRITING",
+		authority.PhaseCounting:   "COUNTING",
+		authority.PhaseCommitting: "COMMITTING",
+		authority.PhaseDone:       "DONE",
+		authority.PhaseFailed:     "FAILED",
+	}
+)
+
+func (ec *executionContext) marshalNSyncProgress2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSyncProgress(ctx context.Context, sel ast.SelectionSet, v *model.SyncProgress) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SyncProgress(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNSyncRejection2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐSyncRejection(ctx context.Context, sel ast.SelectionSet, v model.SyncRejection) graphql.Marshaler {
 	return ec._SyncRejection(ctx, sel, &v)
 }
@@ -60912,6 +67336,36 @@ func (ec *executionContext) marshalNWorkload2ᚖgithubᚗcomᚋexposuregraphᚋe
 		return graphql.Null
 	}
 	return ec._Workload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadAssetConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetConnection(ctx context.Context, sel ast.SelectionSet, v *model.WorkloadAssetConnection) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._WorkloadAssetConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNWorkloadAssetEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetEdge(ctx context.Context, sel ast.SelectionSet, v model.WorkloadAssetEdge) graphql.Marshaler {
+	return ec._WorkloadAssetEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNWorkloadAssetEdge2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []model.WorkloadAssetEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNWorkloadAssetEdge2githubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐWorkloadAssetEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalNWorkloadConnection2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[*model.Workload]) graphql.Marshaler {
@@ -61239,6 +67693,143 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
+func (ec *executionContext) marshalOAsset2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAsset(ctx context.Context, sel ast.SelectionSet, v *model.Asset) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Asset(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOAssetFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetFilter(ctx context.Context, v any) (*AssetFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputAssetFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOAssetOrder2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐAssetOrder(ctx context.Context, v any) (*AssetOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputAssetOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOAssetStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatusᚄ(ctx context.Context, v any) ([]asset.Status, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]asset.Status, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOAssetStatus2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []asset.Status) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetStatus2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋassetᚐStatus(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOAssetType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKindᚄ(ctx context.Context, v any) ([]record.AssetKind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]record.AssetKind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOAssetType2ᚕgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKindᚄ(ctx context.Context, sel ast.SelectionSet, v []record.AssetKind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAssetType2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx context.Context, v any) (*record.AssetKind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind(ctx context.Context, sel ast.SelectionSet, v *record.AssetKind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind[*v])
+	return res
+}
+
+var (
+	unmarshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind = map[string]record.AssetKind{
+		"DOMAIN":      record.DomainAsset,
+		"HOST":        record.HostAsset,
+		"SERVICE":     record.ServiceAsset,
+		"URL":         record.URLAsset,
+		"URL_PATH":    record.URLPathAsset,
+		"CERTIFICATE": record.CertificateAsset,
+		"TECHNOLOGY":  record.TechnologyAsset,
+		"FILE":        record.FileAsset,
+	}
+	marshalOAssetType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐAssetKind = map[record.AssetKind]string{
+		record.DomainAsset:      "DOMAIN",
+		record.HostAsset:        "HOST",
+		record.ServiceAsset:     "SERVICE",
+		record.URLAsset:         "URL",
+		record.URLPathAsset:     "URL_PATH",
+		record.CertificateAsset: "CERTIFICATE",
+		record.TechnologyAsset:  "TECHNOLOGY",
+		record.FileAsset:        "FILE",
+	}
+)
+
 func (ec *executionContext) marshalOAuthorityPath2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAuthorityPath(ctx context.Context, sel ast.SelectionSet, v *model.AuthorityPath) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -61304,6 +67895,13 @@ func (ec *executionContext) marshalOClusterMembership2ᚖgithubᚗcomᚋexposure
 		return graphql.Null
 	}
 	return ec._ClusterMembership(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCollectedFile2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐCollectedFile(ctx context.Context, sel ast.SelectionSet, v *model.CollectedFile) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CollectedFile(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOConsistencyProof2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋgeneratedᚐConsistencyProof(ctx context.Context, sel ast.SelectionSet, v *ConsistencyProof) graphql.Marshaler {
@@ -61635,12 +68233,24 @@ var (
 		"WORKLOAD":       change.OfWorkload,
 		"AUTHORITY_PATH": change.OfAuthorityPath,
 		"EXPOSURE":       change.OfExposure,
+		"ASSET":          change.OfAsset,
+		"SERVICE":        change.OfService,
+		"URL":            change.OfURL,
+		"URL_PATH":       change.OfURLPath,
+		"CERTIFICATE":    change.OfCertificate,
+		"FILE":           change.OfFile,
 	}
 	marshalOExposureChangeEntityType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐEntityType = map[change.EntityType]string{
 		change.OfSync:          "SYNC",
 		change.OfWorkload:      "WORKLOAD",
 		change.OfAuthorityPath: "AUTHORITY_PATH",
 		change.OfExposure:      "EXPOSURE",
+		change.OfAsset:         "ASSET",
+		change.OfService:       "SERVICE",
+		change.OfURL:           "URL",
+		change.OfURLPath:       "URL_PATH",
+		change.OfCertificate:   "CERTIFICATE",
+		change.OfFile:          "FILE",
 	}
 )
 
@@ -61740,14 +68350,14 @@ var (
 		"URL_DISCOVERED":                     change.URLDiscovered,
 		"PATH_DISCOVERED":                    change.WebPathDiscovered,
 		"CERTIFICATE_DISCOVERED":             change.CertificateDiscovered,
-		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
-		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
 		"FILE_COLLECTED":                     change.FileCollected,
 		"PORT_OPENED":                        change.PortOpened,
 		"PORT_CLOSED":                        change.PortClosed,
 		"TECHNOLOGY_CHANGED":                 change.TechnologyChanged,
 		"ASSET_STALE":                        change.AssetStale,
 		"ASSET_REAPPEARED":                   change.AssetReappeared,
+		"VULNERABILITY_DISCOVERED":           change.VulnerabilityDiscovered,
+		"VULNERABILITY_STATUS_CHANGED":       change.VulnerabilityStatusChanged,
 	}
 	marshalOExposureChangeType2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋchangeᚐKind = map[change.Kind]string{
 		change.SyncApplied:                "SYNC_APPLIED",
@@ -61766,14 +68376,14 @@ var (
 		change.URLDiscovered:              "URL_DISCOVERED",
 		change.WebPathDiscovered:          "PATH_DISCOVERED",
 		change.CertificateDiscovered:      "CERTIFICATE_DISCOVERED",
-		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
-		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
 		change.FileCollected:              "FILE_COLLECTED",
 		change.PortOpened:                 "PORT_OPENED",
 		change.PortClosed:                 "PORT_CLOSED",
 		change.TechnologyChanged:          "TECHNOLOGY_CHANGED",
 		change.AssetStale:                 "ASSET_STALE",
 		change.AssetReappeared:            "ASSET_REAPPEARED",
+		change.VulnerabilityDiscovered:    "VULNERABILITY_DISCOVERED",
+		change.VulnerabilityStatusChanged: "VULNERABILITY_STATUS_CHANGED",
 	}
 )
 
@@ -62134,6 +68744,41 @@ func (ec *executionContext) marshalOInclusionProof2ᚖgithubᚗcomᚋexposuregra
 	return ec._InclusionProof(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOInt2ᚕint32ᚄ(ctx context.Context, v any) ([]int32, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]int32, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNInt2int32(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOInt2ᚕint32ᚄ(ctx context.Context, sel ast.SelectionSet, v []int32) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNInt2int32(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
@@ -62410,6 +69055,38 @@ func (ec *executionContext) marshalOPathStatus2ᚕgithubᚗcomᚋexposuregraph�
 	return ret
 }
 
+func (ec *executionContext) unmarshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState(ctx context.Context, v any) (*record.PortState, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState(ctx context.Context, sel ast.SelectionSet, v *record.PortState) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState[*v])
+	return res
+}
+
+var (
+	unmarshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState = map[string]record.PortState{
+		"OPEN":     record.PortOpen,
+		"CLOSED":   record.PortClosed,
+		"FILTERED": record.PortFiltered,
+	}
+	marshalOPortState2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋimporterᚋrecordᚐPortState = map[record.PortState]string{
+		record.PortOpen:     "OPEN",
+		record.PortClosed:   "CLOSED",
+		record.PortFiltered: "FILTERED",
+	}
+)
+
 func (ec *executionContext) marshalOPosture2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐPosture(ctx context.Context, sel ast.SelectionSet, v *model.Posture) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -62604,6 +69281,8 @@ var (
 		"EGRESS_REMOVED":              rule.EgressRemoved,
 		"HOST_RECLASSIFIED":           rule.HostReclassified,
 		"IDENTITY_DEDICATED":          rule.IdentityDedicated,
+		"ASSET_GONE":                  rule.AssetGone,
+		"LINK_REMOVED":                rule.LinkRemoved,
 		"PATH_REMOVED":                rule.PathRemoved,
 		"PATH_INEFFECTIVE":            rule.PathIneffective,
 		"WORKLOAD_REMOVED":            rule.WorkloadRemoved,
@@ -62634,6 +69313,8 @@ var (
 		rule.EgressRemoved:           "EGRESS_REMOVED",
 		rule.HostReclassified:        "HOST_RECLASSIFIED",
 		rule.IdentityDedicated:       "IDENTITY_DEDICATED",
+		rule.AssetGone:               "ASSET_GONE",
+		rule.LinkRemoved:             "LINK_REMOVED",
 		rule.PathRemoved:             "PATH_REMOVED",
 		rule.PathIneffective:         "PATH_INEFFECTIVE",
 		rule.WorkloadRemoved:         "WORKLOAD_REMOVED",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/graph/model"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -18,6 +19,39 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
+
+// Narrows a list of assets. Fields join with AND, the values of one field with OR;
+// a field left out narrows nothing. A field can name 100 values.
+type AssetFilter struct {
+	Type   []record.AssetKind `json:"type,omitempty"`
+	Status []asset.Status     `json:"status,omitempty"`
+	// The whole value.
+	Value *string `json:"value,omitempty"`
+	// Values that begin so; upper and lower case differ.
+	ValuePrefix *string `json:"valuePrefix,omitempty"`
+	// Ids of hosts and names: these themselves, and what is on them.
+	Host []string `json:"host,omitempty"`
+	// Ids of workloads that stand behind them.
+	Workload []string `json:"workload,omitempty"`
+	// Ids of sources that saw them, now or before.
+	Source []string `json:"source,omitempty"`
+	// Of services.
+	Port []int32 `json:"port,omitempty"`
+	// A product that runs there, by its whole name in upper or lower case: of services and pages.
+	Technology *string `json:"technology,omitempty"`
+	// Whether any workload stands behind them.
+	Linked *bool `json:"linked,omitempty"`
+	// First seen at this instant or later.
+	FirstSeenAfter *time.Time `json:"firstSeenAfter,omitempty"`
+	// First seen before this instant.
+	FirstSeenBefore *time.Time `json:"firstSeenBefore,omitempty"`
+}
+
+// How a list of assets is sorted.
+type AssetOrder struct {
+	Field     asset.OrderField `json:"field"`
+	Direction OrderDirection   `json:"direction"`
+}
 
 // Which identity to vouch for.
 type AttestBaselineInput struct {

@@ -45,6 +45,7 @@ type connection struct {
 	*Streams
 
 	ws     *websocket.Conn
+	wire   *wire
 	exec   graphql.GraphExecutor
 	header http.Header
 	seat   *seat
@@ -220,10 +221,12 @@ func (c *connection) add(operation *subscription) *farewell {
 // run executes an operation, and says how it ended unless the client has ended it.
 func (c *connection) run(ctx context.Context, operation *subscription, params *graphql.RawParams) {
 	defer operation.cancel()
-	failed := run(ctx, c.exec, params, func(payload []byte) error {
+	defer c.wire.flush()
+	failed := run(ctx, c.exec, params, func(payload []byte, more bool) error {
 		if !c.isActive(operation) {
 			return context.Canceled
 		}
+		c.wire.hold(more)
 		return c.send(&message{ID: operation.id, Type: typeNext, Payload: payload})
 	})
 	if !c.remove(operation) || ctx.Err() != nil {

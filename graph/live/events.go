@@ -59,9 +59,8 @@ func (s events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		defer close(watched)
 		s.watch(ctx, cancel, s.license(actor, tokenOfRequest(r)))
 	}()
-	out := &eventWriter{streams: s.Streams, writer: w, control: http.NewResponseController(w), cancel: cancel}
-	out.begin()
-	failed := run(ctx, exec, params, func(payload []byte) error { return out.next(ctx, payload) })
+	out := s.write(w, cancel)
+	failed := run(ctx, exec, params, func(payload []byte, more bool) error { return out.next(ctx, payload, more) })
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-watched
@@ -98,45 +97,60 @@ var errSlow = errors.New("the client does not read")
 
 // eventWriter writes events, each within its time.
 type eventWriter struct {
-	streams *Streams
 	writer  http.ResponseWriter
 	control *http.ResponseController
-	cancel  context.CancelCauseFunc
+	limit   time.Duration
+	late    *time.Timer // has the client cut when it is due
+	held    []byte
 }
 
-func (o *eventWriter) begin() {
-	header := o.writer.Header()
+func (s events) write(w http.ResponseWriter, cancel context.CancelCauseFunc) *eventWriter {
+	o := &eventWriter{writer: w, control: http.NewResponseController(w), limit: s.Limits.WriteTime}
+	// That the client is gone is told by the request's context; that it does not read
+	// is found here, as a deadline in the past ends the waiting.
+	o.late = time.AfterFunc(o.limit, func() {
+		s.cut.Add(1)
+		cancel(errSlow)
+		_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // writers of tests have none
+	})
+	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy that collects would hold events back
-	o.write([]byte(":\n\n"))
+	o.held = append(o.held, ":\n\n"...)
+	o.send()
+	return o
 }
 
-func (o *eventWriter) next(ctx context.Context, payload []byte) error {
-	event := make([]byte, 0, len(payload)+24)
-	event = append(append(append(event, "event: next\ndata: "...), payload...), "\n\n"...)
-	o.write(event)
+// next writes a response. One that another follows at once is sent with it.
+func (o *eventWriter) next(ctx context.Context, payload []byte, more bool) error {
+	o.add(payload)
+	if !more || len(o.held) >= keep {
+		o.send()
+	}
 	return ctx.Err()
 }
 
 func (o *eventWriter) end(failed gqlerror.List) {
 	if len(failed) > 0 {
 		if payload, err := json.Marshal(graphqlErrors{failed}); err == nil {
-			o.write([]byte("event: next\ndata: " + string(payload) + "\n\n"))
+			o.add(payload)
 		}
 	}
-	o.write([]byte("event: complete\ndata:\n\n"))
+	o.held = append(o.held, "event: complete\ndata:\n\n"...)
+	o.send()
 }
 
-// write sends. That the client is gone is told by the request's context; that it
-// does not read is found here, as a deadline in the past ends the waiting.
-func (o *eventWriter) write(event []byte) {
-	late := time.AfterFunc(o.streams.Limits.WriteTime, func() {
-		o.streams.cut.Add(1)
-		o.cancel(errSlow)
-		_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // writers of tests have none
-	})
-	defer late.Stop()
-	_, _ = o.writer.Write(event)
+func (o *eventWriter) add(payload []byte) {
+	o.held = append(append(append(o.held, "event: next\ndata: "...), payload...), "\n\n"...)
+}
+
+func (o *eventWriter) send() {
+	o.late.Reset(o.limit)
+	defer o.late.Stop()
+	_, _ = o.writer.Write(o.held)
 	_ = o.control.Flush()
+	if o.held = o.held[:0]; cap(o.held) > 2*keep {
+		o.held = nil
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,6 +34,8 @@ var schema = gqlparser.MustLoadSchema(&ast.Source{Input: `
 	type Query { name: String! }
 	type Subscription {
 		ticks(count: Int!): Int!  # this many, at once
+		burst(count: Int!): Int!  # this many at once, which say so, and then nothing
+		promise: Int!             # a tick that says that another follows, which does not
 		beat: Int!                # one after the other, for ever
 		never: Int!               # nothing, for ever
 		flood: String!            # for ever, and as fast as it is taken
@@ -48,6 +51,7 @@ const protocol = "graphql-transport-ws"
 type host struct {
 	*httptest.Server
 	streams *live.Streams
+	writes  atomic.Int64 // to connections
 	started atomic.Int64 // subscriptions
 	running atomic.Int64
 
@@ -107,7 +111,7 @@ func setup(t *testing.T, limits live.Limits) *host {
 		return &gqlerror.Error{Message: "internal error", Extensions: map[string]any{"code": "INTERNAL"}}
 	})
 	server.SetRecoverFunc(func(_ context.Context, fault any) error { return fmt.Errorf("panic: %v", fault) })
-	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, token, ok := strings.Cut(r.Header.Get("Authorization"), "Bearer "); ok {
 			actor, err := h.verify(r.Context(), token)
 			if err != nil {
@@ -118,8 +122,31 @@ func setup(t *testing.T, limits live.Limits) *host {
 		}
 		server.ServeHTTP(w, r)
 	}))
+	h.Listener = &counted{h.Listener, &h.writes}
+	h.Start()
 	t.Cleanup(h.Close)
 	return h
+}
+
+// counted counts what is written to the connections of a listener.
+type counted struct {
+	net.Listener
+	writes *atomic.Int64
+}
+
+func (l *counted) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &countedConn{conn, l.writes}, err
+}
+
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
 }
 
 // exec runs the operations of the schema.
@@ -150,6 +177,17 @@ func (h *host) exec(ctx context.Context) graphql.ResponseHandler {
 				return tick()
 			}
 			return nil
+		case field.Name == "burst":
+			if count, _ := field.ArgumentMap(operation.Variables)["count"].(int64); int64(sent) < count {
+				live.More(ctx, int64(sent) < count-1)
+				return tick()
+			}
+		case field.Name == "promise":
+			if sent > 0 {
+				return nil
+			}
+			live.More(ctx, true)
+			return tick()
 		case field.Name == "beat":
 			time.Sleep(5 * time.Millisecond)
 			return tick()

@@ -14,33 +14,51 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
-// ending is where a resolver leaves the error that ended its subscription.
-type ending struct {
-	mu  sync.Mutex
-	err error
+// aside is what a subscription tells its transport beside its responses.
+type aside struct {
+	mu   sync.Mutex
+	err  error
+	more bool
 }
 
-type endingKey struct{}
+type asideKey struct{}
 
-// Fail ends the subscription of the context with an error: the resolver calls it
-// before it closes its channel.
+// Fail ends the subscription of the context with an error: whoever gives its
+// responses calls it before they end.
 func Fail(ctx context.Context, err error) {
-	if e, ok := ctx.Value(endingKey{}).(*ending); ok {
-		e.mu.Lock()
-		e.err = err
-		e.mu.Unlock()
+	if a, ok := ctx.Value(asideKey{}).(*aside); ok {
+		a.mu.Lock()
+		a.err = err
+		a.mu.Unlock()
 	}
 }
 
-func (e *ending) failure() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.err
+// More says whether the response that is about to be given is followed by another
+// at once. Such ones travel together: a write each would be what a stream costs most.
+func More(ctx context.Context, more bool) {
+	if a, ok := ctx.Value(asideKey{}).(*aside); ok {
+		a.mu.Lock()
+		a.more = more
+		a.mu.Unlock()
+	}
 }
 
-// run executes an operation and hands each response to send until there are no
-// more or send fails. What it gives are the errors that ended the operation.
-func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams, send func(payload []byte) error) (failed gqlerror.List) {
+func (a *aside) failure() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+func (a *aside) follows() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.more
+}
+
+// run executes an operation and hands each response to send, with whether another
+// follows at once, until there are no more or send fails. What it gives are the
+// errors that ended the operation.
+func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams, send func(payload []byte, more bool) error) (failed gqlerror.List) {
 	operation, errs := exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, operation)
 	defer func() {
@@ -51,8 +69,8 @@ func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawPar
 	if len(errs) > 0 {
 		return exec.DispatchError(ctx, errs).Errors
 	}
-	end := &ending{}
-	ctx = context.WithValue(ctx, endingKey{}, end)
+	told := &aside{}
+	ctx = context.WithValue(ctx, asideKey{}, told)
 	responses, ctx := exec.DispatchOperation(ctx, operation)
 	for response := responses(ctx); response != nil; response = responses(ctx) {
 		if len(response.Data) == 0 && len(response.Errors) > 0 { // refused before it was executed
@@ -62,11 +80,11 @@ func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawPar
 		if err != nil {
 			return present(ctx, exec, err)
 		}
-		if send(payload) != nil {
+		if send(payload, told.follows()) != nil {
 			return nil
 		}
 	}
-	if err := end.failure(); err != nil && ctx.Err() == nil {
+	if err := told.failure(); err != nil && ctx.Err() == nil {
 		return present(ctx, exec, err)
 	}
 	return nil
@@ -80,7 +98,8 @@ func present(ctx context.Context, exec graphql.GraphExecutor, err error) gqlerro
 // encode is a response as JSON on one line. Most have data and nothing else, and
 // data is JSON already.
 func encode(response *graphql.Response) ([]byte, error) {
-	if len(response.Errors) > 0 || len(response.Extensions) > 0 || response.HasNext != nil || bytes.ContainsAny(response.Data, "\r\n") {
+	if len(response.Errors) > 0 || len(response.Extensions) > 0 || response.HasNext != nil ||
+		bytes.IndexByte(response.Data, '\n') >= 0 || bytes.IndexByte(response.Data, '\r') >= 0 {
 		return json.Marshal(response)
 	}
 	payload := make([]byte, 0, len(response.Data)+len(`{"data":}`))

@@ -62,7 +62,8 @@ func (s socket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		return
 	}
 	defer seat.leave()
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{protocol}})
+	under := &upgrade{w, &wire{}}
+	ws, err := websocket.Accept(under, r, &websocket.AcceptOptions{Subprotocols: []string{protocol}})
 	if err != nil {
 		return // Accept has answered
 	}
@@ -74,7 +75,7 @@ func (s socket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	ws.SetReadLimit(s.Limits.Message)
 	ctx, cancel := context.WithCancel(r.Context())
 	c := &connection{
-		Streams: s.Streams, ws: ws, exec: exec, header: r.Header, seat: seat, ctx: ctx, cancel: cancel,
+		Streams: s.Streams, ws: ws, wire: under.wire, exec: exec, header: r.Header, seat: seat, ctx: ctx, cancel: cancel,
 		actor: actor, known: known, token: tokenOfRequest(r),
 		licensed: make(chan *license, 1), over: make(chan struct{}), active: map[string]*subscription{},
 	}

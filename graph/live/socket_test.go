@@ -1,6 +1,8 @@
 package live_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -254,4 +256,38 @@ func TestWebSocketsAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, stream.StatusCode)
 	requireCode(t, stream, "LIMIT_STREAMS")
 	h.healthy(t)
+}
+
+// What follows at once travels together, and nothing is kept back for what does not
+// come.
+func TestBurstTravelsTogether(t *testing.T) {
+	t.Parallel()
+	const count = 200
+	h := setup(t, live.Limits{})
+	client := h.open(t, "ann")
+	before := h.writes.Load()
+	client.subscribe("1", fmt.Sprintf("subscription{burst(count:%d)}", count))
+	for i := range count {
+		require.JSONEq(t, fmt.Sprintf(`{"id":"1","type":"next","payload":{"data":{"burst":%d}}}`, i+1), client.hear())
+	}
+	require.Less(t, h.writes.Load()-before, int64(count/10))
+
+	before = h.writes.Load()
+	lines := h.events(t, "ann", fmt.Sprintf("subscription{burst(count:%d)}", count))
+	for heard := 0; heard < count; {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		if strings.HasPrefix(line, "data: ") {
+			heard++
+			require.Equal(t, fmt.Sprintf("data: {\"data\":{\"burst\":%d}}\n", heard), line)
+		}
+	}
+	require.Less(t, h.writes.Load()-before, int64(count/10))
+
+	client.subscribe("2", "subscription{promise}")
+	require.JSONEq(t, `{"id":"2","type":"next","payload":{"data":{"promise":1}}}`, client.hear())
+	require.JSONEq(t, `{"id":"2","type":"complete"}`, client.hear())
+	text, err := io.ReadAll(h.events(t, "ann", "subscription{promise}"))
+	require.NoError(t, err)
+	require.Equal(t, ":\n\nevent: next\ndata: {\"data\":{\"promise\":1}}\n\nevent: complete\ndata:\n\n", string(text))
 }

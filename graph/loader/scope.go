@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -66,6 +67,7 @@ type Scope struct {
 	Explaining
 	Judgements
 	Changing
+	Surface
 
 	mu    sync.Mutex
 	lists map[listKey]any
@@ -158,6 +160,7 @@ type Stores struct {
 	Ledger    *book.Book
 	Decisions *triage.Reader
 	Changes   *change.Reader
+	Assets    *asset.Reader
 }
 
 func newScope(snapshot *db.Snapshot, stores Stores, wait time.Duration) *Scope {
@@ -169,6 +172,7 @@ func newScope(snapshot *db.Snapshot, stores Stores, wait time.Duration) *Scope {
 	s.explaining(stores.Exposures, wait)
 	s.judgements(stores.Ledger, stores.Decisions, wait)
 	s.changing(stores, wait)
+	s.surface(stores.Assets, wait)
 	return s
 }
 

@@ -53,6 +53,9 @@ func (c *ExposureChange) EntityID() string {
 	case change.OfSync:
 		return globalID(TypeSync, c.OrganizationID, c.Event.EntityID)
 	}
+	if c.EntityType.IsAsset() {
+		return globalID(TypeAsset, c.OrganizationID, c.Event.EntityID)
+	}
 	return c.ID() // of what has no node of its own
 }
 

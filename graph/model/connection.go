@@ -101,6 +101,8 @@ type (
 	OwnerEdge                      = Edge[*Owner]
 	SyncConnection                 = Connection[*Sync]
 	SyncEdge                       = Edge[*Sync]
+	AssetConnection                = Connection[*Asset]
+	AssetEdge                      = Edge[*Asset]
 )
 
 //revive:enable:exported

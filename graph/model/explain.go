@@ -62,7 +62,7 @@ type PredicateCoverage struct {
 // recordTypes are the types of the ids of records.
 var recordTypes = map[exposure.RecordKind]Type{
 	exposure.RecordWorkload: TypeWorkload, exposure.RecordIdentity: TypeIdentity, exposure.RecordResource: TypeResource, exposure.RecordOwner: TypeOwner,
-	exposure.RecordPath: TypeAuthorityPath, exposure.RecordTie: TypeTie, exposure.RecordEgress: TypeEgress, exposure.RecordExecution: TypeExecution,
+	exposure.RecordPath: TypeAuthorityPath, exposure.RecordTie: TypeTie, exposure.RecordEgress: TypeEgress, exposure.RecordLink: TypeLink, exposure.RecordExecution: TypeExecution,
 	exposure.RecordCoverage: TypeCoverage, exposure.RecordBaseline: TypeBaseline, exposure.RecordJustification: TypeJustification,
 }
 

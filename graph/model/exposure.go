@@ -121,6 +121,7 @@ type ExposureEvidence struct {
 	Completeness       []EvidenceCompleteness
 	Owners             []OwnerEvidence
 	Hosts              []string
+	Assets             []string
 	LastActiveAt       *time.Time
 	FirstSeenAt        *time.Time
 	BaselineAt         *time.Time
@@ -169,7 +170,7 @@ func NewExposureEvidence(organization id.ID, s *exposure.Standing) *ExposureEvid
 	}
 	shown := &ExposureEvidence{
 		OrganizationID: organization, RoleIDs: s.RoleIDs, Completeness: []EvidenceCompleteness{}, Owners: []OwnerEvidence{},
-		Hosts: list(e.Hosts), LastActiveAt: e.LastActiveAt, FirstSeenAt: e.FirstSeenAt, BaselineAt: e.BaselineAt,
+		Hosts: list(e.Hosts), Assets: list(e.Assets), LastActiveAt: e.LastActiveAt, FirstSeenAt: e.FirstSeenAt, BaselineAt: e.BaselineAt,
 		RolesAdded: list(e.RolesAdded), ActionsAdded: list(e.ActionsAdded), NewResources: line(e.Newly), Workloads: line(e.Workloads),
 		OwnerSets: line(e.OwnerSets), UnboundPaths: line(e.Unbound), UnresolvedBindings: line(e.Unresolved),
 		Actions: list(s.Actions), DataDomain: s.DataDomain, Sensitivity: s.Sensitivity,

@@ -24,6 +24,7 @@ const (
 	TypeOwner         Type = "Owner"
 	TypeSource        Type = "Source"
 	TypeSync          Type = "Sync"
+	TypeAsset         Type = "Asset"
 
 	TypeExposureChange Type = "ExposureChange"
 )
@@ -36,6 +37,7 @@ const TypeBatch Type = "Batch"
 const (
 	TypeTie           Type = "Tie"
 	TypeEgress        Type = "Egress"
+	TypeLink          Type = "Link"
 	TypeExecution     Type = "Execution"
 	TypeCoverage      Type = "Coverage"
 	TypeBaseline      Type = "Baseline"

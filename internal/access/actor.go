@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -54,6 +55,14 @@ func (a Actor) Sees(organization id.ID) bool {
 
 // May says whether the actor has the scope.
 func (a Actor) May(scope Scope) bool { return slices.Contains(a.Scopes, scope) }
+
+// Rights names what the actor may see and do: who has the same rights is answered
+// with the same.
+func (a Actor) Rights() string {
+	scopes := slices.Sorted(slices.Values(a.Scopes))
+	organizations := slices.Sorted(slices.Values(a.Organizations))
+	return fmt.Sprintf("%q %q %t %q", a.Role, scopes, a.AllOrganizations, organizations)
+}
 
 type contextKey struct{}
 

@@ -11,15 +11,18 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/file"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/progress"
 	"github.com/exposuregraph/exposuregraph/internal/schedule"
 	"github.com/exposuregraph/exposuregraph/internal/server"
 	"github.com/exposuregraph/exposuregraph/internal/stream"
@@ -39,8 +42,11 @@ type Config struct {
 	DemoDate         time.Time // the day up to which the demo's history goes; zero: today
 	LedgerKey        string    // file of the key that signs ledgers; empty: see LedgerKeyFile
 	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
+	Files            FilesConfig
 	Logger           *slog.Logger
 	Now              func() time.Time
+
+	passed func(file.Step) // of tests, which end the process at a step of an upload
 }
 
 // App is the program, ready to serve.
@@ -54,9 +60,12 @@ type App struct {
 	authority     *authority.Service
 	importer      *importer.Service
 	ledger        *book.Library
+	files         *file.Service // null where there is no store for them
 	server        *server.Server
 	schedule      *schedule.Schedule
 	streamDB      *db.DB
+	boardDB       *db.DB
+	board         *progress.Board
 	sequencer     *change.Sequencer
 	stream        *stream.Stream
 	streams       *live.Streams
@@ -85,7 +94,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	}
 	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
 	a.organizations = &org.Store{}
-	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger)
+	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger).WithSurface(surface())
 	a.importer = importer.New(a.authority, a.config.Now)
 	if err := a.openStream(ctx); err != nil {
 		return err
@@ -94,18 +103,23 @@ func (a *App) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := a.openFiles(ctx); err != nil {
+		return err
+	}
 	a.server = server.New(server.Config{
 		GraphQL:  a.graphQL(),
-		GraphiQL: web.GraphiQL(examples()),
+		GraphiQL: web.GraphiQL(examples(a.demoDate())),
 		Importer: a.importer,
+		Show:     a.show,
 		Ledger:   a.ledger,
+		Files:    a.served(),
 		Verifier: a.verifier,
 		Checks:   a.checks(),
 		Measures: a.measures(),
 		Logger:   a.config.Logger,
 		Now:      a.config.Now,
 	})
-	a.schedule = schedule.New(schedule.Config{
+	plan := schedule.Config{
 		URL:           a.database.RuntimeURL,
 		DB:            a.db,
 		Organizations: a.organizations,
@@ -114,7 +128,11 @@ func (a *App) start(ctx context.Context) (err error) {
 		Repairer:      change.NewRepairer(a.db, a.config.Now, a.config.Logger),
 		Logger:        a.config.Logger,
 		Now:           a.config.Now,
-	})
+	}
+	if a.files != nil {
+		plan.Settler = a.files
+	}
+	a.schedule = schedule.New(plan)
 	if a.config.Demo {
 		if a.demo, err = a.Demo(ctx); err != nil {
 			return err
@@ -158,6 +176,9 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 func assessor() authority.Assessor {
 	return exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
 }
+
+// surface keeps what scans show.
+func surface() authority.Surface { return asset.NewSurface(asset.DefaultThresholds()) }
 
 // checks of /readyz. That the schema is current and the walls stand was found
 // at the start, and a later migration may add but not take away.
@@ -208,14 +229,19 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// serve runs the server, the schedule and the stream until all have ended. The end of
-// one ends the others. The stream lasts until the server has ended, so that what is
-// open to clients ends by closing, after which they come again, and not by an error.
+// serve runs the server, the schedule, the stream and the board until all have ended.
+// The end of one ends the others. The stream and the board last until the server has
+// ended, so that what is open to clients ends by closing, after which they come again,
+// and not by an error.
 func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
 	defer context.AfterFunc(ctx, a.streams.Stop)()
 	streaming, stopStream := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStream()
-	beside := []func(context.Context) error{a.schedule.Run, func(context.Context) error { return a.stream.Run(streaming) }}
+	beside := []func(context.Context) error{
+		a.schedule.Run,
+		func(context.Context) error { return a.stream.Run(streaming) },
+		func(context.Context) error { return a.board.Run(streaming) },
+	}
 	ended := make(chan error, len(beside))
 	for _, run := range beside {
 		go func() {
@@ -240,7 +266,7 @@ func (a *App) Close() error {
 			a.config.Logger.Warn("close listener", "error", err)
 		}
 	}
-	for _, pool := range []*db.DB{a.streamDB, a.db} {
+	for _, pool := range []*db.DB{a.boardDB, a.streamDB, a.db} {
 		if pool != nil {
 			pool.Close()
 		}

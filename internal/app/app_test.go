@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 func config(database *dbtest.Database) app.Config {
 	return app.Config{
 		Listen: "127.0.0.1:0", DatabaseURL: database.RuntimeURL, OwnerDatabaseURL: database.OwnerURL,
-		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Files: app.FilesConfig{Location: filepath.Join(database.Folder, "files")}, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 }
 
@@ -54,15 +55,28 @@ func start(t *testing.T, config app.Config) (*app.App, func() error) {
 	return a, stop
 }
 
-func ask(t *testing.T, a *app.App, token, document string, operation ...string) (answer struct {
+// reply is what a document is answered with.
+type reply struct {
 	Data   map[string]json.RawMessage
 	Errors []struct {
 		Message    string
 		Extensions struct{ Code string }
 	}
-}) {
+}
+
+func ask(t *testing.T, a *app.App, token, document string, operation ...string) reply {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"query": document, "operationName": strings.Join(operation, "")})
+	return askWith(t, a, token, document, strings.Join(operation, ""), "")
+}
+
+// askWith asks with variables, as the text of an object, or without.
+func askWith(t *testing.T, a *app.App, token, document, operation, variables string) (answer reply) {
+	t.Helper()
+	asked := map[string]any{"query": document, "operationName": operation}
+	if variables != "" {
+		asked["variables"] = json.RawMessage(variables)
+	}
+	body, err := json.Marshal(asked)
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"/graphql", bytes.NewReader(body))
 	require.NoError(t, err)

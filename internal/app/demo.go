@@ -76,14 +76,18 @@ func (a *App) Demo(ctx context.Context) (*Tokens, error) {
 	return a.demoTokens(ctx)
 }
 
+// demoDate is the day up to which the demo's history goes, if it is not told yet.
+func (a *App) demoDate() time.Time {
+	if !a.config.DemoDate.IsZero() {
+		return demo.Midnight(a.config.DemoDate)
+	}
+	return demo.Midnight(a.config.Now())
+}
+
 // demoStory tells the history of the organization demo, or what is missing of it
 // where an earlier start was interrupted.
 func (a *App) demoStory(ctx context.Context) error {
-	now := a.config.Now()
-	base := demo.Midnight(now)
-	if !a.config.DemoDate.IsZero() {
-		base = demo.Midnight(a.config.DemoDate)
-	}
+	now, base := a.config.Now(), a.demoDate()
 	if base.After(now) {
 		return problem.New(problem.Invalid, "DEMO_DATE_IN_FUTURE", "the demo cannot end on %s, which is in the future; give a day up to today", base.Format(time.DateOnly)).On("demo-date")
 	}
@@ -149,7 +153,7 @@ func (a *App) demoStep(ctx context.Context, step demo.Step) error {
 		return teller.New(a.db, assessor(), demoOrganization).Decide(ctx, step.At, step.Decision)
 	}
 	if step.Delivery == nil {
-		evaluator := authority.New(a.db, assessor(), func() time.Time { return step.At }, slog.New(slog.DiscardHandler))
+		evaluator := authority.New(a.db, assessor(), func() time.Time { return step.At }, slog.New(slog.DiscardHandler)).WithSurface(surface())
 		_, err := evaluator.Reevaluate(ctx, id.Organization(demoOrganization), authority.ByTime, func(_ *db.Tx, at time.Time) error {
 			if at.After(step.At) {
 				return errTold

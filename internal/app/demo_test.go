@@ -283,7 +283,7 @@ func TestExamplesAreAnswered(t *testing.T) {
 		response, err := http.Get(a.URL() + "/graphiql/presets.json")
 		require.NoError(t, err)
 		defer response.Body.Close()
-		var tabs []struct{ Title, Query string }
+		var tabs []struct{ Title, Query, Variables string }
 		require.NoError(t, json.NewDecoder(response.Body).Decode(&tabs))
 		require.NotEmpty(t, tabs)
 		for _, tab := range tabs {
@@ -297,7 +297,7 @@ func TestExamplesAreAnswered(t *testing.T) {
 					requireLive(t, a, token, tab.Query, operation[2])
 					continue
 				}
-				answer := ask(t, a, token, tab.Query, operation[2])
+				answer := askWith(t, a, token, tab.Query, operation[2], tab.Variables)
 				require.Empty(t, answer.Errors, "%s: %s", tab.Title, operation[2])
 				for name, value := range answer.Data {
 					require.NotEqual(t, "null", string(value), "%s: %s", tab.Title, name)

@@ -34,11 +34,16 @@ import (
 
 // replicaURLEnv makes the test binary a server on the database that it names: one of
 // several replicas, each a process of its own.
-const replicaURLEnv = "APP_TEST_REPLICA_URL"
+// Its files are in the other.
+const (
+	replicaURLEnv   = "APP_TEST_REPLICA_URL"
+	replicaFilesEnv = "APP_TEST_REPLICA_FILES"
+)
 
 func init() {
 	if address := os.Getenv(replicaURLEnv); address != "" {
-		os.Exit(serveUntilKilled(app.Config{Listen: "127.0.0.1:0", DatabaseURL: address, Logger: slog.New(slog.DiscardHandler), Now: time.Now}))
+		os.Exit(serveUntilKilled(app.Config{Listen: "127.0.0.1:0", DatabaseURL: address,
+			Files: app.FilesConfig{Location: os.Getenv(replicaFilesEnv)}, Logger: slog.New(slog.DiscardHandler), Now: time.Now}))
 	}
 }
 
@@ -122,7 +127,9 @@ func (l *loss) writer(n, rounds int) {
 		case err == nil:
 			l.committed.Add(1)
 		case !errors.Is(err, errRolledBack):
-			l.broken.Add(1)
+			if l.broken.Add(1) == 1 {
+				l.t.Logf("writer %d was the first whose transaction broke off: %s", n, err)
+			}
 			_ = conn.Close(context.Background())
 		}
 		round++
@@ -218,6 +225,7 @@ func TestFeedFaults(t *testing.T) {
 type fleet struct {
 	t        *testing.T
 	address  func() string
+	files    string
 	token    string
 	http     http.Client
 	mu       sync.Mutex
@@ -233,10 +241,10 @@ type replica struct {
 
 func newFleet(t *testing.T, address func() string, owner string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, address: address, http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: lossSubscribers}}}
+	f := &fleet{t: t, address: address, files: t.TempDir(), http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: lossSubscribers}}}
 	key, err := access.EnsureKey(t.Context(), owner, time.Now())
 	require.NoError(t, err)
-	f.token, err = access.Issue(key, access.Actor{Subject: "ann", Role: access.Client, Organizations: lossSlugs, Scopes: []access.Scope{access.View}}, time.Hour, time.Now())
+	f.token, err = access.Issue(key, access.Actor{Subject: "ann", Role: access.Client, Organizations: lossSlugs, Scopes: []access.Scope{access.View, access.Operate}}, time.Hour, time.Now())
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		for _, r := range f.replicas {
@@ -259,7 +267,7 @@ func (f *fleet) launch(n int) error {
 		return err
 	}
 	r := &replica{child: exec.Command(program), exited: make(chan struct{})}
-	r.child.Env = append(os.Environ(), replicaURLEnv+"="+f.address())
+	r.child.Env = append(os.Environ(), replicaURLEnv+"="+f.address(), replicaFilesEnv+"="+f.files)
 	r.child.Stderr = os.Stderr
 	if r.stdin, err = r.child.StdinPipe(); err != nil { // which ends with this process
 		return err
@@ -303,9 +311,6 @@ const lossDocument = `subscription Feed($organization: String!, $after: String) 
 
 // follow subscribes at any replica, over server-sent events, until it is cut off.
 func (f *fleet) follow(ctx context.Context, dice *rand.Rand, organization int, after string, take func(line, cursor string) bool) error {
-	f.mu.Lock()
-	address := f.replicas[dice.IntN(len(f.replicas))].url
-	f.mu.Unlock()
 	variables := map[string]any{"organization": lossSlugs[organization]}
 	if after != "" {
 		variables["after"] = after
@@ -314,7 +319,7 @@ func (f *fleet) follow(ctx context.Context, dice *rand.Rand, organization int, a
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/graphql", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.any(dice)+"/graphql", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -359,6 +364,64 @@ func (f *fleet) follow(ctx context.Context, dice *rand.Rand, organization int, a
 		}
 	}
 	return lines.Err()
+}
+
+// write has things happen, some of them at the replicas. A replica numbers at once what
+// is committed through it, so that they take turns at the feeds, while each has
+// subscribers to whom it shows what the others have numbered.
+func (f *fleet) write(ctx context.Context, conn *pgx.Conn, dice *rand.Rand, organization id.ID, count int, before func() error) error {
+	if dice.IntN(3) > 0 {
+		return deliveries(ctx, conn, dice, organization, count, before)
+	}
+	slug := slices.IndexFunc(lossSlugs, func(slug string) bool { return id.Organization(slug) == organization })
+	return f.deliver(ctx, f.any(dice), lossSlugs[slug], fmt.Sprint("over HTTP ", dice.IntN(8)))
+}
+
+// any is the address of one of the replicas.
+func (f *fleet) any(dice *rand.Rand) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.replicas[dice.IntN(len(f.replicas))].url
+}
+
+// deliver imports nothing new: one event. Where another was faster to say what is seen
+// later, it is a late one.
+func (f *fleet) deliver(ctx context.Context, address, slug, source string) error {
+	body := fmt.Sprintf(`{"kind":"header","format":"exposuregraph-snapshot","version":1,"source":%q,"system":"made-up","observedAt":%q}
+{"kind":"identity","id":"svc"}
+{"kind":"trailer","records":1,"counts":{"identity":1}}
+`, source, time.Now().UTC().Format(time.RFC3339Nano))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/imports/snapshot?strict=true&org="+slug, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/octet-stream")
+	request.Header.Set("Authorization", "Bearer "+f.token)
+	response, err := f.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the import was answered with %d: %s", response.StatusCode, said)
+	}
+	return nil
+}
+
+// requireAlive holds that no replica has ended by itself.
+func (f *fleet) requireAlive() {
+	f.t.Helper()
+	for n, r := range f.replicas {
+		select {
+		case <-r.exited:
+			f.t.Fatalf("replica %d has ended: %s", n, r.child.ProcessState)
+		default:
+		}
+	}
 }
 
 func lossLine(seq int64, at time.Time) string { return fmt.Sprint(seq, " ", at.UTC().UnixMicro()) }
@@ -430,15 +493,17 @@ func (l *loss) synced() (counts []int) {
 	return counts
 }
 
-// TestFeedLosesNothing: 16 writers whose transactions overlap and roll back, three
-// replicas, and subscribers who disconnect and go on at another replica.
+// TestFeedLosesNothing: 16 writers whose transactions overlap and roll back, at the
+// database and at three replicas that take turns at numbering, and subscribers who disconnect and go on at another replica.
 func TestFeedLosesNothing(t *testing.T) {
 	t.Parallel()
 	database := dbtest.New(t)
 	address := func() string { return database.RuntimeURL }
 	f := newFleet(t, address, database.OwnerURL)
-	l := &loss{t: t, address: address, organizations: prepareLoss(t, address()), write: deliveries, follow: f.follow}
-	l.requireFeed(l.run(lossRounds(t), l.synced, nil))
+	l := &loss{t: t, address: address, organizations: prepareLoss(t, address()), write: f.write, follow: f.follow}
+	streams := l.run(lossRounds(t), l.synced, nil)
+	f.requireAlive()
+	l.requireFeed(streams)
 	require.Zero(t, l.broken.Load())
 }
 
@@ -530,7 +595,7 @@ func TestFeedOutlivesKills(t *testing.T) {
 	where := database.RuntimeURL
 	address := func() string { return where }
 	f := newFleet(t, address, database.OwnerURL)
-	l := &loss{t: t, address: address, organizations: prepareLoss(t, where), write: deliveries, follow: f.follow}
+	l := &loss{t: t, address: address, organizations: prepareLoss(t, where), write: f.write, follow: f.follow}
 	dice := rand.New(rand.NewPCG(8, 2026)) //nolint:gosec // the same at each run
 	kills := 0
 	l.hold.Store(true) // however fast the machine is, the kills come between

@@ -2,9 +2,11 @@ package app
 
 import (
 	"embed"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/exposuregraph/exposuregraph/graph"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -17,9 +19,13 @@ import (
 //go:embed examples/*.graphql
 var exampleFiles embed.FS
 
+// thenDays is how many days before the demo's date the tab about the past looks.
+const thenDays = 14
+
 // examples are the tabs that GraphiQL opens with: the documents of the folder in
-// the order of their names, each titled by its first line.
-func examples() []web.Tab {
+// the order of their names, each titled by its first line. One that asks for an
+// instant is given one that the demo of the date has.
+func examples(date time.Time) []web.Tab {
 	entries, err := exampleFiles.ReadDir("examples")
 	if err != nil {
 		panic(err) // the binary was built without them
@@ -31,7 +37,11 @@ func examples() []web.Tab {
 			panic(err)
 		}
 		title, _, _ := strings.Cut(strings.TrimPrefix(string(document), "# "), "\n")
-		tabs = append(tabs, web.Tab{Title: title, Query: string(document)})
+		tab := web.Tab{Title: title, Query: string(document)}
+		if strings.Contains(tab.Query, "$then: ") {
+			tab.Variables = fmt.Sprintf("{\n  \"then\": %q\n}", date.AddDate(0, 0, -thenDays).Format(time.RFC3339))
+		}
+		tabs = append(tabs, tab)
 	}
 	return tabs
 }
@@ -41,7 +51,7 @@ func (a *App) graphQL() http.Handler {
 	config := graph.Config{
 		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
 		Triage: triage.New(a.db, a.authority, a.config.Now), RequestID: server.RequestID, Log: a.config.Logger,
-		Stream: a.stream, Streams: a.streams,
+		Stream: a.stream, Streams: a.streams, Board: a.board,
 	}
 	if a.ledger.Key != nil {
 		config.LedgerKey = a.ledger.Key.PublicKey()

@@ -34,7 +34,7 @@ func LedgerKeyFile(given string, config DatabaseConfig) (string, error) {
 
 // NewTriage judges exposures in a database that no server need have open.
 func NewTriage(database *db.DB, now func() time.Time, log *slog.Logger) *triage.Service {
-	return triage.New(database, authority.New(database, assessor(), now, log), now)
+	return triage.New(database, authority.New(database, assessor(), now, log).WithSurface(surface()), now)
 }
 
 func dataFolder(given string) (string, error) {

@@ -22,21 +22,25 @@ type Assessor interface {
 	// them. It comes before Assess and Follow.
 	CreateWork(ctx context.Context, tx *db.Tx) error
 
+	// ClearWork empties the tables that CreateWork made in the session.
+	ClearWork(p *db.Pipeline)
+
 	// Assess reads the transaction's temporary tables: desired holds every
 	// standing path whose exposures may differ, path_diff the paths whose own
 	// row does, touched what they follow from, succeeded which path took over
-	// from which. It leaves the masks of all paths of desired in path_mask.
-	Assess(ctx context.Context, tx *db.Tx, assessment Assessment) (ExposureCounts, error)
+	// from which. It leaves the masks of all paths of desired in path_mask. It may
+	// find that there is more to do than the assessment says.
+	Assess(ctx context.Context, tx *db.Tx, assessment *Assessment) (ExposureCounts, error)
 
 	// Summarize follows when the paths are written. The temporary tables are
 	// still there.
-	Summarize(ctx context.Context, tx *db.Tx, assessment Assessment) error
+	Summarize(ctx context.Context, tx *db.Tx, assessment *Assessment) error
 
 	// Follow does what Assess and Summarize do where nothing but dispositions
 	// changed: it leaves the masks of the paths of desired in path_mask, and judges
 	// nothing. The pipeline holds what comes before; write adds to it what writes
-	// the masks to the paths. With again, the tables hold what the decision before
-	// this one left.
+	// the masks to the paths. That is sent; what Follow ends with stays in the
+	// pipeline. With again, the tables hold what the decision before this one left.
 	Follow(ctx context.Context, p *db.Pipeline, assessment Assessment, again bool, write func()) error
 
 	// Snapshot ends a sync or, without one, an evaluation: it keeps what the
@@ -55,5 +59,7 @@ type Assessment struct {
 	Resettled  bool      // it is judged anew because its settings changed
 	First      bool      // no path has stood before
 	Large      bool      // so much that nested loops are not worth their time
-	Few        bool      // so little that statistics are not worth theirs
+	Few        bool      // so little that statistics and plans of its own are not worth theirs
+
+	small int64 // rows of a work table are few; see Filled
 }

@@ -15,7 +15,7 @@ import (
 // check rejects what only the whole delivery and the database can tell:
 // records said twice, and references to nothing.
 func (d *delivery) check(ctx context.Context) error {
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_stage")); err != nil {
+	if err := d.derived.analyze(ctx, "analyze_stage"); err != nil {
 		return err
 	}
 	duplicates, err := db.Select[faultRow](ctx, d.tx.Local(), syncQueries.Get("reject_duplicates"), nil)

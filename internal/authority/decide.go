@@ -33,8 +33,9 @@ type Decision struct {
 
 	service *Service
 	tx      *db.Tx
-	again   bool // the work tables are here, and hold what a small decision left
-	events  int  // of the feed, that it gives at most
+	end     *db.Pipeline // what goes with the commit
+	again   bool         // the work tables are here, and hold what a small decision left
+	events  int          // of the feed, that it gives at most
 }
 
 // Happened says that the decision changed n exposures, for the feed.
@@ -47,7 +48,7 @@ func (d *Decision) Happened(n int) { d.events += n }
 func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *db.Pipeline), decide func(tx *db.Tx, d *Decision) error) error {
 	attempt := func() error {
 		err := s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
-			d := &Decision{service: s, tx: tx}
+			d := &Decision{service: s, tx: tx, end: tx.Pipeline()}
 			if err := d.begin(ctx, look); err != nil {
 				return err
 			}
@@ -55,9 +56,9 @@ func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *d
 				return err
 			}
 			if d.events > 0 {
-				s.feed.Note(ctx, tx, outbox.Occurrence{At: d.At, Cause: outbox.Decision, Urgent: true, Size: d.events})
+				s.feed.Note(ctx, d.end, outbox.Occurrence{At: d.At, Cause: outbox.Decision, Urgent: true, Size: d.events})
 			}
-			return nil
+			return d.end.Commit(ctx)
 		})
 		if err == nil {
 			s.feed.Committed(organization)
@@ -123,6 +124,21 @@ func (d *Decision) begin(ctx context.Context, look func(p *db.Pipeline)) error {
 // Follow runs what decides, which the pipeline holds, and brings everything that
 // counts the exposures of these paths to what is decided of them then.
 func (d *Decision) Follow(ctx context.Context, p *db.Pipeline, paths []id.ID) error {
+	if err := d.follow(ctx, p, paths); err != nil {
+		return err
+	}
+	return p.Send(ctx)
+}
+
+// FollowLast is Follow where nothing comes behind it: what decides has run then, and
+// what counts it goes with the commit.
+func (d *Decision) FollowLast(ctx context.Context, p *db.Pipeline, paths []id.ID) error {
+	d.end = p
+	return d.follow(ctx, p, paths)
+}
+
+// follow leaves in the pipeline what Follow ends with. What decides has run.
+func (d *Decision) follow(ctx context.Context, p *db.Pipeline, paths []id.ID) error {
 	if len(paths) == 0 {
 		return p.Send(ctx)
 	}
@@ -151,10 +167,8 @@ func (d *Decision) makeRoom(ctx context.Context, again, small bool) error {
 	if small {
 		settings = "forget_work"
 	}
-	for _, script := range []string{settings, "create_work"} {
-		if err := d.tx.Script(ctx, syncQueries.Get(script)); err != nil {
-			return err
-		}
+	if err := d.tx.Script(ctx, syncQueries.Get(settings)); err != nil {
+		return err
 	}
-	return d.service.assessor.CreateWork(ctx, d.tx)
+	return openWork(ctx, d.tx, d.service.assessor, small)
 }

@@ -111,7 +111,7 @@ type slow struct {
 }
 
 // Assess waits until it may.
-func (s *slow) Assess(ctx context.Context, tx *db.Tx, assessment authority.Assessment) (authority.ExposureCounts, error) {
+func (s *slow) Assess(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) (authority.ExposureCounts, error) {
 	close(s.judging)
 	<-s.judge
 	return s.Assessor.Assess(ctx, tx, assessment)

@@ -13,17 +13,16 @@ import (
 // derivation works out again what follows from the changes of a transaction,
 // and counts what that did.
 type derivation struct {
-	tx         *db.Tx
-	assessor   Assessor
-	at         time.Time  // its place on the organization's clock
-	windowAt   time.Time  // where windows and thresholds end
-	version    int64      // of the sync that what changes was changed by
-	renewed    *id.ID     // the source whose expired coverage this renews
-	lastSeen   *time.Time // by the source, before this: when what it takes back was last confirmed
-	everything bool       // all of the organization, not only what is touched
-	resettled  bool       // because its settings changed
-	first      bool       // no sync has come before
-	large      bool       // so much that statistics are worth their time, and nested loops are not
+	Assessment
+
+	tx       *db.Tx
+	assessor Assessor
+	surface  Surface // null: there are no assets
+	scan     bool    // the changes are those of assets
+	progress Progress
+	version  int64      // of the sync that what changes was changed by
+	renewed  *id.ID     // the source whose expired coverage this renews
+	lastSeen *time.Time // by the source, before this: when what it takes back was last confirmed
 
 	entities  ChangeCounts
 	paths     PathCounts
@@ -34,62 +33,85 @@ type derivation struct {
 
 // derive works out again what the changes touch.
 func (d *derivation) derive(ctx context.Context, changes int64) error {
-	d.large = changes > bulk
-	if err := d.openWindow(ctx); err != nil { // also where nothing changed but coverage is renewed
+	d.progress.Phase(PhaseDeriving)
+	d.Large = changes > bulk && !d.scan // what is then told to the planner is about paths
+	p := d.tx.Pipeline()
+	window := db.Queue[window](p, syncQueries.Get("window_at"), nil)
+	p.Exec(syncQueries.Get("lock_judgement"), nil)
+	prepared := d.assessor.Prepare(p)
+	if err := p.Send(ctx); err != nil {
 		return err
 	}
-	if _, err := d.exec(ctx, "lock_judgement", nil); err != nil {
+	if err := d.openWindow(ctx, *window); err != nil { // also where nothing changed but coverage is renewed
 		return err
 	}
-	everything, err := prepare(ctx, d.tx, d.assessor, d.at)
+	if d.First && !d.Few && !d.scan { // what comes next is planned by what the planner learns now
+		d.Large = true
+	}
+	everything, err := prepared(ctx, d.At)
 	if err != nil {
 		return err
 	}
-	d.everything = everything
-	if err := d.deriveEntities(ctx); err != nil {
-		return err
-	}
-	bindings, err := db.Column[bool](ctx, d.tx.Local(), syncQueries.Get("bindings_changed"), nil)
+	d.Everything = everything
+	touched, err := d.touch(ctx)
 	if err != nil {
 		return err
 	}
-	touched, err := d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": bindings[0]})
-	if err != nil {
-		return err
+	return d.deriveTouched(ctx, touched)
+}
+
+// touch finds what follows from the changes, when the entities are derived.
+func (d *derivation) touch(ctx context.Context) (touched int64, err error) {
+	if d.scan {
+		return d.linkSurface(ctx, true)
 	}
+	rebound, err := d.deriveEntities(ctx)
+	if err != nil {
+		return 0, err
+	}
+	linked, err := d.linkSurface(ctx, false)
+	if err != nil {
+		return 0, err
+	}
+	touched, err = d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": rebound})
+	if err != nil {
+		return 0, err
+	}
+	touched += linked
 	if d.renewed != nil {
 		more, err := d.exec(ctx, "touch_expired_context", pgx.StrictNamedArgs{"source": *d.renewed, "nil": id.Nil})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		touched += more
 	}
-	return d.deriveTouched(ctx, touched)
+	return touched, nil
 }
 
 // deriveTouched works out again what so many rows of touched name, or all of the
 // organization.
 func (d *derivation) deriveTouched(ctx context.Context, touched int64) error {
-	if d.everything {
+	if d.Everything {
 		all, err := d.exec(ctx, "touch_everything", nil)
 		if err != nil {
 			return err
 		}
 		touched += all
-		if touched > bulk && !d.large {
-			d.large = true
-			if err := d.tx.Script(ctx, syncQueries.Get("prefer_hash_joins")); err != nil {
-				return err
-			}
+	}
+	// One row of a delivery may touch any number of things.
+	if err := d.Filled(ctx, d.tx, &touched); err != nil {
+		return err
+	}
+	if d.Everything && touched > bulk && !d.Large {
+		d.Large = true
+		if err := d.tx.Script(ctx, syncQueries.Get("prefer_hash_joins")); err != nil {
+			return err
 		}
 	}
 	if touched == 0 {
 		return nil
 	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_touched")); err != nil {
-		return err
-	}
-	if err := d.assessor.CreateWork(ctx, d.tx); err != nil {
+	if err := d.analyze(ctx, "analyze_touched"); err != nil {
 		return err
 	}
 	if err := d.deriveContext(ctx); err != nil {
@@ -98,51 +120,43 @@ func (d *derivation) deriveTouched(ctx context.Context, touched int64) error {
 	return d.derivePaths(ctx)
 }
 
-// prepare has the assessor read and do what comes before anything is derived.
-func prepare(ctx context.Context, tx *db.Tx, assessor Assessor, at time.Time) (everything bool, err error) {
-	p := tx.Pipeline()
-	prepared := assessor.Prepare(p)
+// deriveEntities works out what all sources together say of the entities of the
+// changes, and whether that changes who ends up with which identity.
+func (d *derivation) deriveEntities(ctx context.Context) (rebound bool, err error) {
+	if err := d.renew(ctx); err != nil { // the assertions are new to the planner
+		return false, err
+	}
+	p := d.tx.Pipeline()
+	for _, name := range []string{"derive_entities", "add_access_classes", "classify_entities", "diff_entity_rows"} {
+		p.Exec(syncQueries.Get(name), nil)
+	}
+	if !d.Few {
+		p.Local().Exec(syncQueries.Get("analyze_entities"), nil)
+	}
+	at := pgx.StrictNamedArgs{"at": d.At}
+	p.Exec(syncQueries.Get("keep_entity_versions"), at)
+	changed, removed, added := p.Exec(syncQueries.Get("update_entities"), at), p.Exec(syncQueries.Get("remove_entities"), at), p.Exec(syncQueries.Get("add_entities"), at)
+	type bindings struct{ Changed bool }
+	bound := db.Queue[bindings](p.Local(), syncQueries.Get("bindings_changed"), nil)
 	if err := p.Send(ctx); err != nil {
 		return false, err
 	}
-	return prepared(ctx, at)
+	d.entities = ChangeCounts{Changed: int(*changed), Removed: int(*removed), Added: int(*added)}
+	return (*bound)[0].Changed, d.renew(ctx)
 }
 
-func (d *derivation) deriveEntities(ctx context.Context) error {
-	at := pgx.StrictNamedArgs{"at": d.at}
-	if err := d.analyze(ctx); err != nil { // the assertions are new to the planner
-		return err
+// analyze gives the planner the statistics of work tables that were just filled,
+// unless they have so few rows that it goes without.
+func (d *derivation) analyze(ctx context.Context, name string) error {
+	if d.Few {
+		return nil
 	}
-	for _, name := range []string{"derive_entities", "add_access_classes", "classify_entities", "diff_entity_rows"} {
-		if _, err := d.exec(ctx, name, nil); err != nil {
-			return err
-		}
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_entities")); err != nil {
-		return err
-	}
-	if _, err := d.exec(ctx, "keep_entity_versions", at); err != nil {
-		return err
-	}
-	var err error
-	count := func(name string) int {
-		if err != nil {
-			return 0
-		}
-		var rows int64
-		rows, err = d.exec(ctx, name, at)
-		return int(rows)
-	}
-	d.entities = ChangeCounts{Changed: count("update_entities"), Removed: count("remove_entities"), Added: count("add_entities")}
-	if err != nil {
-		return err
-	}
-	return d.analyze(ctx)
+	return d.tx.Script(ctx, syncQueries.Get(name))
 }
 
-// analyze renews the planner's knowledge of what a large change has filled.
-func (d *derivation) analyze(ctx context.Context) error {
-	if !d.large {
+// renew renews the planner's knowledge of what a large change has filled.
+func (d *derivation) renew(ctx context.Context) error {
+	if !d.Large {
 		return nil
 	}
 	_, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("analyze_authority"), nil)
@@ -151,54 +165,65 @@ func (d *derivation) analyze(ctx context.Context) error {
 
 // deriveContext renews the ownership and egress of the touched workloads.
 func (d *derivation) deriveContext(ctx context.Context) error {
-	contexts, err := d.exec(ctx, "derive_context", pgx.StrictNamedArgs{"window_at": d.windowAt, "nil": id.Nil})
-	if err != nil || contexts == 0 {
-		return err
-	}
-	for _, name := range []string{"keep_context_versions", "update_context"} {
-		if _, err := d.exec(ctx, name, pgx.StrictNamedArgs{"at": d.at}); err != nil {
-			return err
-		}
-	}
-	return nil
+	p, at := d.tx.Pipeline(), pgx.StrictNamedArgs{"at": d.At}
+	d.assessor.ClearWork(p)
+	p.Exec(syncQueries.Get("derive_context"), pgx.StrictNamedArgs{"window_at": d.WindowAt, "nil": id.Nil})
+	p.Exec(syncQueries.Get("keep_context_versions"), at)
+	p.Exec(syncQueries.Get("update_context"), at)
+	return p.Send(ctx)
 }
 
+// derivePaths derives the paths of what is touched. How many bindings and paths that
+// makes does not follow from how much is touched: one identity may lead to all.
 func (d *derivation) derivePaths(ctx context.Context) error {
-	if _, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": MaxAuthDepth}); err != nil {
-		return err
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_binding")); err != nil {
-		return err
-	}
-	if _, err := d.exec(ctx, "derive_reach", nil); err != nil {
-		return err
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_reach")); err != nil {
-		return err
-	}
-	var desired int64
-	for _, name := range []string{"derive_paths", "derive_unbound_paths", "derive_context_paths"} {
-		rows, err := d.exec(ctx, name, nil)
-		if err != nil {
-			return err
-		}
-		desired += rows
-	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_desired")); err != nil {
-		return err
-	}
-	known, err := db.Column[bool](ctx, d.tx, syncQueries.Get("execution_known"), nil)
+	bindings, err := d.exec(ctx, "derive_bindings", pgx.StrictNamedArgs{"max_depth": MaxAuthDepth})
 	if err != nil {
 		return err
 	}
-	if known[0] {
+	if err := d.filled(ctx, "analyze_binding", bindings); err != nil {
+		return err
+	}
+	reached, err := d.exec(ctx, "derive_reach", nil)
+	if err != nil {
+		return err
+	}
+	if err := d.filled(ctx, "analyze_reach", reached); err != nil {
+		return err
+	}
+	desired, err := d.exec(ctx, "derive_paths", nil)
+	if err != nil {
+		return err
+	}
+	if err := d.Filled(ctx, d.tx, &desired); err != nil {
+		return err
+	}
+	p := d.tx.Pipeline()
+	unbound, around := p.Exec(syncQueries.Get("derive_unbound_paths"), nil), p.Exec(syncQueries.Get("derive_context_paths"), nil)
+	type execution struct{ Known bool }
+	executions := db.Queue[execution](p, syncQueries.Get("execution_known"), nil)
+	if err := p.Send(ctx); err != nil {
+		return err
+	}
+	desired += *unbound + *around
+	if err := d.filled(ctx, "analyze_desired", desired); err != nil {
+		return err
+	}
+	if (*executions)[0].Known {
 		_, err := d.exec(ctx, "derive_execution", pgx.StrictNamedArgs{
-			"nil": id.Nil, "window_at": d.windowAt, "window_start": d.windowAt.Add(-Window)})
+			"nil": id.Nil, "window_at": d.WindowAt, "window_start": d.WindowAt.Add(-Window)})
 		if err != nil {
 			return err
 		}
 	}
 	return d.compare(ctx, desired)
+}
+
+// filled is Filled for rows of a table that is analyzed if they are not few.
+func (d *derivation) filled(ctx context.Context, analyze string, rows int64) error {
+	if err := d.Filled(ctx, d.tx, &rows); err != nil {
+		return err
+	}
+	return d.analyze(ctx, analyze)
 }
 
 // compare finds what differs from what stands, has it judged, writes it, and has
@@ -208,10 +233,8 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 	if err != nil {
 		return err
 	}
-	if differing > 0 {
-		if err := d.tx.Script(ctx, syncQueries.Get("analyze_path_diff")); err != nil {
-			return err
-		}
+	if err := d.filled(ctx, "analyze_path_diff", differing); err != nil { // paths may go that nobody desires
+		return err
 	}
 	rotations, err := d.exec(ctx, "find_rotations", nil)
 	if err != nil {
@@ -223,11 +246,12 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 			return err
 		}
 	}
-	assessment := Assessment{At: d.at, WindowAt: d.windowAt, Everything: d.everything, Resettled: d.resettled, First: d.first, Large: d.large}
-	if d.exposures, err = d.assessor.Assess(ctx, d.tx, assessment); err != nil {
+	d.progress.Phase(PhaseJudging)
+	if d.exposures, err = d.assessor.Assess(ctx, d.tx, &d.Assessment); err != nil {
 		return err
 	}
 	if differing > 0 {
+		d.progress.Phase(PhaseWriting)
 		if err := d.writePaths(ctx); err != nil {
 			return err
 		}
@@ -237,7 +261,8 @@ func (d *derivation) compare(ctx context.Context, desired int64) error {
 			return err
 		}
 	}
-	return d.assessor.Summarize(ctx, d.tx, assessment)
+	d.progress.Phase(PhaseCounting)
+	return d.assessor.Summarize(ctx, d.tx, &d.Assessment)
 }
 
 // writePaths writes what differs, keeping what was.
@@ -250,50 +275,43 @@ func (d *derivation) writePaths(ctx context.Context) error {
 	d.added = int64(count.Added)
 	d.paths = PathCounts{Added: count.Added + count.Revived, Changed: count.Changed, Removed: count.Removed}
 
-	dated := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.version}
+	dated := pgx.StrictNamedArgs{"at": d.At, "sync_version": d.version}
+	p := d.tx.Pipeline()
 	if count.Revived+count.Changed+count.Removed > 0 {
-		if _, err := d.exec(ctx, "keep_path_versions", pgx.StrictNamedArgs{"at": d.at}); err != nil {
-			return err
-		}
+		p.Exec(syncQueries.Get("keep_path_versions"), pgx.StrictNamedArgs{"at": d.At})
 	}
 	if count.Revived+count.Changed > 0 {
-		if _, err := d.exec(ctx, "update_paths", dated); err != nil {
-			return err
-		}
+		p.Exec(syncQueries.Get("update_paths"), dated)
 	}
 	if count.Removed > 0 {
-		args := pgx.StrictNamedArgs{"at": d.at, "sync_version": d.version, "last_complete_at": d.lastSeen}
-		if _, err := d.exec(ctx, "remove_paths", args); err != nil {
-			return err
-		}
+		p.Exec(syncQueries.Get("remove_paths"), pgx.StrictNamedArgs{"at": d.At, "sync_version": d.version, "last_complete_at": d.lastSeen})
 	}
 	if count.Added > 0 {
-		_, err = d.exec(ctx, "add_paths", dated)
+		p.Exec(syncQueries.Get("add_paths"), dated)
 	}
-	return err
+	return p.Send(ctx)
 }
 
 // release empties what a large change worked in.
 func (d *derivation) release(ctx context.Context) error {
-	if !d.large {
+	if !d.Large && (!d.scan || d.Few) {
 		return nil
 	}
 	_, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("release_work"), nil)
 	return err
 }
 
+// window is where an organization's windows and thresholds end.
+type window struct{ WindowAt time.Time }
+
 // openWindow opens the organization's window with its first sync.
-func (d *derivation) openWindow(ctx context.Context) error {
-	window, err := db.Column[time.Time](ctx, d.tx, syncQueries.Get("window_at"), nil)
-	if err != nil {
-		return err
-	}
-	if len(window) > 0 {
-		d.windowAt = window[0]
+func (d *derivation) openWindow(ctx context.Context, known []*window) error {
+	if len(known) > 0 {
+		d.WindowAt = known[0].WindowAt
 		return nil
 	}
-	d.windowAt, d.first = d.at, true
-	_, err = d.exec(ctx, "add_window", pgx.StrictNamedArgs{"at": d.at})
+	d.WindowAt, d.First = d.At, true
+	_, err := d.exec(ctx, "add_window", pgx.StrictNamedArgs{"at": d.At})
 	return err
 }
 

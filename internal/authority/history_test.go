@@ -162,6 +162,13 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 	// To ask the readers takes as long as some histories. Some are lived through with
 	// them, and without what is said of exposures, which the theatre does in place.
 	witnessed := rapid.IntRange(0, 9).Draw(t, "witnessed") == 4
+	// What so few records come to is few. In some histories it is many, from the first
+	// row on or somewhere on the way.
+	if many := one(t, "many", -1, -1, 0, 1, 3, 8); many >= 0 {
+		for _, service := range h.services {
+			service.Enlarge(int64(many))
+		}
+	}
 	for _, s := range moves {
 		if witnessed {
 			h.ask(t)

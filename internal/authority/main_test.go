@@ -13,6 +13,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -46,7 +47,8 @@ func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	b.clock.Store(epoch.UnixMicro())
-	b.service = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler))
+	b.service = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler)).
+		WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	b.ctx = access.With(context.Background(), access.Actor{
 		Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	return b

@@ -8,44 +8,54 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 )
 
+// mergeLane merges what the delivery speaks of: assets, or entities.
+func (d *delivery) mergeLane(ctx context.Context) (changes int64, err error) {
+	if d.request.Scan {
+		return d.mergeScan(ctx)
+	}
+	if err := d.check(ctx); err != nil {
+		return 0, err
+	}
+	return d.merge(ctx)
+}
+
 // merge makes the delivery's statements the source's statements and counts
 // what differed.
 func (d *delivery) merge(ctx context.Context) (changes int64, err error) {
-	if err := d.tx.Script(ctx, syncQueries.Get("create_work")); err != nil {
-		return 0, err
-	}
 	said := pgx.StrictNamedArgs{"source": d.source, "complete": d.complete}
 	voice := pgx.StrictNamedArgs{"source": d.source}
 	dated := pgx.StrictNamedArgs{"source": d.source, "at": d.at}
 
-	entities, err := d.exec(ctx, "diff_entities", said)
-	if err != nil {
+	if !d.ready {
+		if err := openWork(ctx, d.tx, d.service.assessor, d.derived.Few); err != nil {
+			return 0, err
+		}
+	}
+	p := d.tx.Pipeline()
+	p.Local().Exec(syncQueries.Get("clear_work"), nil)
+	p.Local().Exec(syncQueries.Get("plan_anew"), nil)
+	exec := func(name string, args pgx.StrictNamedArgs) *int64 { return p.Exec(syncQueries.Get(name), args) }
+	entities, edges := exec("diff_entities", said), exec("diff_edges", said)
+	egresses, coverages, evidence := exec("diff_egress", said), exec("diff_coverage", said), exec("diff_evidence", voice)
+	endpoints := exec("diff_endpoints", said)
+	if err := p.Send(ctx); err != nil {
 		return 0, err
 	}
-	edges, err := d.exec(ctx, "diff_edges", said)
-	if err != nil {
-		return 0, err
-	}
-	egresses, err := d.exec(ctx, "diff_egress", said)
-	if err != nil {
-		return 0, err
-	}
-	coverages, err := d.exec(ctx, "diff_coverage", said)
-	if err != nil {
-		return 0, err
-	}
-	evidence, err := d.exec(ctx, "diff_evidence", voice)
-	if err != nil {
-		return 0, err
-	}
-	changes = entities + edges + egresses + coverages + evidence
+	changes = *entities + *edges + *egresses + *coverages + *evidence + *endpoints
 	if changes == 0 {
 		return 0, nil
 	}
-	if err := d.warnOfLoss(ctx, entities); err != nil {
+	if err := d.warnOfLoss(ctx, *entities); err != nil {
 		return 0, err
 	}
-	if err := d.tx.Script(ctx, syncQueries.Get("analyze_diff")); err != nil {
+	// However few records there are: a complete delivery takes back what it leaves out.
+	if err := d.derived.Filled(ctx, d.tx, &changes); err != nil {
+		return 0, err
+	}
+	if d.derived.Few {
+		p.Local().Exec(syncQueries.Get("plan_once"), nil)
+	}
+	if err := d.derived.analyze(ctx, "analyze_diff"); err != nil {
 		return 0, err
 	}
 	if changes > bulk {
@@ -54,33 +64,32 @@ func (d *delivery) merge(ctx context.Context) (changes int64, err error) {
 		}
 	}
 	steps := []struct {
-		skip bool
-		name string
-		args pgx.StrictNamedArgs
+		differing *int64
+		name      string
+		args      pgx.StrictNamedArgs
 	}{
-		{entities == 0, "keep_assertion_versions", dated},
-		{entities == 0, "retract_entities", voice},
-		{entities == 0, "assert_entities", dated},
-		{edges == 0, "remember_identities", nil},
-		{edges == 0, "keep_edge_versions", dated},
-		{edges == 0, "retract_edges", voice},
-		{edges == 0, "assert_edges", dated},
-		{egresses == 0, "retract_egress", voice},
-		{egresses == 0, "assert_egress", voice},
-		{coverages == 0, "keep_coverage_versions", dated},
-		{coverages == 0, "retract_coverage", voice},
-		{coverages == 0, "assert_coverage", dated},
-		{evidence == 0, "assert_evidence", dated},
+		{entities, "keep_assertion_versions", dated},
+		{entities, "retract_entities", voice},
+		{entities, "assert_entities", dated},
+		{edges, "remember_identities", nil},
+		{edges, "keep_edge_versions", dated},
+		{edges, "retract_edges", voice},
+		{edges, "assert_edges", dated},
+		{egresses, "retract_egress", voice},
+		{egresses, "assert_egress", voice},
+		{endpoints, "end_endpoints", dated},
+		{endpoints, "add_endpoints", dated},
+		{coverages, "keep_coverage_versions", dated},
+		{coverages, "retract_coverage", voice},
+		{coverages, "assert_coverage", dated},
+		{evidence, "assert_evidence", dated},
 	}
 	for _, step := range steps {
-		if step.skip {
-			continue
-		}
-		if _, err := d.exec(ctx, step.name, step.args); err != nil {
-			return 0, err
+		if *step.differing > 0 {
+			exec(step.name, step.args)
 		}
 	}
-	return changes, nil
+	return changes, p.Send(ctx)
 }
 
 // warnOfLoss says so when a complete delivery takes back most of what the

@@ -209,6 +209,9 @@ type SyncRow struct {
 	PathsKept       int
 	PathsChanged    int
 	PathsRemoved    int
+	AssetsAdded     int
+	AssetsChanged   int
+	AssetsGone      int
 	Rejections      []record.Rejection
 	Warnings        []record.Warning
 }

@@ -18,7 +18,8 @@ s.organization_id, s.id, s.name, s.system, s.format, s.created_at, s.last_sync_i
 
 -- columns: sync
 s.organization_id, s.id, s.source_id, s.version, s.at, s.observed_at, s.recorded_at, s.actor, s.outcome, s.complete, s.records_read,
-s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.rejections, s.warnings
+s.records_rejected, s.paths_added, s.paths_kept, s.paths_changed, s.paths_removed, s.assets_added, s.assets_changed, s.assets_gone,
+s.rejections, s.warnings
 
 -- name: paths_page
 SELECT /* columns: path */
@@ -319,9 +320,11 @@ GROUP BY m.cluster;
 -- From when on the history is whole, and how far it has come.
 SELECT coalesce(h.history_from, least((SELECT min(s.at) FROM sync s WHERE s.organization_id = @organization),
                                       (SELECT min(v.at) FROM evaluation v WHERE v.organization_id = @organization),
-                                      (SELECT l.at FROM ledger_entry l WHERE l.organization_id = @organization ORDER BY l.seq LIMIT 1))) AS first,
+                                      (SELECT l.at FROM ledger_entry l WHERE l.organization_id = @organization ORDER BY l.seq LIMIT 1),
+                                      (SELECT min(f.at) FROM file f WHERE f.organization_id = @organization))) AS first,
        greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
                 (SELECT max(v.at) FROM evaluation v WHERE v.organization_id = @organization),
-                (SELECT l.at FROM ledger_head l WHERE l.organization_id = @organization)) AS clock
+                (SELECT l.at FROM ledger_head l WHERE l.organization_id = @organization),
+                (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization)) AS clock
 FROM (SELECT @organization::uuid AS organization_id) o
 LEFT JOIN change_head h ON h.id = o.organization_id;

@@ -36,6 +36,7 @@ type Evaluation struct {
 	At        time.Time
 	Paths     PathCounts
 	Exposures ExposureCounts
+	Stale     int // assets that were not seen for too long
 }
 
 // Reevaluate judges all of an organization anew, at its own place on the clock.
@@ -69,7 +70,7 @@ func (s *Service) judge(ctx context.Context, organization id.ID, judged judging)
 	}
 	s.feed.Committed(organization)
 	s.log.InfoContext(ctx, "evaluation", "organization", organization, "cause", judged.cause,
-		"paths_changed", evaluation.Paths.Changed, "exposures_opened", evaluation.Exposures.Opened, "exposures_resolved", evaluation.Exposures.Resolved)
+		"paths_changed", evaluation.Paths.Changed, "exposures_opened", evaluation.Exposures.Opened, "exposures_resolved", evaluation.Exposures.Resolved, "assets_stale", evaluation.Stale)
 	return evaluation, nil
 }
 
@@ -104,7 +105,8 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	record := func() error {
 		_, err := db.Exec(ctx, tx, syncQueries.Get("add_evaluation"), pgx.StrictNamedArgs{
 			"at": at, "recorded_at": now, "cause": string(judged.cause), "actor": actor, "paths_changed": evaluation.Paths.Changed,
-			"exposures_opened": evaluation.Exposures.Opened, "exposures_resolved": evaluation.Exposures.Resolved})
+			"exposures_opened": evaluation.Exposures.Opened, "exposures_resolved": evaluation.Exposures.Resolved,
+			"assets_stale": evaluation.Stale})
 		if err != nil {
 			return err
 		}
@@ -113,15 +115,23 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if len(window) == 0 { // there is nothing to judge, but what was prepared has its place on the clock
 		return record()
 	}
-	d := &derivation{tx: tx, assessor: s.assessor, at: at, windowAt: window[0], version: version, everything: judged.everything, resettled: judged.cause == BySettings}
+	d := &derivation{tx: tx, assessor: s.assessor, surface: s.surface, progress: unwatched{}, version: version,
+		Assessment: Assessment{At: at, WindowAt: window[0], Everything: judged.everything, Resettled: judged.cause == BySettings, Few: true, small: s.small}}
 	if judged.cause == ByTime || judged.cause == ByRequest {
-		d.windowAt = at
+		d.WindowAt = at
 		if _, err := d.exec(ctx, "move_window", pgx.StrictNamedArgs{"at": at}); err != nil {
 			return err
 		}
 	}
-	for _, script := range []string{"work_memory", "create_stage", "create_work"} {
-		if err := tx.Script(ctx, syncQueries.Get(script)); err != nil {
+	ready, err := openStage(ctx, tx)
+	if err == nil && !ready {
+		err = openWork(ctx, tx, s.assessor, true)
+	}
+	if err != nil {
+		return err
+	}
+	for _, clear := range []string{"clear_stage", "clear_work"} { // touches that follow from no delivery
+		if _, err := db.Exec(ctx, tx.Local(), syncQueries.Get(clear), nil); err != nil {
 			return err
 		}
 	}
@@ -129,10 +139,17 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if err != nil {
 		return err
 	}
-	d.everything = d.everything || everything
+	d.Everything = d.Everything || everything
 	touched, err := touch(ctx, tx, touches)
 	if err != nil {
 		return err
+	}
+	if judged.cause == ByTime || judged.cause == ByRequest {
+		linked, err := d.age(ctx, evaluation)
+		if err != nil {
+			return err
+		}
+		touched += linked
 	}
 	if err := d.deriveTouched(ctx, touched); err != nil {
 		return err
@@ -144,11 +161,24 @@ func (s *Service) reevaluate(ctx context.Context, tx *db.Tx, evaluation *Evaluat
 	if err := d.release(ctx); err != nil {
 		return err
 	}
-	if size := 2*d.paths.Changed + d.paths.Added + d.paths.Removed + d.exposures.Opened + d.exposures.Resolved; size > 0 {
+	if size := 2*d.paths.Changed + d.paths.Added + d.paths.Removed + d.exposures.Opened + d.exposures.Resolved + evaluation.Stale; size > 0 {
 		person := judged.cause == ByAttestation || judged.cause == ByJustification
-		s.feed.Note(ctx, tx, outbox.Occurrence{At: at, Cause: outbox.Evaluation, Urgent: person, Size: size})
+		p := tx.Pipeline()
+		s.feed.Note(ctx, p, outbox.Occurrence{At: at, Cause: outbox.Evaluation, Urgent: person, Size: size})
+		return p.Send(ctx)
 	}
 	return nil
+}
+
+// age finds assets stale, and touches the workloads behind them.
+func (d *derivation) age(ctx context.Context, evaluation *Evaluation) (touched int64, err error) {
+	if d.surface == nil {
+		return 0, nil
+	}
+	if evaluation.Stale, err = d.surface.Age(ctx, d.tx, &d.Assessment); err != nil || evaluation.Stale == 0 {
+		return 0, err
+	}
+	return d.linkSurface(ctx, true)
 }
 
 // snapshot keeps what the organization comes to now, and says so in the ledger.
@@ -161,4 +191,14 @@ func (s *Service) snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *i
 		Kind: ledger.PostureSnapshotted, Subject: ledger.Subject{Kind: ledger.SubjectOrganization}, OccurredAt: at, Payload: posture,
 	})
 	return err
+}
+
+// prepare has the assessor read and do what comes before anything is derived.
+func prepare(ctx context.Context, tx *db.Tx, assessor Assessor, at time.Time) (everything bool, err error) {
+	p := tx.Pipeline()
+	prepared := assessor.Prepare(p)
+	if err := p.Send(ctx); err != nil {
+		return false, err
+	}
+	return prepared(ctx, at)
 }

@@ -16,7 +16,9 @@ type SyncRequest struct {
 	Format             string    // kubernetes, snapshot, …
 	ObservedAt         time.Time // when the source looked; zero: now
 	Partial            bool      // it looked at a part only: what it does not name is not gone
+	Scan               bool      // it shows the outer surface, and speaks of nothing else
 	Strict             bool      // one rejected record refuses the whole sync
+	Progress           Progress  // is told how far it has come; nil: nobody looks
 }
 
 // Outcome of a sync.
@@ -48,6 +50,7 @@ type SyncReport struct {
 	Paths     PathCounts     `json:"paths"`
 	Rotations int            `json:"rotations"`
 	Exposures ExposureCounts `json:"exposures"`
+	Assets    SurfaceCounts  `json:"assets"`
 
 	Rejections []record.Rejection `json:"rejections"` // the first MaxListed of them
 	Warnings   []record.Warning   `json:"warnings"`   // the first MaxListed of them

@@ -19,10 +19,11 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
 )
 
-// stageBatch bounds the rows that are held in memory before a COPY.
-const stageBatch = 8192
+// StageBatch bounds the rows that are held in memory before a COPY.
+const StageBatch = 8192
 
 // maxActions bounds the actions of one edge.
 const maxActions = 1024
@@ -35,11 +36,14 @@ type stage struct {
 	tx           *db.Tx
 	organization id.ID
 	system       string
+	progress     Progress
 	now          time.Time
 
 	files   []string
-	tables  [5]stageTable
-	copies  *copier
+	tables  [6]stageTable
+	copies  *Copier
+	scan    bool
+	surface SurfaceStage // of a scan
 	read    int
 	digest  contentDigest
 	rejects rejections
@@ -60,14 +64,15 @@ const (
 	entityTable = iota
 	edgeTable
 	egressTable
+	endpointTable
 	evidenceTable
 	coverageTable
 )
 
-func newStage(ctx context.Context, tx *db.Tx, organization id.ID, system string, now time.Time) *stage {
+func newStage(ctx context.Context, tx *db.Tx, organization id.ID, request SyncRequest, now time.Time) *stage {
 	position := []string{"file", "line", "seq"}
 	return &stage{
-		ctx: ctx, tx: tx, organization: organization, system: system, now: now, copies: newCopier(ctx, tx),
+		ctx: ctx, tx: tx, organization: organization, system: request.System, progress: request.Progress, now: now, scan: request.Scan, copies: newCopier(ctx, tx),
 		tables: [...]stageTable{
 			entityTable: {name: "staged_entity", columns: append([]string{
 				"entity_id", "basis", "digest", "kind", "system", "external_id", "name", "status", "environment", "owner_team", "business_tier",
@@ -75,7 +80,8 @@ func newStage(ctx context.Context, tx *db.Tx, organization id.ID, system string,
 				"owner_type", "title", "last_active_at", "created_in_source_at", "labels"}, position...)},
 			edgeTable: {name: "staged_edge", columns: append([]string{
 				"kind", "from_id", "scope", "to_id", "actions", "effective", "protocol", "target_system"}, position...)},
-			egressTable: {name: "staged_egress", columns: append([]string{"workload_id", "host", "category"}, position...)},
+			egressTable:   {name: "staged_egress", columns: append([]string{"workload_id", "host", "category"}, position...)},
+			endpointTable: {name: "staged_endpoint", columns: append([]string{"workload_id", "kind", "value", "port"}, position...)},
 			evidenceTable: {name: "staged_evidence", columns: append([]string{
 				"workload_id", "identity_id", "resource_id", "action", "day", "related", "basis", "count", "last_at"}, position...)},
 			coverageTable: {name: "staged_coverage", columns: append([]string{
@@ -86,7 +92,12 @@ func newStage(ctx context.Context, tx *db.Tx, organization id.ID, system string,
 
 // Record stages one record, or rejects it.
 func (s *stage) Record(r record.Record) error {
-	s.read++
+	s.count()
+	if sighting, shows := r.Fact.(record.Sighting); shows != s.scan {
+		return fmt.Errorf("record of type %T: a scan has nothing but sightings, and nobody else has any", r.Fact)
+	} else if shows {
+		return s.sighting(r.Position, sighting)
+	}
 	switch fact := r.Fact.(type) {
 	case record.Entity:
 		return s.entity(r.Position, fact)
@@ -94,6 +105,8 @@ func (s *stage) Record(r record.Record) error {
 		return s.edge(r.Position, fact)
 	case record.Egress:
 		return s.egress(r.Position, fact)
+	case record.Endpoint:
+		return s.endpoint(r.Position, fact)
 	case record.Evidence:
 		return s.evidence(r.Position, fact)
 	case record.Coverage:
@@ -102,9 +115,14 @@ func (s *stage) Record(r record.Record) error {
 	return fmt.Errorf("record of unknown type %T", r.Fact)
 }
 
+func (s *stage) count() {
+	s.read++
+	s.progress.Records(s.read)
+}
+
 // Reject notes a record that the parser could not accept.
 func (s *stage) Reject(r record.Rejection) error {
-	s.read++
+	s.count()
 	s.refuse(r)
 	return nil
 }
@@ -125,6 +143,9 @@ func (s *stage) refuse(r record.Rejection) {
 		digest.ID(s.entityID(*r.Entity))
 	}
 	s.digest.add(digest)
+	if s.surface != nil {
+		s.surface.Doubt(r.Asset)
+	}
 	if r.Entity == nil {
 		s.doubt(id.Nil)
 		return
@@ -155,6 +176,20 @@ func (s *stage) systemOf(ref record.Ref) string {
 		return s.system
 	}
 	return ref.System
+}
+
+// sighting stages what a record of a scan shows.
+func (s *stage) sighting(at record.Position, sighting record.Sighting) error {
+	digest, refused, err := s.surface.Sighting(at, sighting)
+	switch {
+	case err != nil:
+		return err
+	case refused != nil:
+		s.refuse(*refused)
+	default:
+		s.digest.add(digest)
+	}
+	return nil
 }
 
 var entityKinds = []record.EntityKind{record.Workload, record.Identity, record.Resource, record.Role, record.Owner}
@@ -268,6 +303,27 @@ func (s *stage) egress(at record.Position, e record.Egress) error {
 	return s.put(egressTable, at, workload, e.Host, string(e.Category))
 }
 
+var endpointKinds = []record.EndpointKind{record.MappedEndpoint, record.IngressEndpoint, record.HostnameEndpoint, record.AddressEndpoint}
+
+func (s *stage) endpoint(at record.Position, e record.Endpoint) error {
+	if e.Workload.Kind != record.Workload || e.Workload.SourceID == "" || badKey(e.Workload.SourceID, e.Workload.System) != "" {
+		return s.reject(at, nil, "INVALID_REFERENCE", "an endpoint needs a workload")
+	}
+	if !slices.Contains(endpointKinds, e.Kind) {
+		return s.reject(at, &e.Workload, "INVALID_VALUE", "an endpoint of %q is of kind %q; it is mapping, ingress, hostname or address", e.Workload.SourceID, clean(string(e.Kind)))
+	}
+	value, err := surface.Endpoint(e.Value)
+	if err != nil {
+		return s.reject(at, &e.Workload, "INVALID_VALUE", "an endpoint of %q is no address and no name of a host: %s", e.Workload.SourceID, clean(err.Error()))
+	}
+	if e.Port < 0 || e.Port > 65535 {
+		return s.reject(at, &e.Workload, "INVALID_VALUE", "an endpoint of %q has port %d; a port is a number from 1 to 65535", e.Workload.SourceID, e.Port)
+	}
+	workload := s.entityID(e.Workload)
+	s.digest.add(id.New("endpoint/1").ID(workload).Text(string(e.Kind)).Text(value).Text(fmt.Sprint(e.Port)))
+	return s.put(endpointTable, at, workload, string(e.Kind), value, int32(e.Port)) //nolint:gosec // below 65536
+}
+
 func (s *stage) evidence(at record.Position, e record.Evidence) error {
 	var ids [3]id.ID
 	kinds := [3]record.EntityKind{record.Workload, record.Identity, record.Resource}
@@ -346,7 +402,7 @@ func (s *stage) coverage(at record.Position, c record.Coverage) error {
 func (s *stage) put(table int, at record.Position, values ...any) error {
 	t := &s.tables[table]
 	t.rows = append(t.rows, append(values, int32(s.file(at.File)), int32(at.Line), int64(s.read))) //nolint:gosec // lines and files stay far below 2^31
-	if len(t.rows) < stageBatch {
+	if len(t.rows) < StageBatch {
 		return nil
 	}
 	return s.flush(t)
@@ -357,8 +413,8 @@ func (s *stage) flush(t *stageTable) error {
 		return nil
 	}
 	rows := t.rows
-	t.rows = make([][]any, 0, stageBatch)
-	return s.copies.add(t.name, t.columns, rows)
+	t.rows = make([][]any, 0, StageBatch)
+	return s.copies.Add(t.name, t.columns, rows)
 }
 
 // finish copies what is left, unless the delivery has failed already. It must be
@@ -369,11 +425,14 @@ func (s *stage) finish(failed error) error {
 			failed = s.flush(&s.tables[i])
 		}
 	}
+	if failed == nil && s.surface != nil {
+		failed = s.surface.Flush()
+	}
 	return errors.Join(failed, s.copies.close())
 }
 
-// copier copies batches of rows while the next ones are being parsed.
-type copier struct {
+// Copier copies batches of rows while the next ones are being parsed.
+type Copier struct {
 	batches chan copyBatch
 	failed  chan struct{} // closed when a batch failed
 	ended   chan error
@@ -385,8 +444,8 @@ type copyBatch struct {
 	rows    [][]any
 }
 
-func newCopier(ctx context.Context, tx *db.Tx) *copier {
-	c := &copier{batches: make(chan copyBatch), failed: make(chan struct{}), ended: make(chan error, 1)}
+func newCopier(ctx context.Context, tx *db.Tx) *Copier {
+	c := &Copier{batches: make(chan copyBatch), failed: make(chan struct{}), ended: make(chan error, 1)}
 	go func() {
 		var err error
 		for batch := range c.batches {
@@ -405,7 +464,8 @@ func newCopier(ctx context.Context, tx *db.Tx) *copier {
 // errCopyFailed ends the parser; close says why.
 var errCopyFailed = errors.New("a batch of the delivery could not be staged")
 
-func (c *copier) add(table string, columns []string, rows [][]any) error {
+// Add copies rows into a temporary table of the transaction, sooner or later.
+func (c *Copier) Add(table string, columns []string, rows [][]any) error {
 	select {
 	case c.batches <- copyBatch{table, columns, rows}:
 		return nil
@@ -415,7 +475,7 @@ func (c *copier) add(table string, columns []string, rows [][]any) error {
 }
 
 // close waits for the batches on their way and says what failed.
-func (c *copier) close() error {
+func (c *Copier) close() error {
 	close(c.batches)
 	return <-c.ended
 }

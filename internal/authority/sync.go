@@ -76,6 +76,8 @@ type delivery struct {
 	now          time.Time
 	tx           *db.Tx
 	stage        *stage
+	ready        bool // the work tables are here, as openStage found them
+	derived      *derivation
 	report       *SyncReport
 
 	complete bool
@@ -88,7 +90,9 @@ type delivery struct {
 type sourceState struct {
 	LastObservedAt  *time.Time
 	LastCompleteAt  *time.Time
+	LastAppliedAt   *time.Time
 	ContentDigest   *id.ID
+	Scans           bool
 	CoverageExpired bool
 }
 
@@ -99,6 +103,9 @@ func (s *Service) accept(ctx context.Context, request SyncRequest, organization 
 	}
 	if request.System == "" {
 		request.System = request.Format
+	}
+	if request.Progress == nil {
+		request.Progress = unwatched{}
 	}
 	if bad := badKey(request.Source, request.System); bad != "" {
 		return nil, problem.New(problem.Invalid, "INVALID_TEXT", "the name of the source or system %s", bad).On("source")
@@ -133,12 +140,14 @@ func (d *delivery) run(ctx context.Context, feed func(record.Emitter) error) err
 	if err := d.apply(ctx); err != nil {
 		return err
 	}
-	d.service.feed.Note(ctx, d.tx, outbox.Occurrence{At: d.at, Cause: outbox.Sync, Size: d.report.events()})
-	return nil
+	p := d.tx.Pipeline()
+	d.service.feed.Note(ctx, p, outbox.Occurrence{At: d.at, Cause: outbox.Sync, Size: d.report.events()})
+	return p.Send(ctx)
 }
 
 // apply makes what was received the source's statement.
 func (d *delivery) apply(ctx context.Context) error {
+	d.request.Progress.Phase(PhaseMerging)
 	// From here to the commit this organization has one sync at a time.
 	if _, err := d.exec(ctx, "lock_organization", nil); err != nil {
 		return err
@@ -150,10 +159,9 @@ func (d *delivery) apply(ctx context.Context) error {
 	if err != nil || known {
 		return err
 	}
-	if err := d.check(ctx); err != nil {
-		return err
-	}
-	changes, err := d.merge(ctx)
+	derived := d.derived
+	derived.At, derived.version, derived.lastSeen = d.at, d.report.Version, d.previous.LastCompleteAt
+	changes, err := d.mergeLane(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +170,6 @@ func (d *delivery) apply(ctx context.Context) error {
 	if err := d.updateSource(ctx); err != nil {
 		return err
 	}
-	derived := &derivation{tx: d.tx, assessor: d.service.assessor, at: d.at, version: d.report.Version, lastSeen: d.previous.LastCompleteAt}
 	if d.previous.CoverageExpired {
 		derived.renewed = &d.source
 	}
@@ -196,17 +203,32 @@ func (d *delivery) enter(ctx context.Context) error {
 
 // receive stages the delivery.
 func (d *delivery) receive(ctx context.Context, feed func(record.Emitter) error) error {
-	for _, script := range []string{"work_memory", "create_stage"} {
-		if err := d.tx.Script(ctx, syncQueries.Get(script)); err != nil {
-			return err
-		}
+	d.request.Progress.Phase(PhaseReceiving)
+	ready, err := openStage(ctx, d.tx)
+	if err != nil {
+		return err
 	}
-	d.stage = newStage(ctx, d.tx, d.organization, d.request.System, d.now)
-	if err := d.stage.finish(feed(d.stage)); err != nil {
+	if _, err := db.Exec(ctx, d.tx.Local(), syncQueries.Get("clear_stage"), nil); err != nil {
+		return err
+	}
+	d.ready = ready
+	d.derived = &derivation{tx: d.tx, assessor: d.service.assessor, surface: d.service.surface, scan: d.request.Scan, progress: d.request.Progress, Assessment: Assessment{Few: true, small: d.service.small}}
+	d.stage = newStage(ctx, d.tx, d.organization, d.request, d.now)
+	if err = d.openSurface(ctx); err == nil {
+		err = feed(d.stage)
+	}
+	if err := d.stage.finish(err); err != nil {
 		return err
 	}
 	d.content = d.stage.digest.sum()
-	return d.refuseIfStrict()
+	if err := d.refuseIfStrict(); err != nil {
+		return err
+	}
+	rows := int64(d.stage.read)
+	if d.stage.surface != nil {
+		rows = d.stage.surface.Rows()
+	}
+	return d.derived.Filled(ctx, d.tx, &rows)
 }
 
 func (d *delivery) refuseIfStrict() error {
@@ -271,17 +293,24 @@ func (d *delivery) recognise(ctx context.Context) (known bool, err error) {
 	}
 	if state == nil {
 		_, err := d.exec(ctx, "add_source", pgx.StrictNamedArgs{
-			"source": d.source, "name": d.request.Source, "system": d.request.System, "format": d.request.Format, "at": d.at})
+			"source": d.source, "name": d.request.Source, "system": d.request.System, "format": d.request.Format, "scans": d.request.Scan, "at": d.at})
 		return false, err
 	}
 	d.previous = *state
+	if state.Scans != d.request.Scan {
+		return false, d.otherKind()
+	}
 	if state.LastObservedAt != nil && d.request.ObservedAt.Before(*state.LastObservedAt) {
 		d.warn("OBSERVED_EARLIER", "this delivery was observed at %s, before the source's last applied one (%s): it is recorded and not applied",
 			d.request.ObservedAt.Format(time.RFC3339), state.LastObservedAt.Format(time.RFC3339))
 		d.report.Outcome = Late
+		d.request.Progress.Phase(PhaseCommitting)
 		return true, d.record(ctx)
 	}
 	if d.complete && state.ContentDigest != nil && *state.ContentDigest == d.content && !state.CoverageExpired {
+		if still, err := d.undisturbed(ctx); err != nil || !still {
+			return false, err
+		}
 		if err := d.updateSource(ctx); err != nil {
 			return true, err
 		}
@@ -313,6 +342,7 @@ func (d *delivery) repeated(ctx context.Context) (bool, error) {
 
 // conclude records the sync and what it leaves behind.
 func (d *delivery) conclude(ctx context.Context, changed bool) error {
+	d.request.Progress.Phase(PhaseCommitting)
 	d.report.Outcome = Unchanged
 	if changed || d.report.Paths != (PathCounts{}) || d.report.Exposures != (ExposureCounts{}) {
 		d.report.Outcome = Applied
@@ -373,22 +403,30 @@ func (d *delivery) record(ctx context.Context) error {
 		"actor": d.actor, "outcome": string(r.Outcome), "complete": d.complete, "content_digest": d.content,
 		"records_read": r.Records.Read, "records_rejected": r.Records.Rejected,
 		"paths_added": r.Paths.Added, "paths_kept": r.Paths.Kept, "paths_changed": r.Paths.Changed, "paths_removed": r.Paths.Removed,
-		"exposures_opened": r.Exposures.Opened, "exposures_resolved": r.Exposures.Resolved, "rejections": rejections, "warnings": warnings})
+		"exposures_opened": r.Exposures.Opened, "exposures_resolved": r.Exposures.Resolved,
+		"assets_added": r.Assets.Added, "assets_changed": r.Assets.Changed, "assets_gone": r.Assets.Gone, "rejections": rejections, "warnings": warnings})
 	return err
 }
 
 // events is how many events of the feed a sync gives at most: itself, and up to two
-// for a path that changed.
+// for a path that changed and for an asset that is new or changed.
 func (r *SyncReport) events() int {
-	return 1 + r.Rotations + r.Paths.Added + 2*r.Paths.Changed + r.Paths.Removed + r.Exposures.Opened + r.Exposures.Resolved
+	return 1 + r.Rotations + r.Paths.Added + 2*r.Paths.Changed + r.Paths.Removed + r.Exposures.Opened + r.Exposures.Resolved +
+		2*r.Assets.Added + 2*r.Assets.Changed + r.Assets.Gone
 }
 
 func (d *delivery) activePaths(ctx context.Context) (int, error) {
-	active, err := db.Column[int64](ctx, d.tx, syncQueries.Get("count_active_paths"), nil)
-	if err != nil {
+	type count struct{ Active int }
+	p := d.tx.Pipeline()
+	p.Local().Exec(syncQueries.Get("plan_anew"), nil)
+	counts := db.Queue[count](p, syncQueries.Get("count_active_paths"), nil)
+	if d.derived.Few {
+		p.Local().Exec(syncQueries.Get("plan_once"), nil)
+	}
+	if err := p.Send(ctx); err != nil {
 		return 0, err
 	}
-	return int(active[0]), nil
+	return (*counts)[0].Active, nil
 }
 
 func (d *delivery) warn(code, format string, args ...any) {

@@ -13,6 +13,9 @@ a.entity_id, a.source_id, a.basis, a.digest, a.kind, a.system, a.external_id, a.
   a.owner_type, a.title, a.last_active_at, a.created_in_source_at, a.labels, a.from_at
 
 -- name: create_stage
+-- A column few is never written. The planner takes a table without statistics for
+-- as many rows as fit on its pages, of such wide ones one each, and so looks up by
+-- an index what belongs to the rows of a table with few.
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_entity (
   entity_id uuid NOT NULL, basis smallint NOT NULL, digest uuid NOT NULL,
   kind text COLLATE "C" NOT NULL, system text COLLATE "C" NOT NULL, external_id text COLLATE "C" NOT NULL,
@@ -20,52 +23,64 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_entity (
   execution_mode text COLLATE "C", artifact_identifier text, source_type text,
   data_domain text COLLATE "C", data_domain_stated text, sensitivity smallint, sensitivity_stated text,
   owner_type text COLLATE "C", title text, last_active_at timestamptz, created_in_source_at timestamptz, labels jsonb,
-  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_edge (
   kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL,
   actions text[] NOT NULL, effective boolean NOT NULL, protocol text NOT NULL, target_system text NOT NULL,
-  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_egress (
   workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, category text COLLATE "C" NOT NULL,
-  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_endpoint (
+  workload_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, value text COLLATE "C" NOT NULL, port integer NOT NULL,
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_evidence (
   workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, action text COLLATE "C" NOT NULL,
   day date NOT NULL, related boolean NOT NULL, basis text COLLATE "C" NOT NULL, count bigint NOT NULL, last_at timestamptz,
-  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_coverage (
   kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, complete boolean NOT NULL,
   from_at timestamptz, to_at timestamptz, max_age interval,
-  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL
+  file integer NOT NULL, line integer NOT NULL, seq bigint NOT NULL,
+  few char(2000)
 );
-SELECT empty_work_tables('{staged_entity, staged_edge, staged_egress, staged_evidence, staged_coverage}');
+SELECT empty_work_tables('{staged_entity, staged_edge, staged_egress, staged_endpoint, staged_evidence, staged_coverage}');
 
 -- name: create_work
--- A column few is never written. The planner takes a table without statistics for
--- as many rows as fit on its pages, of such wide ones one each, and so looks up by
--- an index what belongs to the rows of a table with few.
-CREATE TEMPORARY TABLE IF NOT EXISTS entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS evidence_diff (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS coverage_diff (kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, op text NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS entity_diff (entity_id uuid NOT NULL, basis smallint NOT NULL, op text NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS edge_diff (kind text COLLATE "C" NOT NULL, from_id uuid NOT NULL, scope text COLLATE "C" NOT NULL, to_id uuid NOT NULL, op text NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS egress_diff (workload_id uuid NOT NULL, host text COLLATE "C" NOT NULL, op text NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS endpoint_diff (
+  workload_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, value text COLLATE "C" NOT NULL, port integer NOT NULL, op text NOT NULL,
+  few char(2000)
+);
+CREATE TEMPORARY TABLE IF NOT EXISTS evidence_diff (workload_id uuid NOT NULL, identity_id uuid NOT NULL, resource_id uuid NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS coverage_diff (kind text COLLATE "C" NOT NULL, entity_id uuid NOT NULL, system text COLLATE "C" NOT NULL, op text NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS entity_next (
   entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, system text COLLATE "C" NOT NULL, external_id text COLLATE "C" NOT NULL,
   name text, status text COLLATE "C", environment text, owner_team text, business_tier text,
   execution_mode text COLLATE "C", artifact_identifier text, source_type text,
   data_domain text COLLATE "C", data_domain_stated text, sensitivity smallint, sensitivity_stated text,
   owner_type text COLLATE "C", title text, last_active_at timestamptz, created_in_source_at timestamptz, labels jsonb,
-  class integer NOT NULL DEFAULT 0
+  class integer NOT NULL DEFAULT 0,
+  few char(2000)
 );
-CREATE TEMPORARY TABLE IF NOT EXISTS entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (reason text NOT NULL, id uuid NOT NULL, few char(2000));
-CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL);
-CREATE TEMPORARY TABLE IF NOT EXISTS reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS desired (
   path_id uuid NOT NULL, lineage_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL,
   effective boolean NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, auth_chain_depth smallint NOT NULL, composition_hash bytea NOT NULL,
@@ -74,21 +89,44 @@ CREATE TEMPORARY TABLE IF NOT EXISTS desired (
   few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS path_diff (path_id uuid NOT NULL, op text NOT NULL, few char(2000));
-CREATE TEMPORARY TABLE IF NOT EXISTS rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS rotated (workload_id uuid NOT NULL, from_identity uuid NOT NULL, to_identity uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS succeeded (predecessor_id uuid NOT NULL, successor_id uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS path_mask (
   path_id uuid PRIMARY KEY, open_mask integer NOT NULL, acknowledged_mask integer NOT NULL, accepted_mask integer NOT NULL,
   active_exposure_count smallint NOT NULL, max_exposure_severity smallint,
   few char(2000)
 );
-SELECT empty_work_tables('{entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff, entity_next, entity_change, identity_before,
+SELECT empty_work_tables('{entity_diff, edge_diff, egress_diff, endpoint_diff, evidence_diff, coverage_diff, entity_next, entity_change, identity_before,
   touched, workload_context, binding, reach, desired, path_diff, rotated, succeeded, path_mask}');
+
+-- name: clear_stage
+-- What another transaction of the session left in the stage.
+WITH a AS (DELETE FROM staged_entity), b AS (DELETE FROM staged_edge), c AS (DELETE FROM staged_egress), d AS (DELETE FROM staged_evidence),
+     e AS (DELETE FROM staged_coverage), f AS (DELETE FROM staged_endpoint)
+SELECT;
+
+-- name: clear_work
+-- What another transaction of the session left in the other work tables.
+WITH a AS (DELETE FROM entity_diff), b AS (DELETE FROM edge_diff), c AS (DELETE FROM egress_diff), d AS (DELETE FROM evidence_diff),
+     e AS (DELETE FROM coverage_diff), f AS (DELETE FROM entity_next), g AS (DELETE FROM entity_change), h AS (DELETE FROM identity_before),
+     i AS (DELETE FROM touched), j AS (DELETE FROM workload_context), k AS (DELETE FROM binding), l AS (DELETE FROM reach),
+     m AS (DELETE FROM desired), n AS (DELETE FROM path_diff), o AS (DELETE FROM rotated), p AS (DELETE FROM succeeded), q AS (DELETE FROM path_mask),
+     r AS (DELETE FROM endpoint_diff)
+SELECT;
 
 -- name: analyze_stage
 -- Of what is joined on: the statistics of the other columns took half a second of
 -- a hundred thousand paths.
-ANALYZE staged_entity (entity_id, basis), staged_edge (kind, from_id, scope, to_id), staged_egress (workload_id, host),
+ANALYZE staged_entity (entity_id, basis), staged_edge (kind, from_id, scope, to_id), staged_egress (workload_id, host), staged_endpoint,
   staged_evidence (workload_id, identity_id, resource_id, day), staged_coverage;
+
+-- name: plan_anew
+-- For what reads all that an organization or one of its sources says: whether that
+-- is most of the table shows only when the organization is known.
+SET LOCAL plan_cache_mode = force_custom_plan;
+
+-- name: plan_once
+SET LOCAL plan_cache_mode = force_generic_plan;
 
 -- name: prefer_hash_joins
 SET LOCAL enable_nestloop = off;
@@ -98,37 +136,66 @@ SET LOCAL work_mem = '256MB';
 SET LOCAL plan_cache_mode = force_custom_plan;
 SELECT set_config('app.work', '', false);
 
+-- name: begin_work
+-- Plans are made once and stay, until there turns out to be more to do than few
+-- rows. Ready says that the work tables are here, that the planner knows no
+-- statistics of them, and that what was deleted from them takes little room: it
+-- cannot be vacuumed away, and goes when a table is cut off.
+SELECT s.settings > 0 AND coalesce(current_setting('app.work', true), '') = 'few' AND to_regclass('pg_temp.staged_coverage') IS NOT NULL
+   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND pg_relation_size(c.oid) > 131072) AS ready
+FROM (
+  SELECT count(set_config(s.name, s.value, true)) AS settings
+  FROM (VALUES ('work_mem', '256MB'), ('plan_cache_mode', 'force_generic_plan')) AS s(name, value)
+) s;
+
+-- name: analyze_work
+-- Of what was filled while there were few rows of everything. What has just become
+-- more is analyzed by itself, column by column.
+DO $$
+DECLARE
+  work text;
+BEGIN
+  FOR work IN SELECT c.relname FROM pg_class c
+              WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND pg_relation_size(c.oid) BETWEEN 1 AND 131072 LOOP
+    EXECUTE 'ANALYZE pg_temp.' || quote_ident(work);
+  END LOOP;
+END $$;
+
 -- name: begin_decision
 -- As lock_judgement, for a person's decision. Idle says that no sync is under way;
 -- none begins then before this transaction ends.
 --
 -- What follows from a decision is a few rows that are looked up one by one, by
 -- plans that are made once. Ready says that the work tables are here, and that
--- nothing but small decisions has worked in them.
+-- nothing but small changes has worked in them.
 SELECT s.ready, EXISTS (SELECT FROM organization o WHERE o.id = @organization) AS known,
        pg_try_advisory_xact_lock_shared(hashtextextended('sync/' || @organization::uuid::text, 0)) AS idle,
        pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::text, 0))::text AS locked
 FROM (
-  SELECT coalesce(current_setting('app.work', true), '') = 'decisions' AND count(set_config(s.name, s.value, true)) > 0 AS ready
+  SELECT coalesce(current_setting('app.work', true), '') = 'few' AND count(set_config(s.name, s.value, true)) > 0 AS ready
   FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS s(name, value)
 ) s;
 
 -- name: forget_work
 -- Statistics of a larger change would have the planner expect as much of a small
--- one. What is cut off has none.
+-- one. What is cut off has none, and no deleted rows.
 DO $$
 DECLARE
   work text;
 BEGIN
-  FOR work IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND c.reltuples > 100 LOOP
+  FOR work IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r'
+                AND (c.reltuples > 100 OR pg_relation_size(c.oid) > 131072) LOOP
     EXECUTE 'TRUNCATE pg_temp.' || quote_ident(work);
   END LOOP;
 END $$;
-SELECT set_config('app.work', 'decisions', false);
+
+-- name: keep_work
+-- The next small change takes the work tables as they are.
+SELECT set_config('app.work', 'few', false);
 
 -- name: clear_decision
--- What the decision before left in the work tables.
-WITH a AS (DELETE FROM desired), b AS (DELETE FROM path_mask)
+-- What the change before left in the work tables that decisions read.
+WITH a AS (DELETE FROM desired), b AS (DELETE FROM path_mask), c AS (DELETE FROM path_diff)
 SELECT;
 
 -- name: release_work
@@ -151,7 +218,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('judge/' || @organization::uuid::t
 
 -- name: clock
 SELECT greatest(max(s.at), (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
-                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS at,
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization),
+                (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization)) AS at,
        coalesce(max(s.version), 0) AS version
 FROM sync s
 WHERE s.organization_id = @organization;
@@ -159,11 +227,12 @@ WHERE s.organization_id = @organization;
 -- name: decision_clock
 SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
                 (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
-                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS at,
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization),
+                (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization)) AS at,
        (SELECT w.window_at FROM organization_window w WHERE w.organization_id = @organization) AS window_at;
 
 -- name: source_state
-SELECT last_observed_at, last_complete_at, content_digest,
+SELECT last_observed_at, last_complete_at, last_applied_at, content_digest, scans,
        EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.source_id = s.id
                  AND greatest(c.recorded_at, s.last_complete_at) + c.max_age < w.window_at) AS coverage_expired
 FROM source s
@@ -171,9 +240,15 @@ LEFT JOIN organization_window w ON w.organization_id = @organization
 WHERE s.organization_id = @organization AND s.id = @source;
 
 -- name: add_source
-INSERT INTO source (organization_id, id, name, system, format, created_at)
-VALUES (@organization, @source, @name, @system, @format, @at)
+INSERT INTO source (organization_id, id, name, system, format, scans, created_at)
+VALUES (@organization, @source, @name, @system, @format, @scans, @at)
 ON CONFLICT DO NOTHING;
+
+-- name: surface_disturbed
+-- Whether another source's scan, or an evaluation, can have taken away what a source
+-- showed in its last delivery.
+SELECT EXISTS (SELECT FROM sync y WHERE y.organization_id = @organization AND y.at > @since AND y.outcome = 'applied')
+    OR EXISTS (SELECT FROM evaluation e WHERE e.organization_id = @organization AND e.at > @since AND e.assets_stale > 0);
 
 -- name: update_source
 UPDATE source
@@ -186,11 +261,11 @@ WHERE organization_id = @organization AND id = @source;
 -- The source has its format already, but for a late one, which does not speak for it.
 INSERT INTO sync (organization_id, id, source_id, version, at, observed_at, recorded_at, actor, outcome, complete, content_digest,
                   format, records_read, records_rejected, paths_added, paths_kept, paths_changed, paths_removed,
-                  exposures_opened, exposures_resolved, rejections, warnings)
+                  exposures_opened, exposures_resolved, assets_added, assets_changed, assets_gone, rejections, warnings)
 VALUES (@organization, @sync, @source, @version, @at, @observed_at, @recorded_at, @actor, @outcome, @complete, @content_digest,
         (SELECT s.format FROM source s WHERE s.organization_id = @organization AND s.id = @source AND @outcome::text <> 'late'),
         @records_read, @records_rejected, @paths_added, @paths_kept, @paths_changed, @paths_removed,
-        @exposures_opened, @exposures_resolved, @rejections, @warnings);
+        @exposures_opened, @exposures_resolved, @assets_added, @assets_changed, @assets_gone, @rejections, @warnings);
 
 -- name: window_at
 SELECT window_at FROM organization_window WHERE organization_id = @organization;
@@ -220,6 +295,12 @@ WITH entity_twice AS (
   ) first
   WHERE s.workload_id = first.workload_id AND s.host = first.host AND s.seq > first.seq
   RETURNING 'egress'::text, s.file, s.line, s.seq, s.workload_id
+), endpoint_twice AS (
+  DELETE FROM staged_endpoint s USING (
+    SELECT workload_id, kind, value, port, min(seq) AS seq FROM staged_endpoint GROUP BY workload_id, kind, value, port HAVING count(*) > 1
+  ) first
+  WHERE (s.workload_id, s.kind, s.value, s.port) = (first.workload_id, first.kind, first.value, first.port) AND s.seq > first.seq
+  RETURNING 'endpoint'::text, s.file, s.line, s.seq, s.workload_id
 ), evidence_twice AS (
   DELETE FROM staged_evidence s USING (
     SELECT workload_id, identity_id, resource_id, action, day, related, min(seq) AS seq FROM staged_evidence
@@ -236,18 +317,32 @@ WITH entity_twice AS (
   RETURNING 'coverage'::text, s.file, s.line, s.seq, s.entity_id
 )
 SELECT what, file, line, entity_id, false AS from_known FROM (
-  TABLE entity_twice UNION ALL TABLE edge_twice UNION ALL TABLE egress_twice UNION ALL TABLE evidence_twice UNION ALL TABLE coverage_twice
+  TABLE entity_twice UNION ALL TABLE edge_twice UNION ALL TABLE egress_twice UNION ALL TABLE endpoint_twice
+  UNION ALL TABLE evidence_twice UNION ALL TABLE coverage_twice
 ) t ORDER BY seq;
 
 -- name: reject_dangling
 -- A reference holds when this delivery names the entity or another voice keeps
 -- it alive. In a complete delivery the source's own former word does not count:
 -- it is about to be replaced.
-WITH known AS (
+WITH referenced AS (
+  SELECT from_id AS id FROM staged_edge
+  UNION
+  SELECT to_id FROM staged_edge
+  UNION
+  SELECT workload_id FROM staged_egress
+  UNION
+  SELECT workload_id FROM staged_endpoint
+  UNION
+  SELECT k.id FROM staged_evidence CROSS JOIN LATERAL (VALUES (workload_id), (identity_id), (resource_id)) AS k(id)
+  UNION
+  SELECT entity_id FROM staged_coverage
+), known AS (
   SELECT entity_id AS id FROM staged_entity
   UNION
-  SELECT a.entity_id FROM entity_assertion a
-  WHERE a.organization_id = @organization AND (a.source_id <> @source OR NOT @complete::boolean)
+  SELECT r.id FROM referenced r
+  JOIN entity_assertion a ON a.organization_id = @organization AND a.entity_id = r.id
+  WHERE a.source_id <> @source OR NOT @complete::boolean
 ), edge_dangling AS (
   DELETE FROM staged_edge s
   WHERE NOT EXISTS (SELECT FROM known k WHERE k.id = s.from_id) OR NOT EXISTS (SELECT FROM known k WHERE k.id = s.to_id)
@@ -256,6 +351,9 @@ WITH known AS (
 ), egress_dangling AS (
   DELETE FROM staged_egress s WHERE NOT EXISTS (SELECT FROM known k WHERE k.id = s.workload_id)
   RETURNING 'egress'::text, s.file, s.line, s.seq, s.workload_id, false
+), endpoint_dangling AS (
+  DELETE FROM staged_endpoint s WHERE NOT EXISTS (SELECT FROM known k WHERE k.id = s.workload_id)
+  RETURNING 'endpoint'::text, s.file, s.line, s.seq, s.workload_id, false
 ), evidence_dangling AS (
   DELETE FROM staged_evidence s
   WHERE (s.workload_id <> @nil AND NOT EXISTS (SELECT FROM known k WHERE k.id = s.workload_id))
@@ -267,7 +365,8 @@ WITH known AS (
   RETURNING 'coverage'::text, s.file, s.line, s.seq, s.entity_id, false
 )
 SELECT what, file, line, entity_id, from_known FROM (
-  TABLE edge_dangling UNION ALL TABLE egress_dangling UNION ALL TABLE evidence_dangling UNION ALL TABLE coverage_dangling
+  TABLE edge_dangling UNION ALL TABLE egress_dangling UNION ALL TABLE endpoint_dangling
+  UNION ALL TABLE evidence_dangling UNION ALL TABLE coverage_dangling
 ) t ORDER BY seq;
 
 -- name: carry_coverage
@@ -332,6 +431,20 @@ FROM egress e
 WHERE @complete::boolean AND e.organization_id = @organization AND e.source_id = @source
   AND NOT EXISTS (SELECT FROM staged_egress s WHERE s.workload_id = e.workload_id AND s.host = e.host);
 
+-- name: diff_endpoints
+INSERT INTO endpoint_diff (workload_id, kind, value, port, op)
+SELECT s.workload_id, s.kind, s.value, s.port, 'added'
+FROM staged_endpoint s
+WHERE NOT EXISTS (
+  SELECT FROM endpoint e
+  WHERE e.organization_id = @organization AND e.source_id = @source AND e.to_at IS NULL
+    AND e.workload_id = s.workload_id AND e.kind = s.kind AND e.value = s.value AND e.port = s.port)
+UNION ALL
+SELECT e.workload_id, e.kind, e.value, e.port, 'gone'
+FROM endpoint e
+WHERE @complete::boolean AND e.organization_id = @organization AND e.source_id = @source AND e.to_at IS NULL
+  AND NOT EXISTS (SELECT FROM staged_endpoint s WHERE s.workload_id = e.workload_id AND s.kind = e.kind AND s.value = e.value AND s.port = e.port);
+
 -- name: diff_coverage
 INSERT INTO coverage_diff (kind, entity_id, system, op)
 SELECT s.kind, s.entity_id, s.system, CASE WHEN c.kind IS NULL THEN 'added' ELSE 'changed' END
@@ -362,10 +475,10 @@ SELECT (SELECT count(DISTINCT d.entity_id) FROM entity_diff d WHERE d.op = 'gone
 -- Whether somebody authenticates as another identity than before, or an
 -- identity began or ceased to live.
 SELECT EXISTS (SELECT FROM edge_diff d WHERE d.kind = 'authenticates')
-    OR EXISTS (SELECT FROM entity_change c WHERE c.alive_changed AND c.kind = 'identity');
+    OR EXISTS (SELECT FROM entity_change c WHERE c.alive_changed AND c.kind = 'identity') AS changed;
 
 -- name: analyze_diff
-ANALYZE entity_diff, edge_diff, egress_diff, evidence_diff, coverage_diff;
+ANALYZE entity_diff, edge_diff, egress_diff, endpoint_diff, evidence_diff, coverage_diff;
 
 -- name: keep_assertion_versions
 INSERT INTO entity_assertion_version (organization_id, to_at, /* columns: assertion */)
@@ -424,6 +537,19 @@ WHERE e.organization_id = @organization AND e.source_id = @source AND d.op <> 'a
 INSERT INTO egress (organization_id, workload_id, host, source_id, category)
 SELECT @organization, s.workload_id, s.host, @source, s.category
 FROM staged_egress s JOIN egress_diff d ON d.workload_id = s.workload_id AND d.host = s.host;
+
+-- name: end_endpoints
+UPDATE endpoint e SET to_at = @at
+FROM endpoint_diff d
+WHERE d.op = 'gone' AND e.organization_id = @organization AND e.source_id = @source AND e.to_at IS NULL
+  AND e.workload_id = d.workload_id AND e.kind = d.kind AND e.value = d.value AND e.port = d.port;
+
+-- name: add_endpoints
+INSERT INTO endpoint (organization_id, workload_id, kind, value, port, source_id, from_at)
+SELECT @organization, d.workload_id, d.kind, d.value, d.port, @source, @at
+FROM endpoint_diff d
+WHERE d.op = 'added'
+ORDER BY d.workload_id, d.kind, d.value, d.port;
 
 -- name: keep_coverage_versions
 INSERT INTO coverage_version (organization_id, source_id, kind, entity_id, system, complete, from_at, to_at, max_age, recorded_at, until)
@@ -909,8 +1035,10 @@ WHERE NOT EXISTS (SELECT FROM touched t WHERE t.reason = 'workload' AND t.id = p
   AND NOT EXISTS (SELECT FROM touched t WHERE t.reason = 'identity' AND t.id = p.identity_id);
 
 -- name: execution_known
-SELECT EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization)
-    OR EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.kind = 'execution');
+-- Ordered as an index is: a plan that is made once knows no organization, and would
+-- read the table until it comes to a row of this one.
+SELECT (SELECT e.workload_id FROM evidence e WHERE e.organization_id = @organization ORDER BY 1 LIMIT 1) IS NOT NULL
+    OR EXISTS (SELECT FROM coverage c WHERE c.organization_id = @organization AND c.kind = 'execution') AS known;
 
 -- name: derive_execution
 -- The most specific evidence that names the path counts; without any, zero is
@@ -984,7 +1112,7 @@ SELECT count(*) FILTER (WHERE op = 'added') AS added, count(*) FILTER (WHERE op 
 FROM path_diff;
 
 -- name: count_active_paths
-SELECT count(*) FROM authority_path WHERE organization_id = @organization AND status = 'active';
+SELECT count(*) AS active FROM authority_path WHERE organization_id = @organization AND status = 'active';
 
 -- name: keep_path_versions
 INSERT INTO authority_path_version (organization_id, id, version, from_at, to_at, sync_version, status, effective, role_ids, actions, auth_chain_depth,
@@ -1083,5 +1211,5 @@ SELECT @organization, s.predecessor_id, s.successor_id, @at FROM succeeded s;
 UPDATE organization_window SET window_at = @at WHERE organization_id = @organization;
 
 -- name: add_evaluation
-INSERT INTO evaluation (organization_id, at, recorded_at, cause, actor, paths_changed, exposures_opened, exposures_resolved)
-VALUES (@organization, @at, @recorded_at, @cause, @actor, @paths_changed, @exposures_opened, @exposures_resolved);
+INSERT INTO evaluation (organization_id, at, recorded_at, cause, actor, paths_changed, exposures_opened, exposures_resolved, assets_stale)
+VALUES (@organization, @at, @recorded_at, @cause, @actor, @paths_changed, @exposures_opened, @exposures_resolved, @assets_stale);

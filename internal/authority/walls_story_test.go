@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -52,7 +54,7 @@ func mainFacts(account string, extra ...record.Fact) []record.Fact {
 	return append([]record.Fact{
 		with(record.Workload, "checkout", func(e *record.Entity) {
 			e.Name, e.Environment, e.OwnerTeam, e.BusinessTier, e.ExecutionMode = "Checkout", "production", "shop", "1", record.Autonomous
-			e.Labels = map[string]string{"app": "checkout"}
+			e.Labels, e.ArtifactIdentifier = map[string]string{"app": "checkout"}, "shop:1"
 		}),
 		workload("reports"), workload("legacy"), workload("bridge"),
 		identity("sa-shop"), identity("sa-next"), identity("sa-reports"), identity("sa-cloud"),
@@ -218,12 +220,15 @@ func judgements(now time.Time) (steps []step) {
 	act("an analyst decides", hour, func(t *testing.T, b *bench, organization id.ID) *authority.Evaluation {
 		t.Helper()
 		decided := &authority.Evaluation{}
-		for _, disposition := range []int{4, 1} { // the second one finds the work tables of the first
+		dormant := column[id.ID](t, b.Super(t), `SELECT path_id FROM exposure WHERE organization_id = $1 AND type = `+strconv.Itoa(int(rule.DormantPath))+` AND to_at IS NULL ORDER BY path_id LIMIT 1`, organization)
+		require.NotEmpty(t, dormant)
+		for i, disposition := range []int{4, 1, 4, 1} { // the second one finds the work tables of the first
+			paths := [][]id.ID{{privileged(organization)}, dormant}[i/2] // the second of which shows in its identity
 			require.NoError(t, b.service.Decide(b.ctx, organization, nil, func(tx *db.Tx, d *authority.Decision) error {
 				decided.At = d.At
-				require.Positive(t, exec(t, b.Super(t), `UPDATE exposure SET disposition = $3 WHERE organization_id = $1 AND path_id = $2 AND to_at IS NULL AND disposition IN (1, 4)`,
-					organization, privileged(organization), disposition))
-				return d.Follow(b.ctx, tx.Pipeline(), []id.ID{privileged(organization)})
+				require.Positive(t, exec(t, b.Super(t), `UPDATE exposure SET disposition = $3 WHERE organization_id = $1 AND path_id = ANY ($2) AND to_at IS NULL AND disposition IN (1, 4)`,
+					organization, paths, disposition))
+				return d.Follow(b.ctx, tx.Pipeline(), paths)
 			}))
 		}
 		return decided
@@ -360,6 +365,7 @@ func story() []step {
 		}},
 		{name: "revival", wait: time.Hour, request: main, facts: mainFacts("sa-shop"), outcome: authority.Applied},
 	}
+	steps = append(steps, outsideStory()...)
 	now := epoch
 	for _, s := range steps {
 		now = now.Add(s.wait)
@@ -397,7 +403,7 @@ func (b *bench) play(t *testing.T, organization string, s step) any {
 	b.advance(s.wait)
 	if s.rules != nil {
 		b.service = authority.New(b.DB, exposure.NewAssessor(s.rules, posture.New(s.clusters)),
-			func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler))
+			func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler)).WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	}
 	if s.act != nil {
 		return s.act(t, b, id.Organization(organization))

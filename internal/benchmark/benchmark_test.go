@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // paths that it promises, and every operation answers what is expected of it.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2, Organizations: 2, Subscribers: []int{3}})
+	result, err := Run(t.Context(), Options{Paths: 3000, Requests: 2, Load: 4, Connections: 2, Organizations: 2, Subscribers: []int{200}})
 	require.NoError(t, err)
 	require.Equal(t, 3000, result.Paths)
 	require.Equal(t, 3000, result.First.Report.Paths.Added)

@@ -151,7 +151,7 @@ type card struct {
 // desks gives one for each of the organizations named; no two have an exposure in
 // common.
 func (s *stand) desks(ctx context.Context, pool *db.DB, name string, organizations ...id.ID) ([]*desk, error) {
-	judge := triage.New(pool, authority.New(pool, s.assessor(), s.now, s.log()), s.now)
+	judge := triage.New(pool, authority.New(pool, s.assessor(), s.now, s.log()).WithSurface(s.surface()), s.now)
 	dealt := map[id.ID]int{}
 	desks := make([]*desk, len(organizations))
 	for i, organization := range organizations {

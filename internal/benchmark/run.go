@@ -91,11 +91,16 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 		return nil, fmt.Errorf("version of PostgreSQL: %w", err)
 	}
 	result = &Result{Machine: describeMachine(version), Day: now(), Connections: options.Connections}
-	if only := s.only(options); only != nil {
+	if parts := s.parts(options); len(parts) > 0 {
 		if result.Paths, err = s.populate(ctx, World{Paths: options.Paths, Seed: options.Seed, Now: epoch}); err != nil {
 			return nil, err
 		}
-		return result, only(ctx, options, result)
+		for _, part := range parts {
+			if err := part(ctx, options, result); err != nil {
+				return result, err
+			}
+		}
+		return result, nil
 	}
 	if err := s.measureSyncs(ctx, options, result); err != nil || options.SyncsOnly {
 		return result, err
@@ -114,17 +119,18 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 	return result, s.measureFeed(ctx, options, result)
 }
 
-// only is the one part that is measured of a world that stands; nil: all of them.
-func (s *stand) only(options Options) func(context.Context, Options, *Result) error {
-	switch {
-	case options.GrowthOnly:
-		return s.measureGrowth
-	case options.DecisionsOnly:
-		return s.measureDecisions
-	case options.FeedOnly:
-		return s.measureFeed
+// parts are those that are measured of a world that stands; none: all there are.
+func (s *stand) parts(options Options) (parts []func(context.Context, Options, *Result) error) {
+	if options.GrowthOnly {
+		parts = append(parts, s.measureGrowth)
 	}
-	return nil
+	if options.DecisionsOnly {
+		parts = append(parts, s.measureDecisions)
+	}
+	if options.FeedOnly {
+		parts = append(parts, s.measureFeed)
+	}
+	return parts
 }
 
 func (s *stand) measureSyncs(ctx context.Context, options Options, r *Result) (err error) {

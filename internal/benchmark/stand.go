@@ -15,6 +15,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/devpg"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -98,7 +99,7 @@ func (s *stand) open(ctx context.Context) (err error) {
 	if s.db, err = db.Open(ctx, s.postgres.RuntimeURL(""), db.Options{MaxConns: 16, Tracer: s.tracer}); err != nil {
 		return err
 	}
-	s.paths = authority.New(s.db, s.assessor(), s.now, s.log())
+	s.paths = authority.New(s.db, s.assessor(), s.now, s.log()).WithSurface(s.surface())
 	s.importer = importer.New(s.paths, s.now)
 	return s.db.SelfTest(ctx)
 }
@@ -106,6 +107,8 @@ func (s *stand) open(ctx context.Context) (err error) {
 func (s *stand) assessor() authority.Assessor {
 	return exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions))
 }
+
+func (s *stand) surface() authority.Surface { return asset.NewSurface(asset.DefaultThresholds()) }
 
 func (s *stand) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 

@@ -442,6 +442,7 @@ func TestAuditFindsPart(t *testing.T) {
 	r.advance(200 * 24 * time.Hour)
 	_, err := r.paths.Reevaluate(r.ctx, organization, authority.ByTime, nil)
 	require.NoError(t, err)
+	newOutside(r).live(func() {})
 	list := r.drain()
 	told := plain(t, list)
 	slices.Sort(told)

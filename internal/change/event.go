@@ -20,18 +20,18 @@ type Event struct {
 	ID              id.ID // of what happened, not of its publication
 	ChangeType      Kind
 	EntityType      EntityType
-	EntityID        id.ID // what changed: a path (also of an exposure), a workload, a sync
+	EntityID        id.ID // what changed: a path (also of an exposure), a workload, a sync, an asset
 	SubjectID       id.ID // in whose history it stands: the lineage of a path or exposure, else the entity
 	WorkloadID      *id.ID
 	ExposureType    *rule.Type // with the ordinal, the exposure of the path that it is about
 	ExposureOrdinal *int
-	AssetID         *id.ID
+	AssetID         *id.ID // the asset that it is about
 	VulnerabilityID *id.ID
 	ScanID          *id.ID // the sync that it came with
 	ScanJobID       *id.ID // the source of that sync
 	LedgerSeq       *int64 // the entry that says why
 	CausedBy        *id.ID // another event of the same instant
-	Class           int    // of the workload at that instant; AllClasses for what is not about one
+	Class           int    // of the workload or asset at that instant; AllClasses for what is about neither
 	Title           string
 	Description     *string
 	Severity        *rule.Severity
@@ -43,7 +43,7 @@ type Event struct {
 	CreatedAt       time.Time       // when it was published, by the server's clock
 }
 
-// AllClasses is the class of what is not about one workload.
+// AllClasses is the class of what is about neither a workload nor an asset.
 const AllClasses = -1
 
 // key is what tells an event from all others: within one instant each thing changes
@@ -70,14 +70,20 @@ func (k key) id(organization id.ID) id.ID {
 		Text(k.at.UTC().Format(instant)).Short()
 }
 
+// staged is an event and the stage in which it was found.
+type staged struct {
+	*Event
+	stage int16
+}
+
 // before is the order of events that are published together: by instant, by stage,
 // and then as the stage goes through its keys.
-func before(a, b *Event) int {
+func before(a, b staged) int {
 	if by := a.At.Compare(b.At); by != 0 {
 		return by
 	}
 	return cmp.Or(
-		cmp.Compare(stageOf[a.ChangeType], stageOf[b.ChangeType]),
+		cmp.Compare(a.stage, b.stage),
 		bytes.Compare(a.EntityID[:], b.EntityID[:]),
 		cmp.Compare(value(a.ExposureType), value(b.ExposureType)),
 		cmp.Compare(value(a.ExposureOrdinal), value(b.ExposureOrdinal)),

@@ -32,19 +32,21 @@ const (
 	stageOpened
 	stageResolved
 	stageDisposed
+	stageAssetDiscovered
+	stageAssetChanged
 
-	stages = stageDisposed
+	stages = stageAssetChanged
 )
 
 // needed says whether what happened by a cause can have something in a stage.
 func needed(stage int16, cause outbox.Cause) bool {
 	switch cause {
 	case outbox.Sync:
-		return stage < stageDisposed
+		return stage != stageDisposed
 	case outbox.Evaluation:
-		return stage >= stageDiscovered && stage < stageDisposed
+		return stage >= stageDiscovered && stage < stageDisposed || stage == stageAssetChanged
 	}
-	return stage >= stageResolved
+	return stage >= stageResolved && stage <= stageAssetDiscovered // a file is collected as a decision is made
 }
 
 // everything is more rows than a statement will find.
@@ -102,6 +104,9 @@ type (
 
 		PathsAdded, PathsChanged, PathsRemoved int
 		ExposuresOpened, ExposuresResolved     int
+
+		Scans                                  bool // it tells of assets
+		AssetsAdded, AssetsChanged, AssetsGone int
 	}
 
 	evaluationRow struct {
@@ -228,6 +233,8 @@ type expansion struct {
 	opened     *[]*openedRow
 	resolved   *[]*resolvedRow
 	disposed   *[]*disposedRow
+	found      *[]*foundRow
+	altered    *[]*alteredRow
 }
 
 // tick is an instant as a key of a map, whatever zone it came in.
@@ -238,6 +245,7 @@ func newExpansion(organization id.ID, p *db.Pipeline, list []*occurrence) *expan
 		organization: organization, causes: make(map[int64]outbox.Cause, len(list)),
 		rotated: new([]*rotatedRow), discovered: new([]*discoveredRow), changed: new([]*changedRow),
 		opened: new([]*openedRow), resolved: new([]*resolvedRow), disposed: new([]*disposedRow),
+		found: new([]*foundRow), altered: new([]*alteredRow),
 		scans: new([]*scanRow), evaluations: new([]*evaluationRow),
 	}
 	ats := map[outbox.Cause][]time.Time{}
@@ -271,6 +279,10 @@ func (x *expansion) queue(p *db.Pipeline, from position, ats []time.Time, limit 
 		x.resolved = db.Queue[resolvedRow](p, expandQueries.Get("resolved"), from.exposureArgs(ats, limit))
 	case stageDisposed:
 		x.disposed = db.Queue[disposedRow](p, expandQueries.Get("disposed"), from.exposureArgs(ats, limit))
+	case stageAssetDiscovered:
+		x.found = db.Queue[foundRow](p, expandQueries.Get("assets_discovered"), from.args(ats, limit))
+	case stageAssetChanged:
+		x.altered = db.Queue[alteredRow](p, expandQueries.Get("assets_changed"), from.args(ats, limit))
 	}
 }
 
@@ -362,6 +374,16 @@ func (x *expansion) read(stage int16) (int, position) {
 		for _, row := range *x.disposed {
 			exposed(&row.exposedRow)
 		}
+	case stageAssetDiscovered:
+		read = len(*x.found)
+		for _, row := range *x.found {
+			see(row.ID, 0, 0)
+		}
+	case stageAssetChanged:
+		read = len(*x.altered)
+		for _, row := range *x.altered {
+			see(row.ID, 0, 0)
+		}
 	}
 	return read, behind
 }
@@ -379,7 +401,7 @@ func (p position) above(other position) bool {
 
 // events says what was found, in its order: by instant, by stage, by key.
 func (x *expansion) events(ctx context.Context, tx *db.Tx) ([]*Event, error) {
-	t := &telling{expansion: x, names: map[moment]*nameRow{}, beside: map[moment]*besideRow{}, scansAt: map[int64]*scanRow{}, evaluationsAt: map[int64]string{}}
+	t := &telling{expansion: x, names: map[moment]*nameRow{}, beside: map[moment]*besideRow{}, seen: map[moment]*seenRow{}, scansAt: map[int64]*scanRow{}, evaluationsAt: map[int64]string{}}
 	for _, row := range *x.scans {
 		t.scansAt[tick(row.At)] = row
 	}
@@ -391,7 +413,11 @@ func (x *expansion) events(ctx context.Context, tx *db.Tx) ([]*Event, error) {
 	}
 	list := t.tell()
 	slices.SortStableFunc(list, before)
-	return list, nil
+	events := make([]*Event, len(list))
+	for i, e := range list {
+		events[i] = e.Event
+	}
+	return events, nil
 }
 
 // moments are ids and instants as a statement takes them, each once.

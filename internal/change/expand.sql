@@ -6,9 +6,14 @@ can be expanded in parts: behind the key @after..., no more than @limit.
 -- columns: state
 p.lineage_id, p.workload_id, p.identity_id, p.resource_id, n.class, n.status, n.effective, n.role_ids, n.actions, n.sensitivity, n.data_domain
 
+-- columns: asset
+a.id, a.kind, a.value, a.protocol, a.port, a.origin, a.parent_id, p.kind AS parent_kind, p.value AS parent,
+       n.state, n.attributes, n.technology, n.confidence, n.plugin, n.class
+
 -- name: scans
 SELECT y.at, y.id, y.source_id, s.name AS source, s.system, y.version, y.observed_at, y.outcome, y.complete, y.records_read, y.records_rejected,
-       y.paths_added, y.paths_changed, y.paths_removed, y.exposures_opened, y.exposures_resolved
+       y.paths_added, y.paths_changed, y.paths_removed, y.exposures_opened, y.exposures_resolved,
+       s.scans, y.assets_added, y.assets_changed, y.assets_gone
 FROM unnest(@ats::timestamptz[]) AS k(at)
 JOIN sync y ON y.organization_id = @organization AND y.at = k.at
 JOIN source s ON s.organization_id = @organization AND s.id = y.source_id;
@@ -113,6 +118,122 @@ CROSS JOIN LATERAL (
   SELECT v.class, v.severity, v.explanation, v.disposition, v.version, v.decided_seq FROM exposure_version v
   WHERE x.version > o.version + 1 AND v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1) n
 LEFT JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = n.decided_seq;
+
+-- name: assets_discovered
+-- A service on what was known before is a port that opened, of which somebody knew
+-- that it was not open, or nobody anything.
+SELECT k.at, /* columns: asset */, p.first_seen_at AS parent_seen_at, t.from_id AS presented_by,
+       CASE WHEN a.kind = 'service' AND p.first_seen_at < k.at THEN EXISTS (
+         SELECT FROM asset_cover c
+         WHERE c.organization_id = @organization AND c.covers = 'service' AND c.from_at < k.at
+           AND a.address BETWEEN c.low AND c.high AND c.protocol = a.protocol AND c.ports @> a.port) END AS looked,
+       f.name AS file_name, f.size AS file_size, f.media_type, f.sync_id, y.source_id
+FROM unnest(@ats::timestamptz[]) AS k(at)
+CROSS JOIN LATERAL (
+  SELECT a.* FROM asset a
+  WHERE a.organization_id = @organization AND a.first_seen_at = k.at AND a.id > @after_id
+  ORDER BY a.id LIMIT @limit) a
+CROSS JOIN LATERAL (
+  SELECT a.state, a.attributes, a.technology, a.confidence, a.plugin, a.class WHERE a.version = 1
+  UNION ALL
+  SELECT v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM asset_version v
+  WHERE a.version > 1 AND v.organization_id = @organization AND v.id = a.id AND v.version = 1) n
+LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id
+LEFT JOIN LATERAL (
+  SELECT t.from_id FROM asset_tie t
+  JOIN asset s ON s.organization_id = @organization AND s.id = t.from_id AND s.first_seen_at = k.at
+  WHERE a.kind = 'certificate' AND t.organization_id = @organization AND t.to_id = a.id AND t.kind = 'presents' AND t.from_at = k.at
+  ORDER BY t.from_id LIMIT 1) t ON true
+LEFT JOIN file f ON f.organization_id = @organization AND f.id = a.id
+LEFT JOIN sync y ON y.organization_id = @organization AND y.id = f.sync_id;
+
+-- name: assets_changed
+SELECT k.at, /* columns: asset */, n.status,
+       o.status AS old_status, o.state AS old_state, o.attributes AS old_attributes, o.technology AS old_technology,
+       o.status = 'active' AND n.status = 'stale' AND EXISTS (
+         SELECT FROM asset_version w
+         LEFT JOIN asset_version x ON x.organization_id = @organization AND x.id = w.id AND x.version = w.version + 1
+         WHERE w.organization_id = @organization AND w.id = a.parent_id AND w.to_at = k.at
+           AND w.status = 'active' AND coalesce(x.status, p.status) = 'stale') AS parent_stale
+FROM unnest(@ats::timestamptz[]) AS k(at)
+CROSS JOIN LATERAL (
+  SELECT o.* FROM asset_version o
+  WHERE o.organization_id = @organization AND o.to_at = k.at AND o.id > @after_id
+  ORDER BY o.id LIMIT @limit) o
+JOIN asset a ON a.organization_id = @organization AND a.id = o.id
+CROSS JOIN LATERAL (
+  SELECT a.status, a.state, a.attributes, a.technology, a.confidence, a.plugin, a.class WHERE a.version = o.version + 1
+  UNION ALL
+  SELECT v.status, v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM asset_version v
+  WHERE a.version > o.version + 1 AND v.organization_id = @organization AND v.id = a.id AND v.version = o.version + 1) n
+LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id;
+
+-- name: seen
+-- When assets had been seen last before an instant: by the last delivery of a source
+-- that saw them. And of those that were lost then, who last looked in vain where they
+-- would have been, or where that is on which they were.
+WITH asked AS MATERIALIZED (
+  SELECT k.id, k.at, k.lost, a.kind, a.value, a.address, a.protocol, a.port, a.origin, a.parent_id, a.root_id,
+         (SELECT max((
+            SELECT y.at FROM sync y
+            WHERE y.organization_id = @organization AND y.source_id = g.source_id AND y.at >= g.from_at
+              AND y.at < least(coalesce(g.to_at, k.at), k.at) AND y.outcome <> 'late'
+            ORDER BY y.at DESC LIMIT 1))
+          FROM asset_sighting g
+          WHERE g.organization_id = @organization AND g.asset_id = k.id AND g.from_at < k.at) AS seen_at
+  FROM unnest(@ids::uuid[], @ats::timestamptz[], @lost::boolean[]) AS k(id, at, lost)
+  JOIN asset a ON a.organization_id = @organization AND a.id = k.id
+), cover AS MATERIALIZED (
+  SELECT c.* FROM asset_cover c
+  WHERE c.organization_id = @organization AND EXISTS (SELECT FROM asked q WHERE q.lost AND c.from_at < q.at)
+), place AS ( -- by what is covered there: its own place, or the one that it is on
+  SELECT q.id, q.at, q.seen_at, 1 AS distance, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN cover c ON c.covers = 'host' AND q.address BETWEEN c.low AND c.high
+  WHERE q.lost AND q.kind = 'host'
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 1, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN cover c ON c.covers = 'service' AND q.address BETWEEN c.low AND c.high AND c.protocol = q.protocol AND c.ports @> q.port
+  WHERE q.lost AND q.kind = 'service'
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 1, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN cover c ON c.covers = 'domain' AND (q.value = c.subject OR right(q.value, length(c.subject) + 1) = '.' || c.subject)
+  WHERE q.lost AND q.kind = 'domain'
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 1, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN cover c ON c.covers = 'url' AND c.subject = q.origin
+  WHERE q.lost AND q.kind IN ('url', 'url_path')
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 1, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN asset p ON p.organization_id = @organization AND p.id = q.parent_id
+  JOIN cover c ON c.covers = 'technology' AND c.subject = p.value
+  WHERE q.lost AND q.kind = 'technology'
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 1, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN asset_tie t ON t.organization_id = @organization AND t.to_id = q.id AND t.kind = 'presents' AND t.from_at < q.at
+  JOIN asset p ON p.organization_id = @organization AND p.id = t.from_id
+  JOIN cover c ON c.covers = 'certificate' AND c.subject = p.value
+  WHERE q.lost AND q.kind = 'certificate'
+  UNION ALL
+  SELECT q.id, q.at, q.seen_at, 2, c.source_id, c.from_at, c.to_at FROM asked q
+  JOIN asset r ON r.organization_id = @organization AND r.id = q.root_id
+  JOIN cover c ON c.covers = 'host' AND r.address BETWEEN c.low AND c.high
+               OR c.covers = 'domain' AND r.kind = 'domain' AND (r.value = c.subject OR right(r.value, length(c.subject) + 1) = '.' || c.subject)
+  WHERE q.lost AND q.root_id <> q.id
+), look AS (
+  SELECT DISTINCT ON (h.id, h.at) h.id, h.at, y.at AS looked_at, s.name AS looked_by
+  FROM place h
+  CROSS JOIN LATERAL (
+    SELECT y.at FROM sync y
+    WHERE y.organization_id = @organization AND y.source_id = h.source_id AND y.at >= h.from_at
+      AND y.at < least(coalesce(h.to_at, h.at), h.at) AND y.outcome <> 'late'
+    ORDER BY y.at DESC LIMIT 1) y
+  JOIN source s ON s.organization_id = @organization AND s.id = h.source_id
+  WHERE y.at > h.seen_at
+  ORDER BY h.id, h.at, h.distance, y.at DESC, s.name
+)
+SELECT q.id, q.at, q.seen_at, l.looked_at, l.looked_by
+FROM asked q
+LEFT JOIN look l ON l.id = q.id AND l.at = q.at;
 
 -- name: beside
 -- What else happened to paths at an instant, for what follows from it.

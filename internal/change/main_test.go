@@ -14,6 +14,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -55,13 +56,18 @@ func newRoom(t testing.TB) *newsroom {
 	t.Helper()
 	r := &newsroom{Database: dbtest.New(t), t: t}
 	r.clock.Store(start.UnixMicro())
-	r.paths = authority.New(r.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), r.now, discard)
+	r.paths = r.service()
 	r.triage = triage.New(r.DB, r.paths, r.now)
 	r.sequencer = change.NewSequencer(r.DB, r.now, discard)
 	r.repairer = change.NewRepairer(r.DB, r.now, discard)
 	r.super = r.Super(t)
 	r.ctx = access.With(context.Background(), access.Actor{Subject: "ann", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	return r
+}
+
+func (r *newsroom) service() *authority.Service {
+	return authority.New(r.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), r.now, discard).
+		WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 }
 
 func (r *newsroom) now() time.Time { return time.UnixMicro(r.clock.Load()).UTC() }
@@ -152,6 +158,7 @@ type told struct {
 	EntityID        id.ID
 	SubjectID       id.ID
 	WorkloadID      *id.ID
+	AssetID         *id.ID
 	ExposureType    *rule.Type
 	ExposureOrdinal *int
 	ScanID          *id.ID
@@ -173,7 +180,7 @@ type told struct {
 // its days.
 func (r *newsroom) feed() []*told {
 	r.t.Helper()
-	rows, err := r.super.Query(context.Background(), `SELECT seq, id, change_type, entity_type, entity_id, subject_id, workload_id, exposure_type, exposure_ordinal,
+	rows, err := r.super.Query(context.Background(), `SELECT seq, id, change_type, entity_type, entity_id, subject_id, workload_id, asset_id, exposure_type, exposure_ordinal,
 		scan_id, scan_job_id, ledger_seq, caused_by, class, title, description, severity, old_value, new_value, metadata, at, created_at
 		FROM exposure_changes WHERE organization_id = $1 ORDER BY seq`, organization)
 	require.NoError(r.t, err)
@@ -183,7 +190,7 @@ func (r *newsroom) feed() []*told {
 	for i, e := range list {
 		require.Equal(r.t, int64(i+1), e.Seq, "the numbers have no gap")
 		require.NotContains(r.t, byID, e.ID)
-		require.Equal(r.t, e.ChangeType.EntityType(), e.EntityType)
+		require.Contains(r.t, e.ChangeType.EntityTypes(), e.EntityType)
 		byID[e.ID] = e
 	}
 	for _, e := range list {

@@ -73,11 +73,13 @@ JOIN exposure_changes e ON e.organization_id = @organization AND e.subject_id = 
 -- name: clock
 SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
   (SELECT max(v.at) FROM evaluation v WHERE v.organization_id = @organization),
+  (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization),
   (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS at;
 
 -- name: clock@past
 SELECT greatest((SELECT max(s.at) FROM /* bare */ sync s WHERE s.organization_id = @organization AND s.at <= @as_of),
   (SELECT max(v.at) FROM /* bare */ evaluation v WHERE v.organization_id = @organization AND v.at <= @as_of),
+  (SELECT max(f.at) FROM /* bare */ file f WHERE f.organization_id = @organization AND f.at <= @as_of),
   (SELECT max(l.at) FROM /* bare */ ledger_entry l WHERE l.organization_id = @organization AND l.at <= @as_of)) AS at;
 
 -- name: summary

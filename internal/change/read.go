@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -272,18 +273,28 @@ type Key struct{ ID, SubjectID id.ID }
 func (e *Event) Key() Key { return Key{ID: e.ID, SubjectID: e.SubjectID} }
 
 // Causes are where the event that this one follows from may stand: in the same
-// history, in its workload's or in its sync's. None where it follows from nothing.
+// history, in its workload's or in its sync's, or in that of another asset, which the
+// event then says. None where it follows from nothing.
 func (e *Event) Causes() []Key {
 	if e.CausedBy == nil {
 		return nil
 	}
 	keys := []Key{{ID: *e.CausedBy, SubjectID: e.SubjectID}}
-	for _, subject := range []*id.ID{e.WorkloadID, e.ScanID} {
+	for _, subject := range []*id.ID{e.WorkloadID, e.ScanID, e.causedIn()} {
 		if subject != nil && *subject != e.SubjectID {
 			keys = append(keys, Key{ID: *e.CausedBy, SubjectID: *subject})
 		}
 	}
 	return keys
+}
+
+// causedIn is the asset in whose history the cause stands, if it is said.
+func (e *Event) causedIn() *id.ID {
+	var said struct{ CausedIn *id.ID }
+	if e.AssetID == nil || json.Unmarshal(e.Metadata, &said) != nil {
+		return nil
+	}
+	return said.CausedIn
 }
 
 // ByKeys gives those of the events that there are.

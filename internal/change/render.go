@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
 )
 
@@ -117,10 +118,86 @@ func syncTitle(row *scanRow) string {
 	if row.Outcome == "unchanged" {
 		return fmt.Sprintf("%s delivered %s: nothing has changed", cut(row.Source), cut(row.System))
 	}
+	if row.Scans {
+		return fmt.Sprintf("%s delivered %s: %s added, %d changed, %d gone; %s opened, %d resolved", cut(row.Source), cut(row.System),
+			count(row.AssetsAdded, "asset"), row.AssetsChanged, row.AssetsGone, count(row.ExposuresOpened, "exposure"), row.ExposuresResolved)
+	}
 	return fmt.Sprintf("%s delivered %s: %s added, %d changed, %d removed; %s opened, %d resolved", cut(row.Source), cut(row.System),
 		count(row.PathsAdded, "path"), row.PathsChanged, row.PathsRemoved, count(row.ExposuresOpened, "exposure"), row.ExposuresResolved)
 }
 
 func lateTitle(row *scanRow) string {
 	return fmt.Sprintf("%s delivered %s late: what was observed at %s was not applied", cut(row.Source), cut(row.System), row.ObservedAt.UTC().Format(time.RFC3339))
+}
+
+// What happens to assets.
+
+func foundTitle(row *foundRow) string {
+	switch row.Kind {
+	case record.HostAsset:
+		return fmt.Sprintf("Host %s discovered", cut(row.Value))
+	case record.DomainAsset:
+		return fmt.Sprintf("Domain %s discovered", cut(row.Value))
+	case record.ServiceAsset:
+		return fmt.Sprintf("Service %s discovered on %s", cut(strings.Join(append([]string{row.place()}, row.words("name")...), " ")), cut(value(row.Parent)))
+	case record.URLAsset:
+		return fmt.Sprintf("URL %s discovered", cut(row.Value))
+	case record.URLPathAsset:
+		origin := value(row.Origin)
+		return fmt.Sprintf("Path %s discovered on %s", cut(strings.TrimPrefix(row.Value, origin)), cut(origin))
+	case record.TechnologyAsset:
+		return fmt.Sprintf("Technology %s discovered on %s", cut(strings.Join(row.words("name", "version"), " ")), cut(value(row.Parent)))
+	case record.CertificateAsset:
+		return fmt.Sprintf("Certificate %s discovered", cut(row.name()))
+	}
+	return fmt.Sprintf("File %s collected", cut(value(row.FileName)))
+}
+
+// place is a port as people write it.
+func (row *assetRow) place() string {
+	return fmt.Sprintf("%s/%d", value(row.Protocol), value(row.Port))
+}
+
+// words are those of the attributes that there are.
+func (row *assetRow) words(names ...string) (words []string) {
+	for _, name := range names {
+		if word := attribute(row.Attributes, name); word != nil {
+			words = append(words, *word)
+		}
+	}
+	return words
+}
+
+// name is what an asset is called in a sentence.
+func (row *assetRow) name() string {
+	switch row.Kind {
+	case record.CertificateAsset:
+		if subject := row.words("subject"); len(subject) > 0 {
+			return subject[0]
+		}
+	case record.TechnologyAsset:
+		if name := row.words("name"); len(name) > 0 {
+			return cut(name[0]) + " on " + cut(value(row.Parent))
+		}
+	}
+	return row.Value
+}
+
+func portTitle(row *assetRow, what string) string {
+	return fmt.Sprintf("Port %s %s on %s", row.place(), what, cut(value(row.Parent)))
+}
+
+func technologyTitle(row *assetRow, before, after []string) string {
+	if len(after) == 0 {
+		return fmt.Sprintf("%s no longer runs %s", cut(row.Value), cut(rule.List(before)))
+	}
+	return fmt.Sprintf("%s runs %s instead of %s", cut(row.Value), cut(rule.List(after)), cut(rule.List(before)))
+}
+
+func staleTitle(row *assetRow, unseen time.Duration) string {
+	return fmt.Sprintf("%s was not seen for %s", cut(row.name()), span(unseen))
+}
+
+func seenAgainTitle(row *assetRow, gone time.Duration) string {
+	return fmt.Sprintf("%s was seen again after %s", cut(row.name()), span(gone))
 }

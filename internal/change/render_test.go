@@ -1,6 +1,7 @@
 package change
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 )
 
 var update = flag.Bool("update", false, "write testdata/titles.txt again")
@@ -43,6 +45,7 @@ func TestTitles(t *testing.T) {
 		syncTitle(&scanRow{Source: "cmdb", System: "prod", Outcome: "unchanged"}),
 		lateTitle(&scanRow{Source: "cmdb", System: "prod", Outcome: "late", ObservedAt: observed}),
 	}
+	titles = append(titles, assetTitles(long)...)
 	for _, definition := range rule.Definitions {
 		titles = append(titles, openedTitle(definition.Type, rule.High, "billing", "ledger"))
 	}
@@ -57,6 +60,30 @@ func TestTitles(t *testing.T) {
 	want, err := os.ReadFile("testdata/titles.txt")
 	require.NoError(t, err)
 	require.Equal(t, string(want), text)
+}
+
+// assetTitles are what events of assets are called, with what they say and without.
+func assetTitles(long string) (titles []string) {
+	row := func(kind record.AssetKind, value, parent, attributes string) *foundRow {
+		return &foundRow{assetRow: assetRow{Kind: kind, Value: value, Parent: &parent, Protocol: new("tcp"), Port: new(443), Origin: new("https://shop.example.com:443"),
+			Attributes: json.RawMessage(attributes)}, FileName: new("report.pdf")}
+	}
+	const digest, page = "90db9821e9aa5b6d5ef0a3d3ed9bd3ed9c7a6bc0dd1e0a5b2c4f0a7d2e103ea8", "https://shop.example.com:443/cart"
+	for _, found := range []*foundRow{
+		row(record.HostAsset, "10.0.0.5", "", `{}`), row(record.DomainAsset, "shop.example.com", "", `{}`),
+		row(record.ServiceAsset, "10.0.0.5 tcp/443", "10.0.0.5", `{"name": "https"}`), row(record.ServiceAsset, "10.0.0.5 tcp/443", "10.0.0.5", `{"name": 7}`),
+		row(record.URLAsset, page+"?id=1", "shop.example.com", `{}`), row(record.URLPathAsset, page, "shop.example.com", `{}`), row(record.URLPathAsset, page+long, "shop.example.com", `{}`),
+		row(record.TechnologyAsset, "10.0.0.5 tcp/443 nginx", "10.0.0.5 tcp/443", `{"name": "nginx", "version": "1.25"}`),
+		row(record.TechnologyAsset, "10.0.0.5 tcp/443 nginx", "10.0.0.5 tcp/443", `{"name": "nginx"}`),
+		row(record.CertificateAsset, digest, "", `{"subject": "CN=shop.example.com"}`), row(record.CertificateAsset, digest, "", `{}`),
+	} {
+		titles = append(titles, foundTitle(found), staleTitle(&found.assetRow, 15*24*time.Hour), seenAgainTitle(&found.assetRow, 36*time.Hour))
+	}
+	service := &row(record.ServiceAsset, "10.0.0.5 tcp/443", "10.0.0.5", `{}`).assetRow
+	return append(titles, foundTitle(row(record.FileAsset, digest, "", `{}`)), portTitle(service, "opened"), portTitle(service, "closed"),
+		technologyTitle(service, []string{"nginx 1.24"}, []string{"nginx 1.25"}), technologyTitle(service, []string{"nginx", "PHP 8"}, []string{"Apache httpd", "Tomcat"}),
+		technologyTitle(service, []string{"PHP 8"}, nil), technologyTitle(service, []string{long}, []string{long, long}),
+		syncTitle(&scanRow{Source: "nmap", System: "lan", Outcome: "applied", Scans: true, AssetsAdded: 1, AssetsChanged: 2, AssetsGone: 3, ExposuresOpened: 1}))
 }
 
 // TestKeys: whatever differs in what happened differs in the id, and nothing else.
@@ -84,18 +111,21 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// Every kind has its thing and its stage.
+// Every kind has its things, and every thing a kind.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	require.Len(t, about, len(Emitted))
-	require.Len(t, stageOf, len(Emitted))
-	for i, kind := range Emitted {
-		require.Contains(t, EntityTypes, kind.EntityType(), kind)
-		require.NotZero(t, stageOf[kind], kind)
+	told := map[EntityType]bool{}
+	for _, kind := range Emitted {
+		require.NotEmpty(t, kind.EntityTypes(), kind)
+		for _, of := range kind.EntityTypes() {
+			require.Contains(t, EntityTypes, of, kind)
+			told[of] = true
+		}
 		require.True(t, kind.Known())
-		require.True(t, i == 0 || stageOf[kind] >= stageOf[Emitted[i-1]], "%s: the order is that of the stages", kind)
 	}
-	require.Len(t, Reserved, 13)
+	require.Len(t, told, len(EntityTypes))
+	require.Len(t, Reserved, 2)
 	for _, kind := range Reserved {
 		require.True(t, kind.Known())
 		require.NotContains(t, Emitted, kind)

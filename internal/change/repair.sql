@@ -31,6 +31,8 @@ WITH happened AS (
   WHERE l.organization_id = @organization AND l.type IS NOT NULL
     AND NOT EXISTS (SELECT FROM sync y WHERE y.organization_id = @organization AND y.at = l.at)
     AND NOT EXISTS (SELECT FROM evaluation v WHERE v.organization_id = @organization AND v.at = l.at)
+  UNION ALL
+  SELECT f.at, 'decision' FROM file f WHERE f.organization_id = @organization
 ), happening AS (
   SELECT y.at, 1 AS events, 0 AS decided FROM sync y WHERE y.organization_id = @organization
   UNION ALL
@@ -58,6 +60,29 @@ WITH happened AS (
   JOIN exposure x ON x.organization_id = @organization AND x.path_id = o.path_id AND x.type = o.type AND x.ordinal = o.ordinal
   LEFT JOIN exposure_version v ON v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1
   WHERE o.organization_id = @organization AND o.disposition <> coalesce(v.disposition, x.disposition)
+  UNION ALL
+  SELECT a.first_seen_at, 1 + coalesce(a.kind = 'service' AND p.first_seen_at < a.first_seen_at, false)::integer, 0
+  FROM asset a
+  LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id
+  WHERE a.organization_id = @organization
+  UNION ALL
+  SELECT o.to_at, CASE
+    WHEN o.status = 'active' AND n.status = 'stale' OR o.status = 'stale' AND n.status = 'active' THEN 1
+    WHEN a.kind = 'service' AND (o.status = 'closed') <> (n.status = 'closed') THEN 1
+    WHEN o.status = 'active' AND n.status = 'active' THEN (EXISTS (
+      SELECT FROM jsonb_array_elements(o.technology) AS t(item)
+      WHERE NOT EXISTS (
+          SELECT FROM jsonb_array_elements(n.technology) AS u(item)
+          WHERE (u.item ? 'service') = (t.item ? 'service') AND lower((u.item ->> 'name') COLLATE "C") = lower((t.item ->> 'name') COLLATE "C")
+            AND coalesce(u.item ->> 'version' = t.item ->> 'version', true))
+        AND (NOT t.item ? 'service' OR EXISTS (SELECT FROM jsonb_array_elements(n.technology) AS u(item) WHERE u.item ? 'service'))))::integer
+    ELSE 0 END, 0
+  FROM asset_version o
+  JOIN asset a ON a.organization_id = @organization AND a.id = o.id
+  LEFT JOIN asset_version v ON v.organization_id = @organization AND v.id = o.id AND v.version = o.version + 1
+  CROSS JOIN LATERAL (
+    SELECT coalesce(v.status, a.status) AS status, CASE WHEN v.id IS NULL THEN a.technology ELSE v.technology END AS technology) n
+  WHERE o.organization_id = @organization
 ), due AS (
   SELECT g.at, sum(g.events) AS events, sum(g.decided) AS decided FROM happening g GROUP BY g.at
 ), told AS (

@@ -175,14 +175,15 @@ func (r *newsroom) scatter(count int) *deck {
 		kind := change.Emitted[dice.IntN(len(change.Emitted))]
 		entity, subject := d.others[dice.IntN(3)], d.others[dice.IntN(3)]
 		var exposureType, ordinal, severity *int
-		if of := kind.EntityType(); of == change.OfAuthorityPath || of == change.OfExposure {
+		of := kind.EntityTypes()[dice.IntN(len(kind.EntityTypes()))]
+		if of == change.OfAuthorityPath || of == change.OfExposure {
 			n := dice.IntN(len(d.paths))
 			entity, subject = d.paths[n], d.lineages[n]
 			if of == change.OfExposure {
 				exposureType, ordinal, severity = new(1+dice.IntN(3)), new(1+dice.IntN(2)), new(1+dice.IntN(4))
 			}
 		}
-		lines = append(lines, []any{organization, seq + 1, id.New("test").Text(time.Duration(seq).String()).Short(), string(kind), string(kind.EntityType()), entity, subject,
+		lines = append(lines, []any{organization, seq + 1, id.New("test").Text(time.Duration(seq).String()).Short(), string(kind), string(of), entity, subject,
 			pick(d.others), exposureType, ordinal, severity, pick(d.others), pick(d.others), dice.IntN(4) - 1, "title", "{}", d.ats[dice.IntN(len(d.ats))], start})
 	}
 	_, err = r.super.CopyFrom(r.ctx, pgx.Identifier{"exposure_changes"}, []string{"organization_id", "seq", "id", "change_type", "entity_type", "entity_id", "subject_id",

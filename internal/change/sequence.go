@@ -29,19 +29,34 @@ const (
 	attempts = 5
 
 	// fresh is how long a replica trusts that nothing is noted before what it has
-	// finished. Only repairs are; and what a transaction noted that committed late.
+	// finished. Only repairs are; and what a transaction noted that commits late. One
+	// that is late by less than the slack is found at once.
 	fresh = 5 * time.Second
+	slack = 100 * time.Millisecond
 )
 
 // The size of a step, in events, follows from how long the last one took: somebody's
-// decision waits for one step at most.
+// decision waits for one step at most. A step that had little to do says nothing of how
+// long a full one takes: people who decide while much is published would have it grow.
 const (
-	firstBudget = 250
-	leastBudget = 100
+	firstBudget = 100
+	leastBudget = 50
 	mostBudget  = 1000
-	quick       = 6 * time.Millisecond
-	slow        = 14 * time.Millisecond
+	quick       = 4 * time.Millisecond
+	slow        = 8 * time.Millisecond
 )
+
+// budgetAfter is how many events the next step may have, after one of so many that
+// took so long.
+func budgetAfter(budget, published int, took time.Duration) int {
+	switch {
+	case took > slow:
+		return max(leastBudget, budget*7/10)
+	case took < quick && published*2 >= budget:
+		return min(mostBudget, budget*3/2)
+	}
+	return budget
+}
 
 // Sequencer numbers what happened and publishes it. Any number of replicas may run
 // one on the same database: for each step, one of them holds the head of the feed.
@@ -108,15 +123,10 @@ func (s *Sequencer) Step(ctx context.Context, organization id.ID, budget int) (S
 	if err != nil {
 		return Step{More: true}, s.failed(ctx, organization, taken, err)
 	}
-	if took := s.now().Sub(begun); chosen && len(taken) > 0 {
-		switch {
-		case took < quick:
-			memory.budget = min(mostBudget, budget*3/2)
-		case took > slow:
-			memory.budget = max(leastBudget, budget*7/10)
-		}
-	}
 	if len(taken) > 0 {
+		if chosen {
+			memory.budget = budgetAfter(budget, len(step.Published), s.now().Sub(begun))
+		}
 		memory.single = false
 		memory.behind = behind
 	}
@@ -198,7 +208,7 @@ func (s *Sequencer) step(ctx context.Context, tx *db.Tx, organization id.ID, mem
 	}
 	step.Urgent, step.More = lane == urgentLane, true
 	behind = memory.behind
-	behind[lane] = taken[len(taken)-1].At
+	behind[lane] = taken[len(taken)-1].At.Add(-slack)
 
 	x, next, err := expand(ctx, tx, organization, taken, budget)
 	if err != nil {
@@ -327,6 +337,7 @@ func appended(events []*Event, head int64, now time.Time) pgx.StrictNamedArgs {
 	column(args, "entity_ids", events, func(e *Event) id.ID { return e.EntityID })
 	column(args, "subject_ids", events, func(e *Event) id.ID { return e.SubjectID })
 	column(args, "workload_ids", events, func(e *Event) *id.ID { return e.WorkloadID })
+	column(args, "asset_ids", events, func(e *Event) *id.ID { return e.AssetID })
 	column(args, "exposure_types", events, func(e *Event) *int16 { return (*int16)(e.ExposureType) })
 	column(args, "exposure_ordinals", events, func(e *Event) *int { return e.ExposureOrdinal })
 	column(args, "scan_ids", events, func(e *Event) *id.ID { return e.ScanID })

@@ -32,14 +32,14 @@ JOIN exposure_changes e ON e.organization_id = @organization AND e.subject_id = 
 
 -- name: append
 -- What comes back is the objects as they are stored, and so as everybody reads them.
-INSERT INTO exposure_changes (organization_id, seq, id, change_type, entity_type, entity_id, subject_id, workload_id, exposure_type, exposure_ordinal,
+INSERT INTO exposure_changes (organization_id, seq, id, change_type, entity_type, entity_id, subject_id, workload_id, asset_id, exposure_type, exposure_ordinal,
   scan_id, scan_job_id, ledger_seq, caused_by, class, title, description, severity, old_value, new_value, metadata, at, created_at)
-SELECT @organization, @head::bigint + n.place, n.id, n.change_type, n.entity_type, n.entity_id, n.subject_id, n.workload_id, n.exposure_type, n.exposure_ordinal,
+SELECT @organization, @head::bigint + n.place, n.id, n.change_type, n.entity_type, n.entity_id, n.subject_id, n.workload_id, n.asset_id, n.exposure_type, n.exposure_ordinal,
   n.scan_id, n.scan_job_id, n.ledger_seq, n.caused_by, n.class, n.title, n.description, n.severity, n.old_value::jsonb, n.new_value::jsonb, n.metadata::jsonb, n.at, @created_at
-FROM unnest(@ids::uuid[], @change_types::text[], @entity_types::text[], @entity_ids::uuid[], @subject_ids::uuid[], @workload_ids::uuid[],
+FROM unnest(@ids::uuid[], @change_types::text[], @entity_types::text[], @entity_ids::uuid[], @subject_ids::uuid[], @workload_ids::uuid[], @asset_ids::uuid[],
        @exposure_types::smallint[], @exposure_ordinals::integer[], @scan_ids::uuid[], @scan_job_ids::uuid[], @ledger_seqs::bigint[], @causes::uuid[],
        @classes::integer[], @titles::text[], @descriptions::text[], @severities::smallint[], @old_values::text[], @new_values::text[], @metadata::text[], @ats::timestamptz[])
-  WITH ORDINALITY AS n(id, change_type, entity_type, entity_id, subject_id, workload_id, exposure_type, exposure_ordinal, scan_id, scan_job_id, ledger_seq,
+  WITH ORDINALITY AS n(id, change_type, entity_type, entity_id, subject_id, workload_id, asset_id, exposure_type, exposure_ordinal, scan_id, scan_job_id, ledger_seq,
     caused_by, class, title, description, severity, old_value, new_value, metadata, at, place)
 ORDER BY n.place
 RETURNING seq, old_value, new_value, metadata;

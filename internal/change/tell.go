@@ -28,7 +28,9 @@ type telling struct {
 	evaluationsAt map[int64]string
 	names         map[moment]*nameRow
 	beside        map[moment]*besideRow
-	events        []*Event
+	seen          map[moment]*seenRow
+	stage         int16 // what is said now was found in it
+	events        []staged
 }
 
 // The words of what is stored as a number.
@@ -41,8 +43,8 @@ var (
 	}
 )
 
-// lookUp reads what everything is called, and what else happened to the paths of
-// exposures, in one round trip.
+// lookUp reads what everything is called, what else happened to the paths of
+// exposures, and when assets were seen last, in one round trip.
 func (t *telling) lookUp(ctx context.Context, tx *db.Tx) error {
 	things, paths := &moments{seen: map[moment]bool{}}, &moments{seen: map[moment]bool{}}
 	for _, row := range *t.rotated {
@@ -73,7 +75,7 @@ func (t *telling) lookUp(ctx context.Context, tx *db.Tx) error {
 		things.route(&row.route, row.At)
 	}
 	p := tx.Pipeline()
-	names, beside := new([]*nameRow), new([]*besideRow)
+	names, beside, seen := new([]*nameRow), new([]*besideRow), t.lookUpSeen(p)
 	if len(things.ids) > 0 {
 		names = db.Queue[nameRow](p, expandQueries.Get("names"), pgx.StrictNamedArgs{"ids": things.ids, "ats": things.ats})
 	}
@@ -88,6 +90,9 @@ func (t *telling) lookUp(ctx context.Context, tx *db.Tx) error {
 	}
 	for _, row := range *beside {
 		t.beside[moment{row.PathID, tick(row.At)}] = row
+	}
+	for _, row := range *seen {
+		t.seen[moment{row.ID, tick(row.At)}] = row
 	}
 	return nil
 }
@@ -104,31 +109,27 @@ func without[T comparable](list, other []T) []T {
 }
 
 // tell gives the events of everything that was found.
-func (t *telling) tell() []*Event {
+func (t *telling) tell() []staged {
 	if t.told {
-		for _, row := range *t.scans {
-			t.synced(row)
-		}
+		each(t, stageSync, *t.scans, t.synced)
 	}
-	for _, row := range *t.rotated {
-		t.rotate(row)
-	}
-	for _, row := range *t.discovered {
-		t.discover(row)
-	}
-	for _, row := range *t.changed {
-		t.change(row)
-	}
-	for _, row := range *t.opened {
-		t.open(row)
-	}
-	for _, row := range *t.resolved {
-		t.resolve(row)
-	}
-	for _, row := range *t.disposed {
-		t.dispose(row)
-	}
+	each(t, stageRotation, *t.rotated, t.rotate)
+	each(t, stageDiscovered, *t.discovered, t.discover)
+	each(t, stageChanged, *t.changed, t.change)
+	each(t, stageOpened, *t.opened, t.open)
+	each(t, stageResolved, *t.resolved, t.resolve)
+	each(t, stageDisposed, *t.disposed, t.dispose)
+	each(t, stageAssetDiscovered, *t.found, t.find)
+	each(t, stageAssetChanged, *t.altered, t.alter)
 	return t.events
+}
+
+// each says the rows of a stage.
+func each[T any](t *telling, stage int16, rows []T, say func(T)) {
+	t.stage = stage
+	for _, row := range rows {
+		say(row)
+	}
 }
 
 // values are an object as it is stored.
@@ -145,8 +146,11 @@ func (v values) json() json.RawMessage {
 	return text
 }
 
-// list adds a list, cut where it is long.
-func (v values) list(name string, items []string) {
+// list adds a list of words, cut where it is long.
+func (v values) list(name string, items []string) { put(v, name, items) }
+
+// put adds a list of anything, cut where it is long.
+func put[T any](v values, name string, items []T) {
 	v[name] = items[:min(len(items), shownItems)]
 	if len(items) > shownItems {
 		v[name+"Total"] = len(items)
@@ -160,6 +164,9 @@ func (t *telling) say(k key, e Event, before, after, metadata values) {
 		metadata = values{}
 	}
 	metadata["schema"], metadata["cause"] = 1, string(cause)
+	if e.EntityType == "" { // most kinds are about one type of thing
+		e.EntityType = k.kind.EntityTypes()[0]
+	}
 	if scan := t.scansAt[tick(k.at)]; scan != nil {
 		e.ScanID, e.ScanJobID = &scan.ID, &scan.SourceID
 		metadata["source"], metadata["system"] = scan.Source, scan.System
@@ -167,13 +174,13 @@ func (t *telling) say(k key, e Event, before, after, metadata values) {
 	if word := t.evaluationsAt[tick(k.at)]; word != "" {
 		metadata["evaluation"] = word
 	}
-	e.OrganizationID, e.ID, e.ChangeType, e.EntityType = t.organization, k.id(t.organization), k.kind, k.kind.EntityType()
+	e.OrganizationID, e.ID, e.ChangeType = t.organization, k.id(t.organization), k.kind
 	e.EntityID, e.SubjectID, e.At = k.entity, k.subject, k.at.UTC()
 	if k.exposure != 0 {
 		e.ExposureType, e.ExposureOrdinal = &k.exposure, &k.ordinal
 	}
 	e.OldValue, e.NewValue, e.Metadata = before.json(), after.json(), metadata.json()
-	t.events = append(t.events, &e)
+	t.events = append(t.events, staged{&e, t.stage})
 }
 
 // root is the event that everything at an instant follows from; null where no sync
@@ -232,12 +239,16 @@ func (t *telling) synced(row *scanRow) {
 		t.say(k, Event{Class: AllClasses, Title: lateTitle(row)}, nil, values{"observedAt": stamp(row.ObservedAt)}, nil)
 		return
 	}
-	t.say(k, Event{Class: AllClasses, Title: syncTitle(row)}, nil, values{
+	after := values{
 		"outcome": row.Outcome, "complete": row.Complete, "version": row.Version, "observedAt": stamp(row.ObservedAt),
 		"records":   values{"read": row.RecordsRead, "rejected": row.RecordsRejected},
 		"paths":     values{"added": row.PathsAdded, "changed": row.PathsChanged, "removed": row.PathsRemoved},
 		"exposures": values{"opened": row.ExposuresOpened, "resolved": row.ExposuresResolved},
-	}, nil)
+	}
+	if row.Scans {
+		after["assets"] = values{"added": row.AssetsAdded, "changed": row.AssetsChanged, "gone": row.AssetsGone}
+	}
+	t.say(k, Event{Class: AllClasses, Title: syncTitle(row)}, nil, after, nil)
 }
 
 func rotationKey(workload id.ID, at time.Time) key {

@@ -44,6 +44,7 @@ func TestFeedPredicatesAlone(t *testing.T) {
 	r.advance(200 * 24 * time.Hour)
 	_, err := r.paths.Reevaluate(r.ctx, organization, authority.ByTime, nil)
 	require.NoError(t, err)
+	newOutside(r).live(func() {})
 	r.drain()
 
 	// The rival is what acme is here, and has everything waiting and missing besides.
@@ -123,6 +124,7 @@ func (r *newsroom) samples() pgx.NamedArgs {
 		"subjects": ids(`SELECT subject_id::text FROM exposure_changes ORDER BY seq`), "known": ids(`SELECT id::text FROM exposure_changes ORDER BY seq`),
 		"names": ids(`SELECT e.id::text FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`), "names at": ats(`SELECT m.at FROM entity e CROSS JOIN` + moments + `ORDER BY e.id, m.at`),
 		"paths": ids(`SELECT p.id::text FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`), "paths at": ats(`SELECT m.at FROM authority_path p CROSS JOIN` + moments + `ORDER BY p.id, m.at`),
+		"assets": ids(`SELECT id::text FROM asset_version ORDER BY id, version`), "assets at": ats(`SELECT to_at FROM asset_version ORDER BY id, version`),
 		"outbox at": ats(`SELECT at FROM change_outbox ORDER BY at`), "outbox cause": r.texts(`SELECT cause FROM change_outbox ORDER BY at`),
 		"gap at": ats(`SELECT at FROM change_gap ORDER BY at`), "gap cause": r.texts(`SELECT cause FROM change_gap ORDER BY at`),
 	}
@@ -140,6 +142,9 @@ func (r *newsroom) ask(conn *pgx.Conn, query db.Query, samples pgx.NamedArgs, ta
 	switch query.Name {
 	case "change.expand.names":
 		args["ids"], args["ats"] = samples["names"], samples["names at"]
+	case "change.expand.seen":
+		args["ids"], args["ats"] = samples["assets"], samples["assets at"]
+		args["lost"] = slices.Repeat([]bool{true}, len(samples["assets"].([]id.ID)))
 	case "change.expand.beside":
 		args["ats"] = samples["paths at"]
 	case "change.read.changes_under", "change.read.count_changes_under":
@@ -159,7 +164,7 @@ func (r *newsroom) ask(conn *pgx.Conn, query db.Query, samples pgx.NamedArgs, ta
 	case "change.sequence.append":
 		for name, value := range map[string]any{
 			"ids": []id.ID{organization}, "change_types": []string{"sync_late"}, "entity_types": []string{"sync"}, "entity_ids": []id.ID{organization},
-			"subject_ids": []id.ID{organization}, "workload_ids": []*id.ID{nil}, "exposure_types": []*int16{nil}, "exposure_ordinals": []*int{nil},
+			"subject_ids": []id.ID{organization}, "workload_ids": []*id.ID{nil}, "asset_ids": []*id.ID{nil}, "exposure_types": []*int16{nil}, "exposure_ordinals": []*int{nil},
 			"scan_ids": []*id.ID{nil}, "scan_job_ids": []*id.ID{nil}, "ledger_seqs": []*int64{nil}, "causes": []*id.ID{nil}, "classes": []int{-1},
 			"titles": []string{"title"}, "descriptions": []*string{nil}, "severities": []*int16{nil}, "old_values": []*string{nil}, "new_values": []*string{nil},
 			"metadata": []string{"{}"}, "ats": []time.Time{start},

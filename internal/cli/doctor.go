@@ -46,6 +46,7 @@ func newDoctor(p Process) *cobra.Command {
 	server := addClient(cmd)
 	output := addOutput(cmd, asTable, asJSON)
 	ledgerKey := addLedgerKey(cmd, new(string))
+	files := addFileStore(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		form, err := output()
 		if err != nil {
@@ -53,7 +54,8 @@ func newDoctor(p Process) *cobra.Command {
 		}
 		config := *database
 		config.Logger = slog.New(slog.DiscardHandler)
-		findings := append(examine(cmd.Context(), config), examineLedgerKey(*ledgerKey, config))
+		findings := examine(cmd.Context(), config, func(pool *db.DB) finding { return examineFiles(cmd.Context(), p, files, config.DataDir, pool) })
+		findings = append(findings, examineLedgerKey(*ledgerKey, config))
 		findings = append(findings, examineServer(cmd.Context(), server, cmd.Flags().Changed("server")))
 		if form == asJSON {
 			err = printJSON(p.Stdout, findings)
@@ -81,8 +83,9 @@ func (p Process) printFindings(findings []finding) error {
 	return table.Flush()
 }
 
-// examine looks at the database, and stops where nothing further can be told.
-func examine(ctx context.Context, config app.DatabaseConfig) (findings []finding) {
+// examine looks at the database, and stops where nothing further can be told. What is
+// in it is looked at where it is as it should be.
+func examine(ctx context.Context, config app.DatabaseConfig, inside func(*db.DB) finding) (findings []finding) {
 	add := func(check string, err error, message string) bool {
 		f := finding{Check: check, Status: checkOK, Message: message, err: err}
 		if err != nil {
@@ -128,8 +131,8 @@ func examine(ctx context.Context, config app.DatabaseConfig) (findings []finding
 		return findings
 	}
 	defer pool.Close()
-	if add("migrations", database.CheckSchema(ctx), "the schema is current") {
-		add("self-test", pool.SelfTest(ctx), "row level security stands")
+	if add("migrations", database.CheckSchema(ctx), "the schema is current") && add("self-test", pool.SelfTest(ctx), "row level security stands") {
+		findings = append(findings, inside(pool))
 	}
 	return findings
 }

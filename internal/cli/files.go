@@ -15,9 +15,6 @@ import (
 // stdinName is the argument that stands for standard input.
 const stdinName = "-"
 
-// manifestEndings are the files that are taken from a folder.
-var manifestEndings = []string{".yaml", ".yml", ".json"}
-
 // open opens a file of the command line.
 func (p Process) open(name string) (io.ReadCloser, error) {
 	if name == stdinName {
@@ -39,9 +36,9 @@ func unreadable(name string, err error) error {
 }
 
 // expand gives the files that the arguments name: files as they are, and of a
-// folder the manifests inside, sorted, without hidden folders. Everything is
-// looked at before anything is sent.
-func expand(args []string) ([]string, error) {
+// folder those inside that end as files of the format do, sorted, without hidden
+// folders. Everything is looked at before anything is sent.
+func expand(args, endings []string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
 		if arg == stdinName {
@@ -59,7 +56,7 @@ func expand(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		inside, err := manifestsIn(arg)
+		inside, err := filesIn(arg, endings)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +65,7 @@ func expand(args []string) ([]string, error) {
 	return files, nil
 }
 
-func manifestsIn(folder string) ([]string, error) {
+func filesIn(folder string, endings []string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -78,13 +75,13 @@ func manifestsIn(folder string) ([]string, error) {
 			if path != folder && strings.HasPrefix(entry.Name(), ".") {
 				return fs.SkipDir
 			}
-		case slices.Contains(manifestEndings, strings.ToLower(filepath.Ext(path))):
+		case slices.Contains(endings, strings.ToLower(filepath.Ext(path))):
 			files = append(files, path)
 		}
 		return nil
 	})
 	if err == nil && len(files) == 0 {
-		err = problem.New(problem.Invalid, "FOLDER_EMPTY", "the folder holds no file that ends in %s", strings.Join(manifestEndings, ", ")).At(folder, 0)
+		err = problem.New(problem.Invalid, "FOLDER_EMPTY", "the folder holds no file that ends in %s", strings.Join(endings, ", ")).At(folder, 0)
 	}
 	return files, err
 }

@@ -29,7 +29,10 @@ func newImport(p Process) *cobra.Command {
 		Use:   "import FORMAT FILE|FOLDER|-...",
 		Short: "Send files to the server and print what came of them",
 		Long: "Send files to the server and print what came of them. FORMAT is " + strings.Join(importer.Formats(), ", ") + ", or auto to detect it.\n" +
-			"Of a folder every .yaml, .yml and .json file is sent; - is standard input.\n" +
+			"Of a folder every file is sent that ends in " + strings.Join(importer.Endings(importer.Auto), ", ") + ", of scans in " +
+			strings.Join(importer.Endings("nmap"), ", ") + "; - is standard input.\n" +
+			"The files of one import are one delivery of the source: send what it looked at together, and what it looked at apart under names of their own.\n" +
+			"On a terminal it shows how far the import has come, unless stderr or the output goes elsewhere.\n" +
 			"The organization is created if it does not exist and the token is an admin's.\n" +
 			"Exit code 3 says that records were rejected; each is listed.",
 		Args: usageArgs(cobra.MinimumNArgs(2)),
@@ -55,13 +58,19 @@ func newImport(p Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		files, err := expand(args[1:])
+		files, err := expand(args[1:], importer.Endings(args[0]))
 		if err != nil {
 			return err
+		}
+		var bar *progressBar
+		if p.Terminal && form == asTable {
+			bar = startProgress(cmd.Context(), p, server, flags.org)
+			query.Set("progress", bar.id)
 		}
 		upload := startUpload(p, flags, files)
 		defer upload.Close()
 		response, err := server.post(cmd.Context(), "/imports/"+url.PathEscape(args[0]), query, upload.contentType, upload)
+		bar.stop()
 		if err == nil {
 			defer response.Body.Close()
 		}
@@ -142,7 +151,10 @@ func (p Process) printSummary(r authority.SyncReport) error {
 		_, _ = fmt.Fprintf(p.Stderr, "%s: warning: %s [%s]\n", warning.Position, warning.Message, warning.Code)
 	}
 	coverage := "complete"
-	if !r.Complete {
+	switch {
+	case !r.Complete && r.Assets.Gone > 0: // a rejected record shields its host, and no other
+		coverage = "partial: it counts where it looked"
+	case !r.Complete:
 		coverage = "partial: nothing was removed"
 	}
 	_, err := fmt.Fprintf(p.Stdout, "sync       %s\n           %s, version %d of %s, %s\nsource     %s on %s, observed at %s\n"+
@@ -151,5 +163,8 @@ func (p Process) printSummary(r authority.SyncReport) error {
 		r.SyncID, r.Outcome, r.Version, r.Organization, coverage, r.Source, r.System, r.ObservedAt.Format(time.RFC3339),
 		r.Records.Read, r.Records.Accepted, r.Records.Rejected, r.Entities.Added, r.Entities.Changed, r.Entities.Removed,
 		r.Paths.Added, r.Paths.Kept, r.Paths.Changed, r.Paths.Removed, r.Exposures.Opened, r.Exposures.Resolved)
+	if err == nil && r.Assets != (authority.SurfaceCounts{}) {
+		_, err = fmt.Fprintf(p.Stdout, "assets     %d added, %d changed, %d gone, %d kept\n", r.Assets.Added, r.Assets.Changed, r.Assets.Gone, r.Assets.Kept)
+	}
 	return err
 }

@@ -26,6 +26,12 @@ var partly = strings.NewReplacer(
 	`"rejections":[]`, `"rejections":[{"file":"a.yaml","line":7,"code":"NOT_UTF8","reason":"Bad bytes."}]`,
 	`"warnings":[]`, `"warnings":[{"file":"b.yaml","line":9,"code":"SHRINKS","message":"Half of it is gone."}]`).Replace(report)
 
+// scanned is the report of a scan, half that of one that is not complete.
+var (
+	scanned = strings.NewReplacer(`"rejections":[]`, `"assets":{"added":3,"changed":0,"gone":2,"kept":40},"rejections":[]`).Replace(report)
+	half    = strings.NewReplacer(`"complete":true`, `"complete":false`).Replace(scanned)
+)
+
 // received is what a server saw of an upload.
 type received struct {
 	path, query, token string
@@ -89,7 +95,15 @@ func TestImportSends(t *testing.T) {
 		"file|" + in("notes.txt") + "|content of notes.txt",
 	}, got.parts)
 	require.Contains(t, stdout, "5 added, 6 kept, 7 changed, 8 removed")
+	require.NotContains(t, stdout, "assets")
 	require.Empty(t, stderr)
+
+	for _, name := range []string{"s/a.xml", "s/b.JSONL", "s/c.yaml", "s/d.csv", "s/e.json", "s/f.nmap"} {
+		write(t, in(name), "x")
+	}
+	code, _, stderr = world{}.run(t.Context(), "import", "nmap", in("s"), "--server", server, "--org", "acme")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, []string{"file|" + in("s/a.xml") + "|x", "file|" + in("s/b.JSONL") + "|x", "file|" + in("s/d.csv") + "|x", "file|" + in("s/e.json") + "|x"}, got.parts)
 }
 
 func TestImportReports(t *testing.T) {
@@ -101,6 +115,8 @@ func TestImportReports(t *testing.T) {
 		stdout, stderr string
 	}{
 		"done, JSON":     {answer(200, report), []string{"-o", "json"}, 0, report, ""},
+		"a scan":         {answer(200, scanned), nil, 0, "assets     3 added, 0 changed, 2 gone, 40 kept\n", ""},
+		"half a scan":    {answer(200, half), nil, 0, "version 3 of acme, partial: it counts where it looked\n", ""},
 		"partly":         {answer(200, partly), nil, 3, "8 accepted, 2 rejected", "a.yaml:7: rejected: Bad bytes. [NOT_UTF8]\nand 1 more rejected\nb.yaml:9: warning: Half of it is gone. [SHRINKS]\n"},
 		"partly, JSON":   {answer(200, partly), []string{"-o", "json"}, 3, partly, ""},
 		"invalid":        {answer(400, `{"error":{"kind":"invalid","code":"MANIFEST_BAD","message":"bad","file":"a.yaml","line":3}}`), nil, 1, "", "a.yaml:3: bad [MANIFEST_BAD]"},

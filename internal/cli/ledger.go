@@ -351,7 +351,7 @@ func newDownload(p Process, use, short, long string, path func(slug string) stri
 		if err := org.CheckSlug(slug); err != nil {
 			return usageError{err}
 		}
-		return p.download(cmd.Context(), server, path(slug))
+		return p.download(cmd.Context(), server, path(slug), nil)
 	}
 	return cmd
 }
@@ -364,14 +364,14 @@ func newLedgerKey(p Process) *cobra.Command {
 	}
 	server := addClient(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.download(cmd.Context(), server, "/ledger-key")
+		return p.download(cmd.Context(), server, "/ledger-key", nil)
 	}
 	return cmd
 }
 
 // download writes what the server has at a path to stdout, as it comes.
-func (p Process) download(ctx context.Context, server *client, path string) error {
-	address, err := server.address(path, url.Values{})
+func (p Process) download(ctx context.Context, server *client, path string, query url.Values) error {
+	address, err := server.address(path, query)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/file"
 )
 
 func newServe(p Process) *cobra.Command {
@@ -27,7 +28,13 @@ func newServe(p Process) *cobra.Command {
 	demoDate := cmd.Flags().String("demo-date", "", "the `day` up to which the history of demo goes, such as 2026-03-01; default today (UTC). Counts when demo is made")
 	addLedgerKey(cmd, &config.LedgerKey)
 	cmd.Flags().StringVar(&config.CheckpointDir, "checkpoint-dir", "", "`folder` that signed checkpoints of the ledger are exported to (default: checkpoints in the data folder)")
+	files := addFileStore(cmd)
+	cmd.Flags().Int64Var(&files.MaxBytes, "file-max-bytes", file.MaxBytes, "most `bytes` that a collected file may have")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if files.MaxBytes < 1 || files.MaxBytes > maxFileBytes {
+			return usagef("--file-max-bytes is from 1 to %d", int64(maxFileBytes))
+		}
+		config.Files = files.with(p)
 		if *demoDate != "" {
 			if config.DemoDate, err = time.Parse(time.DateOnly, *demoDate); err != nil {
 				return usagef("--demo-date %q is no day; write it as 2026-03-01", *demoDate)

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,13 +27,15 @@ type Counter interface {
 	Prepare(p *db.Pipeline) authority.Prepared
 	// CreateWork is authority.Assessor's, for what is counted in.
 	CreateWork(ctx context.Context, tx *db.Tx) error
+	// ClearWork is authority.Assessor's, for what is counted in.
+	ClearWork(p *db.Pipeline)
 	// Count follows an assessment: exposures and path_mask hold what it left,
 	// the paths are still as they were.
-	Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+	Count(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) error
 	// Summarize and Snapshot are authority.Assessor's.
-	Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error
+	Summarize(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) error
 	// Follow is authority.Assessor's: it counts by the masks that are in path_mask
-	// when the pipeline is sent.
+	// when what the pipeline holds has run.
 	Follow(ctx context.Context, p *db.Pipeline, assessment authority.Assessment, again bool, write func()) error
 	Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id.ID) (json.RawMessage, error)
 }
@@ -95,12 +98,14 @@ func (a *Assessor) version(ctx context.Context, p *db.Pipeline, settings rule.Se
 
 // judgement is one assessment on its way through the statements of assess.sql.
 type judgement struct {
-	authority.Assessment
+	*authority.Assessment
+
 	tx       *db.Tx
 	rules    []rule.Definition
 	settings rule.Settings
 	changed  []rule.Rule // rules of which another version judges from now on
 	known    known
+	weights  weights
 }
 
 // known says what an organization has had so far.
@@ -114,9 +119,15 @@ func (a *Assessor) CreateWork(ctx context.Context, tx *db.Tx) error {
 	return a.counter.CreateWork(ctx, tx)
 }
 
+// ClearWork empties the tables to judge and to count in.
+func (a *Assessor) ClearWork(p *db.Pipeline) {
+	p.Local().Exec(assessQueries.Get("clear_judgement"), nil)
+	a.counter.ClearWork(p)
+}
+
 // Assess judges the subjects of a change, fans their conditions out to the
 // paths, and has the clusters counted.
-func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment authority.Assessment) (authority.ExposureCounts, error) {
+func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) (authority.ExposureCounts, error) {
 	var none authority.ExposureCounts
 	j := &judgement{Assessment: assessment, tx: tx, rules: a.rules}
 	if err := j.prepare(ctx); err != nil {
@@ -136,7 +147,7 @@ func (a *Assessor) Assess(ctx context.Context, tx *db.Tx, assessment authority.A
 }
 
 // Summarize has what the paths come to summed up.
-func (a *Assessor) Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
+func (a *Assessor) Summarize(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) error {
 	return a.counter.Summarize(ctx, tx, assessment)
 }
 
@@ -155,26 +166,32 @@ func (a *Assessor) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *
 }
 
 func (j *judgement) prepare(ctx context.Context) error {
-	known, err := db.First[known](ctx, j.tx, assessQueries.Get("known"), nil)
-	if err != nil {
+	p := j.tx.Pipeline()
+	knowns := db.Queue[known](p, assessQueries.Get("known"), nil)
+	settings := db.Queue[setting](p, assessQueries.Get("setting_current"), nil)
+	type changed struct{ Rule rule.Rule }
+	rules := db.Queue[changed](p, assessQueries.Get("rules_changed"), j.at())
+	if err := p.Send(ctx); err != nil {
 		return err
 	}
-	j.known = *known
-	if j.settings, err = CurrentSettings(ctx, j.tx); err != nil {
-		return err
+	j.known, j.settings = *(*knowns)[0], settingsOf(*settings)
+	for _, r := range *rules {
+		j.changed = append(j.changed, r.Rule)
 	}
-	if j.changed, err = db.Column[rule.Rule](ctx, j.tx, assessQueries.Get("rules_changed"), pgx.StrictNamedArgs{"at": j.At}); err != nil {
-		return err
-	}
-	return j.weigh(ctx)
+	j.weights = weigh(j.rules, j.settings)
+	return nil
 }
 
-// weigh tables what each rule's severity is on each trait of a path, and what
-// the rule of sensitive reach says of it.
-func (j *judgement) weigh(ctx context.Context) error {
-	var rows [][]any
-	for _, d := range j.rules {
-		if rule.Retired(d.Rule, j.settings) {
+// weights say what each rule's severity is on each trait of a path, and what the
+// rule of sensitive reach says of it.
+type weights struct {
+	rules, traits, severities, outcomes []int16
+	factors                             []int32
+}
+
+func weigh(rules []rule.Definition, settings rule.Settings) (w weights) {
+	for _, d := range rules {
+		if rule.Retired(d.Rule, settings) {
 			continue
 		}
 		for code := range rule.Traits {
@@ -184,11 +201,18 @@ func (j *judgement) weigh(ctx context.Context) error {
 			if d.Rule == rule.SensitiveDomain {
 				outcome = rule.JudgeReach(trait).Outcome
 			}
-			rows = append(rows, []any{int16(d.Rule), int16(code), int16(severity), int32(factors), int16(outcome)})
+			w.rules, w.traits, w.severities = append(w.rules, int16(d.Rule)), append(w.traits, int16(code)), append(w.severities, int16(severity))
+			w.factors, w.outcomes = append(w.factors, int32(factors)), append(w.outcomes, int16(outcome))
 		}
 	}
-	_, err := j.tx.CopyFrom(ctx, "weight", []string{"rule", "trait", "severity", "factors", "outcome"}, pgx.CopyFromRows(rows))
-	return err
+	return w
+}
+
+// with adds the weights to the arguments of a statement that fans out.
+func (w *weights) with(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	maps.Copy(args, pgx.StrictNamedArgs{
+		"rules": w.rules, "traits": w.traits, "severities": w.severities, "factors": w.factors, "outcomes": w.outcomes})
+	return args
 }
 
 // judge lets the rules judge workloads and identities, and brings the
@@ -198,27 +222,22 @@ func (j *judgement) judge(ctx context.Context) error {
 	if err != nil || subjects == 0 {
 		return err
 	}
-	if err := j.script(ctx, "analyze_subjects"); err != nil {
+	if err := j.statistics(ctx, "analyze_subjects"); err != nil {
 		return err
 	}
-	if _, err := j.exec(ctx, "find_workload_facts", pgx.StrictNamedArgs{"nil": id.Nil, "window_at": j.WindowAt}); err != nil {
-		return err
-	}
+	p := j.tx.Pipeline()
+	exec := func(name string, args pgx.StrictNamedArgs) { p.Exec(assessQueries.Get(name), args) }
+	exec("find_workload_facts", pgx.StrictNamedArgs{"nil": id.Nil, "window_at": j.WindowAt})
 	if j.known.Baselines {
-		if _, err := j.exec(ctx, "find_growth", nil); err != nil {
-			return err
-		}
+		exec("find_growth", nil)
 	}
-	if _, err := j.exec(ctx, "find_identity_facts", pgx.StrictNamedArgs{
-		"nil": id.Nil, "window_at": j.WindowAt, "dormant_before": j.dormantBefore()}); err != nil {
-		return err
-	}
+	exec("find_identity_facts", pgx.StrictNamedArgs{"nil": id.Nil, "window_at": j.WindowAt, "dormant_before": j.dormantBefore()})
 	if j.known.Conditions {
-		for _, name := range []string{"recall_workload_conditions", "recall_identity_conditions"} {
-			if _, err := j.exec(ctx, name, nil); err != nil {
-				return err
-			}
-		}
+		exec("recall_workload_conditions", nil)
+		exec("recall_identity_conditions", nil)
+	}
+	if err := p.Send(ctx); err != nil {
+		return err
 	}
 	changes := newChanges(j)
 	if err := changes.workloads(ctx); err != nil {
@@ -237,7 +256,7 @@ func (j *judgement) writeConditions(ctx context.Context, changes *changes) error
 	if changes.total() == 0 {
 		return nil
 	}
-	if err := j.script(ctx, "analyze_condition_changes"); err != nil {
+	if err := j.statistics(ctx, "analyze_condition_changes"); err != nil {
 		return err
 	}
 	steps := []struct {
@@ -250,13 +269,14 @@ func (j *judgement) writeConditions(ctx context.Context, changes *changes) error
 		{changes.count["close"] > 0, "close_conditions"},
 		{changes.count["open"] > 0, "open_conditions"},
 	}
+	p := j.tx.Pipeline()
 	for _, step := range steps {
-		if !step.run {
-			continue
+		if step.run {
+			p.Exec(assessQueries.Get(step.name), j.at())
 		}
-		if _, err := j.exec(ctx, step.name, j.at()); err != nil {
-			return err
-		}
+	}
+	if err := p.Send(ctx); err != nil {
+		return err
 	}
 	return j.analyze(ctx, "analyze_conditions")
 }
@@ -270,28 +290,26 @@ func (j *judgement) fanOut(ctx context.Context) error {
 	if err != nil || facts == 0 {
 		return err
 	}
-	if err := j.script(ctx, "analyze_path_facts"); err != nil {
+	if err := j.statistics(ctx, "analyze_path_facts"); err != nil {
 		return err
 	}
-	if _, err := j.exec(ctx, "fan_out_workloads", pgx.StrictNamedArgs{"unbound": rule.UnknownBinding}); err != nil {
-		return err
-	}
-	if _, err := j.exec(ctx, "fan_out_identities", pgx.StrictNamedArgs{
-		"nil": id.Nil, "drift": rule.ScopeDrift, "dormant": rule.DormantAuthority, "dormant_before": j.dormantBefore()}); err != nil {
-		return err
-	}
+	p := j.tx.Pipeline()
+	p.Exec(assessQueries.Get("fan_out_workloads"), j.weights.with(pgx.StrictNamedArgs{"unbound": rule.UnknownBinding}))
+	p.Exec(assessQueries.Get("fan_out_identities"), j.weights.with(pgx.StrictNamedArgs{
+		"nil": id.Nil, "drift": rule.ScopeDrift, "dormant": rule.DormantAuthority, "dormant_before": j.dormantBefore()}))
 	if !rule.Retired(rule.SensitiveDomain, j.settings) {
-		if _, err := j.exec(ctx, "fan_out_reach", pgx.StrictNamedArgs{
-			"type": rule.SensitiveReach, "at": j.At, "explanation": rule.JudgeReach(rule.Trait{Sensitivity: authority.Restricted}).PathExplanation}); err != nil {
-			return err
-		}
+		p.Local().Exec(assessQueries.Get("fan_out_reach"), j.weights.with(pgx.StrictNamedArgs{
+			"type": rule.SensitiveReach, "at": j.At, "explanation": rule.JudgeReach(rule.Trait{Sensitivity: authority.Restricted}).PathExplanation}))
+	}
+	if err := p.Send(ctx); err != nil {
+		return err
 	}
 	if !rule.Retired(rule.PrivilegeGap, j.settings) && (j.known.Proofs || j.known.Exposures) {
 		if err := j.fanOutPrivileges(ctx); err != nil {
 			return err
 		}
 	}
-	return j.script(ctx, "analyze_exposure_next")
+	return j.statistics(ctx, "analyze_exposure_next")
 }
 
 // word puts the lists that explanations name into words, each distinct list once.
@@ -363,7 +381,7 @@ func (j *judgement) fanOutPrivileges(ctx context.Context) error {
 		[]string{"granted", "used", "justified", "proven", "opaque", "execution", "outcome", "explanation", "reason", "excused"}, pgx.CopyFromRows(rows)); err != nil {
 		return err
 	}
-	_, err = j.exec(ctx, "fan_out_privileges", pgx.StrictNamedArgs{"type": rule.ExcessPrivilege, "at": j.At})
+	_, err = db.Exec(ctx, j.tx.Local(), assessQueries.Get("fan_out_privileges"), j.weights.with(pgx.StrictNamedArgs{"type": rule.ExcessPrivilege, "at": j.At}))
 	return err
 }
 
@@ -376,7 +394,7 @@ func (j *judgement) write(ctx context.Context) (authority.ExposureCounts, error)
 	if _, err := j.exec(ctx, "diff_exposures", nil); err != nil {
 		return counts, err
 	}
-	if err := j.script(ctx, "analyze_exposure_diff"); err != nil {
+	if err := j.statistics(ctx, "analyze_exposure_diff"); err != nil {
 		return counts, err
 	}
 	type diff struct{ Opened, Closed, Changed int }
@@ -396,17 +414,18 @@ func (j *judgement) write(ctx context.Context) (authority.ExposureCounts, error)
 		{found.Closed > 0, "close_exposures", j.closing()},
 		{found.Opened > 0, "open_exposures", j.at()},
 		{found.Opened > 0, "inherit_dispositions", nil},
-		{true, "mask_paths", nil},
 	}
+	p := j.tx.Pipeline()
 	for _, step := range steps {
-		if !step.run {
-			continue
-		}
-		if _, err := j.exec(ctx, step.name, step.args); err != nil {
-			return counts, err
+		if step.run {
+			p.Exec(assessQueries.Get(step.name), step.args)
 		}
 	}
-	return counts, j.script(ctx, "analyze_path_masks")
+	p.Local().Exec(assessQueries.Get("mask_paths"), nil)
+	if err := p.Send(ctx); err != nil {
+		return counts, err
+	}
+	return counts, j.statistics(ctx, "analyze_path_masks")
 }
 
 // writeFirst is write for an organization that never had an exposure.
@@ -415,13 +434,13 @@ func (j *judgement) writeFirst(ctx context.Context) (authority.ExposureCounts, e
 	if err != nil {
 		return authority.ExposureCounts{}, err
 	}
-	if _, err := j.exec(ctx, "mask_first_paths", nil); err != nil {
+	if _, err := db.Exec(ctx, j.tx.Local(), assessQueries.Get("mask_first_paths"), nil); err != nil {
 		return authority.ExposureCounts{}, err
 	}
 	if err := j.analyze(ctx, "analyze_exposures"); err != nil {
 		return authority.ExposureCounts{}, err
 	}
-	return authority.ExposureCounts{Opened: int(opened)}, j.script(ctx, "analyze_path_masks")
+	return authority.ExposureCounts{Opened: int(opened)}, j.statistics(ctx, "analyze_path_masks")
 }
 
 // closing are the arguments by which the reasons of closed exposures are found.
@@ -457,19 +476,15 @@ func (j *judgement) analyze(ctx context.Context, name string) error {
 	return err
 }
 
-func (j *judgement) script(ctx context.Context, name string) error {
+// statistics runs what gives the planner statistics of a work table that was just
+// filled, unless it has so few rows that it goes without.
+func (j *judgement) statistics(ctx context.Context, name string) error {
+	if j.Few {
+		return nil
+	}
 	return j.tx.Script(ctx, assessQueries.Get(name))
 }
 
-// local are the statements on the transaction's temporary tables alone: they
-// name no organization.
-var local = map[string]bool{
-	"fan_out_reach": true, "fan_out_privileges": true, "mask_paths": true, "mask_first_paths": true,
-}
-
 func (j *judgement) exec(ctx context.Context, name string, args pgx.StrictNamedArgs) (int64, error) {
-	if local[name] {
-		return db.Exec(ctx, j.tx.Local(), assessQueries.Get(name), args)
-	}
 	return db.Exec(ctx, j.tx, assessQueries.Get(name), args)
 }

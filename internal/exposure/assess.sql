@@ -4,35 +4,42 @@ touched, succeeded and path_mask are that transaction's: see authority.Assessor.
 @at is the judgement's instant on the organization clock, @window_at where
 windows and thresholds end.
 
+-- columns: weight
+unnest(@rules::smallint[], @traits::smallint[], @severities::smallint[], @factors::integer[], @outcomes::smallint[]) AS v(rule, trait, severity, factors, outcome)
+
 -- name: create_judgement
-CREATE TEMPORARY TABLE IF NOT EXISTS subject (id uuid PRIMARY KEY, kind text COLLATE "C" NOT NULL);
+CREATE TEMPORARY TABLE IF NOT EXISTS subject (id uuid PRIMARY KEY, kind text COLLATE "C" NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS workload_fact (
-  n bigint NOT NULL, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, class integer NOT NULL, first_seen_at timestamptz NOT NULL,
+  n bigint PRIMARY KEY, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, class integer NOT NULL, first_seen_at timestamptz NOT NULL,
   ownership smallint NOT NULL, binding smallint NOT NULL, execution smallint NOT NULL, egress smallint NOT NULL,
   owner_ids uuid[], owner_names text[], owner_groups boolean[], owner_actives boolean[], owner_last_active timestamptz[],
   bound integer NOT NULL, unresolved integer NOT NULL, unbound integer NOT NULL, last_executed date,
-  host_names text[], host_categories text[], open jsonb
+  host_names text[], host_categories text[], asset_names text[], assets_gone boolean NOT NULL, open jsonb,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS identity_fact (
-  n bigint NOT NULL, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, disabled boolean NOT NULL, first_seen_at timestamptz NOT NULL,
+  n bigint PRIMARY KEY, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, disabled boolean NOT NULL, first_seen_at timestamptz NOT NULL,
   execution smallint NOT NULL, roles smallint NOT NULL, binding smallint NOT NULL, ownership smallint NOT NULL,
   last_active_at timestamptz, baseline_at timestamptz, attested boolean NOT NULL,
   roles_then integer NOT NULL, roles_now integer NOT NULL, roles_added text[], actions_added text[], newly integer NOT NULL,
-  workloads integer NOT NULL, owner_sets integer NOT NULL, owners integer NOT NULL, open jsonb
+  workloads integer NOT NULL, owner_sets integer NOT NULL, owners integer NOT NULL, open jsonb,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS growth (
-  identity_id uuid NOT NULL, resource_id uuid NOT NULL, roles_added uuid[] NOT NULL, actions_added text[] NOT NULL, newly boolean NOT NULL
+  identity_id uuid NOT NULL, resource_id uuid NOT NULL, roles_added uuid[] NOT NULL, actions_added text[] NOT NULL, newly boolean NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS condition_change (
   op text NOT NULL, subject_id uuid NOT NULL, rule smallint NOT NULL, rule_version integer NOT NULL, class integer NOT NULL,
-  explanation text, path_explanation text, evidence jsonb, evidence_digest uuid, effective_from timestamptz, effective_basis text, reason text
+  explanation text, path_explanation text, evidence jsonb, evidence_digest uuid, effective_from timestamptz, effective_basis text, reason text,
+  few char(2000)
 );
-CREATE TEMPORARY TABLE IF NOT EXISTS weight (rule smallint NOT NULL, trait smallint NOT NULL, severity smallint NOT NULL, factors integer NOT NULL, outcome smallint NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS action_word (actions text[] NOT NULL, words text NOT NULL, writes boolean NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS role_word (role_ids uuid[] NOT NULL, words text NOT NULL);
 CREATE TEMPORARY TABLE IF NOT EXISTS privilege (
   path_id uuid NOT NULL, granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, just_justified boolean NOT NULL,
-  proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL
+  proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS privilege_verdict (
   granted text[] NOT NULL, used text[] NOT NULL, justified text[] NOT NULL, proven boolean NOT NULL, opaque boolean NOT NULL, execution smallint NOT NULL,
@@ -42,18 +49,28 @@ CREATE TEMPORARY TABLE IF NOT EXISTS path_fact (
   path_id uuid NOT NULL, workload_id uuid NOT NULL, identity_id uuid, resource_id uuid NOT NULL, class integer NOT NULL,
   sensitivity smallint NOT NULL, external boolean NOT NULL, writes boolean NOT NULL, composition_hash bytea NOT NULL,
   op text, seen_from timestamptz NOT NULL,
-  workload text NOT NULL, identity text NOT NULL, resource text NOT NULL, sensitivity_word text NOT NULL, domain text NOT NULL, actions text NOT NULL, roles text NOT NULL
+  workload text NOT NULL, identity text NOT NULL, resource text NOT NULL, sensitivity_word text NOT NULL, domain text NOT NULL, actions text NOT NULL, roles text NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS exposure_next (
   path_id uuid NOT NULL, type smallint NOT NULL, firm boolean NOT NULL, doubted boolean NOT NULL, workload_id uuid NOT NULL, class integer NOT NULL,
   severity smallint NOT NULL, factors integer NOT NULL, explanation text NOT NULL, evidence_digest uuid NOT NULL,
-  effective_from timestamptz NOT NULL, effective_basis text NOT NULL
+  effective_from timestamptz NOT NULL, effective_basis text NOT NULL,
+  few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS exposure_diff (
-  path_id uuid NOT NULL, type smallint NOT NULL, op text NOT NULL, ordinal integer, severity smallint, disposition smallint, reason text
+  path_id uuid NOT NULL, type smallint NOT NULL, op text NOT NULL, ordinal integer, severity smallint, disposition smallint, reason text,
+  few char(2000)
 );
-SELECT empty_work_tables('{subject, workload_fact, identity_fact, growth, condition_change, weight,
+SELECT empty_work_tables('{subject, workload_fact, identity_fact, growth, condition_change,
   action_word, role_word, privilege, privilege_verdict, path_fact, exposure_next, exposure_diff}');
+
+-- name: clear_judgement
+-- What another transaction of the session left in the work tables.
+WITH a AS (DELETE FROM subject), b AS (DELETE FROM workload_fact), c AS (DELETE FROM identity_fact), d AS (DELETE FROM growth),
+     e AS (DELETE FROM condition_change), f AS (DELETE FROM action_word), g AS (DELETE FROM role_word), h AS (DELETE FROM privilege),
+     i AS (DELETE FROM privilege_verdict), j AS (DELETE FROM path_fact), k AS (DELETE FROM exposure_next), l AS (DELETE FROM exposure_diff)
+SELECT;
 
 -- name: find_subjects
 INSERT INTO subject (id, kind)
@@ -143,25 +160,35 @@ WITH target AS (
     FROM target t JOIN egress e ON e.organization_id = @organization AND e.workload_id = t.id
   ) h
   GROUP BY h.workload_id
+), facing AS ( -- a link lasts, also to what is closed by now, unless what is gone took with it the name that led there
+  SELECT t.id, array_agg(DISTINCT a.value ORDER BY a.value) FILTER (WHERE a.status = 'active' AND l.to_at IS NULL) AS names, bool_or(a.status <> 'active') AS gone
+  FROM target t
+  JOIN asset_link l ON l.organization_id = @organization AND l.workload_id = t.id
+  JOIN asset a ON a.organization_id = @organization AND a.id = l.asset_id AND a.kind IN ('service', 'url')
+              AND (l.to_at IS NULL OR l.to_at = a.from_at)
+  GROUP BY t.id
 )
 SELECT row_number() OVER (ORDER BY t.id), t.id, t.name, t.removed, t.class, t.first_seen_at,
        coalesce(c.ownership, 0), coalesce(c.binding, 0), coalesce(c.execution, 0), coalesce(c.egress, 0),
        o.ids, o.names, o.groups, o.actives, o.last_active,
-       coalesce(b.living, 0), coalesce(b.gone, 0), coalesce(u.paths, 0), x.day, h.names, h.categories, NULL
+       coalesce(b.living, 0), coalesce(b.gone, 0), coalesce(u.paths, 0), x.day, h.names, h.categories, f.names, coalesce(f.gone, false), NULL
 FROM target t
 LEFT JOIN cover c ON c.id = t.id
 LEFT JOIN owner o ON o.workload_id = t.id
 LEFT JOIN bound b ON b.id = t.id
 LEFT JOIN unbound u ON u.workload_id = t.id
 LEFT JOIN executed x ON x.id = t.id
-LEFT JOIN host h ON h.workload_id = t.id;
+LEFT JOIN host h ON h.workload_id = t.id
+LEFT JOIN facing f ON f.id = t.id;
 
 -- name: known
 -- What of an organization can be left out, because there is none of it yet.
-SELECT EXISTS (SELECT FROM condition c WHERE c.organization_id = @organization) AS conditions,
-       EXISTS (SELECT FROM exposure x WHERE x.organization_id = @organization) AS exposures,
-       EXISTS (SELECT FROM scope_baseline b WHERE b.organization_id = @organization) AS baselines,
-       EXISTS (SELECT FROM evidence e WHERE e.organization_id = @organization AND e.basis = 'path') AS proofs;
+-- Ordered as an index is: a plan that is made once knows no organization, and would
+-- read the table until it comes to a row of this one.
+SELECT (SELECT c.subject_id FROM condition c WHERE c.organization_id = @organization ORDER BY 1 LIMIT 1) IS NOT NULL AS conditions,
+       (SELECT x.path_id FROM exposure x WHERE x.organization_id = @organization ORDER BY 1 LIMIT 1) IS NOT NULL AS exposures,
+       (SELECT b.identity_id FROM scope_baseline b WHERE b.organization_id = @organization ORDER BY 1 LIMIT 1) IS NOT NULL AS baselines,
+       (SELECT e.workload_id FROM evidence e WHERE e.organization_id = @organization AND e.basis = 'path' ORDER BY 1 LIMIT 1) IS NOT NULL AS proofs;
 
 -- name: recall_workload_conditions
 UPDATE workload_fact f SET open = c.open
@@ -185,15 +212,9 @@ FROM (
 ) c
 WHERE f.id = c.subject_id;
 
--- name: index_workload_facts
-CREATE UNIQUE INDEX ON workload_fact (n);
-
--- name: index_identity_facts
-CREATE UNIQUE INDEX ON identity_fact (n);
-
 -- name: workload_facts
 SELECT id, name, removed, class, first_seen_at, ownership, binding, execution, egress, owner_ids, owner_names, owner_groups, owner_actives,
-       owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, open
+       owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, asset_names, assets_gone, open
 FROM workload_fact
 WHERE n > @after::bigint AND n <= @after::bigint + @size::bigint
 ORDER BY n;
@@ -508,7 +529,7 @@ SELECT f.path_id, c.rule, c.indeterminate_since IS NULL, false, f.workload_id, f
        c.evidence_digest, greatest(c.effective_from, f.seen_from), CASE WHEN c.effective_from < f.seen_from THEN 'path_first_seen' ELSE c.effective_basis END
 FROM path_fact f
 JOIN condition c ON c.organization_id = @organization AND c.subject_id = f.workload_id AND c.to_at IS NULL
-JOIN weight v ON v.rule = c.rule AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END
+JOIN /* columns: weight */ ON v.rule = c.rule AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END
 WHERE c.rule <> @unbound OR f.identity_id IS NULL;
 
 -- name: fan_out_identities
@@ -518,8 +539,9 @@ WHERE c.rule <> @unbound OR f.identity_id IS NULL;
 -- because nobody can say what was taken back.
 INSERT INTO exposure_next
 WITH used AS MATERIALIZED (
-  SELECT DISTINCT e.workload_id, e.resource_id FROM evidence e
-  WHERE e.organization_id = @organization AND e.identity_id = @nil AND e.day > @dormant_before::timestamptz::date
+  SELECT DISTINCT e.workload_id, e.resource_id
+  FROM (SELECT DISTINCT f.workload_id FROM path_fact f) f
+  JOIN evidence e ON e.organization_id = @organization AND e.workload_id = f.workload_id AND e.identity_id = @nil AND e.day > @dormant_before::timestamptz::date
 ), hit AS MATERIALIZED ( -- before the weights: their join is on what is worked out here
   SELECT f.path_id, f.workload_id, f.class, f.seen_from, c.rule, c.indeterminate_since IS NULL AS firm, c.evidence_digest, c.effective_from, c.effective_basis,
          f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END
@@ -538,7 +560,7 @@ WITH used AS MATERIALIZED (
 SELECT h.path_id, h.rule, h.firm, false, h.workload_id, h.class, v.severity, v.factors, h.explanation, h.evidence_digest,
        greatest(h.effective_from, h.seen_from), CASE WHEN h.effective_from < h.seen_from THEN 'path_first_seen' ELSE h.effective_basis END
 FROM hit h
-JOIN weight v ON v.rule = h.rule AND v.trait = h.trait
+JOIN /* columns: weight */ ON v.rule = h.rule AND v.trait = h.trait
 UNION ALL
 SELECT f.path_id, x.type, false, false, f.workload_id, f.class, x.severity, x.factors, x.explanation, x.evidence_digest, x.effective_from, x.effective_basis
 FROM path_fact f
@@ -553,7 +575,7 @@ SELECT f.path_id, @type, v.outcome = 1, v.outcome = 2, f.workload_id, f.class, v
        format(@explanation, f.resource, f.sensitivity_word, f.domain, f.actions, f.roles, f.workload, f.identity),
        short_id(sha256(f.composition_hash || int2send(f.sensitivity))), @at, CASE f.op WHEN 'added' THEN 'path_first_seen' ELSE 'detected' END
 FROM path_fact f
-JOIN weight v ON v.rule = @type AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END + CASE WHEN f.writes THEN 10 ELSE 0 END
+JOIN /* columns: weight */ ON v.rule = @type AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END + CASE WHEN f.writes THEN 10 ELSE 0 END
 WHERE v.outcome <> 0;
 
 -- name: fan_out_privileges
@@ -565,7 +587,7 @@ SELECT f.path_id, @type, r.outcome = 1, r.outcome = 2, f.workload_id, f.class, v
 FROM privilege p
 JOIN privilege_verdict r ON r.granted = p.granted AND r.used = p.used AND r.justified = p.justified AND r.proven = p.proven AND r.opaque = p.opaque AND r.execution = p.execution
 JOIN path_fact f ON f.path_id = p.path_id
-JOIN weight v ON v.rule = @type AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END + CASE WHEN f.writes THEN 10 ELSE 0 END
+JOIN /* columns: weight */ ON v.rule = @type AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END + CASE WHEN f.writes THEN 10 ELSE 0 END
 WHERE r.outcome <> 0;
 
 -- name: analyze_exposure_next

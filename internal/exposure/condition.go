@@ -42,9 +42,6 @@ func (c *changes) total() (n int) {
 
 // workloads judges the workloads.
 func (c *changes) workloads(ctx context.Context) error {
-	if err := c.script(ctx, "index_workload_facts"); err != nil {
-		return err
-	}
 	return each(ctx, c, "workload_facts", func(f *workloadFact) error {
 		open, err := recall(f.Open)
 		if err != nil {
@@ -62,9 +59,6 @@ func (c *changes) workloads(ctx context.Context) error {
 // identities judges the identities. What is judged of one belongs to no class:
 // it is seen through a path that is.
 func (c *changes) identities(ctx context.Context) error {
-	if err := c.script(ctx, "index_identity_facts"); err != nil {
-		return err
-	}
 	return each(ctx, c, "identity_facts", func(f *identityFact) error {
 		open, err := recall(f.Open)
 		if err != nil {
@@ -91,7 +85,7 @@ func each[F any](ctx context.Context, c *changes, name string, judge func(*F) er
 				return err
 			}
 		}
-		if err := c.flush(ctx); err != nil {
+		if err := c.flush(ctx); err != nil || len(facts) < factBatch {
 			return err
 		}
 	}
@@ -245,6 +239,8 @@ type workloadFact struct {
 	LastExecuted    *time.Time
 	HostNames       []string
 	HostCategories  []string
+	AssetNames      []string
+	AssetsGone      bool
 	Open            json.RawMessage
 }
 
@@ -252,6 +248,7 @@ func (f *workloadFact) workload() rule.Workload {
 	w := rule.Workload{
 		ID: f.ID, Name: f.Name, Removed: f.Removed, FirstSeen: f.FirstSeenAt.UTC(), Ownership: f.Ownership, Binding: f.Binding, Execution: f.Execution,
 		Egress: f.Egress, Bound: f.Bound, Unresolved: f.Unresolved, Unbound: f.Unbound, LastExecuted: stated(f.LastExecuted),
+		Assets: f.AssetNames, AssetsGone: f.AssetsGone,
 	}
 	for i, owner := range f.OwnerIDs {
 		w.Owners = append(w.Owners, rule.Owner{

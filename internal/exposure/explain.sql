@@ -142,11 +142,11 @@ WITH subject AS (
   FROM authority_path p
   WHERE p.organization_id = @organization AND p.workload_id = ANY (@subjects::uuid[]) AND p.status = 'active'
 ), fact (n, id, name, removed, class, first_seen_at, ownership, binding, execution, egress, owner_ids, owner_names, owner_groups, owner_actives,
-         owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, open) AS (
+         owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, asset_names, assets_gone, open) AS (
 /* find_workload_facts */
 )
 SELECT id, name, removed, class, first_seen_at, ownership, binding, execution, egress, owner_ids, owner_names, owner_groups, owner_actives,
-       owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, NULL::jsonb AS open
+       owner_last_active, bound, unresolved, unbound, last_executed, host_names, host_categories, asset_names, assets_gone, NULL::jsonb AS open
 FROM fact;
 
 -- name: facts_of_identities

@@ -464,9 +464,9 @@ func TestReadRecords(t *testing.T) {
 	}
 }
 
-// TestReadPredicatesAlone reads everything before and after another organization
-// moved in with the same ids, with row level security off: what still keeps them
-// apart is the predicates of the statements.
+// TestReadPredicatesAlone reads everything, as it is and as it was, before and after
+// another organization moved in with the same ids, with row level security off: what
+// still keeps them apart is the predicates of the statements.
 func TestReadPredicatesAlone(t *testing.T) {
 	t.Parallel()
 	s := stock(t)
@@ -480,6 +480,8 @@ func TestReadPredicatesAlone(t *testing.T) {
 		s.exec(t, `ALTER TABLE `+table+` DISABLE ROW LEVEL SECURITY`)
 	}
 
+	replacedAt := epoch.Add(2 * time.Hour)
+	dbtest.Outdate(t, s.super, organization, replacedAt)
 	finance := pathOf(t, s, "shop-finance")
 	keys := pgx.StrictNamedArgs{
 		"paths": []id.ID{finance, finance, pathOf(t, s, "desk-finance"), pathOf(t, s, "desk-mail")}, "types": []int16{1, 1, 6, 6}, "ordinals": []int{1, 2, 1, 1},
@@ -510,6 +512,14 @@ func TestReadPredicatesAlone(t *testing.T) {
 			require.NotEmpty(t, found, "%s: no answer proves nothing", query.Name)
 			slices.Sort(found)
 			answers[query.Name] = found
+			whole.Past = "SELECT to_jsonb(q)::text FROM (" + query.Past + ") q"
+			for when, at := range map[string]time.Time{"@before": replacedAt.Add(-time.Hour), "@after": replacedAt.AddDate(50, 0, 0)} {
+				found, err := db.Column[string](s.ctx, snapshot.At(at).Of(organization), whole, args)
+				require.NoError(t, err, query.Name)
+				require.NotEmpty(t, found, "%s%s: no past proves nothing", query.Name, when)
+				slices.Sort(found)
+				answers[query.Name+when] = found
+			}
 		}
 		for name, filter := range filters(t, s) {
 			found, count := s.list(t, filter.Filter, gravest, page.Request{})
@@ -525,6 +535,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 	}
 	for _, statement := range []string{
 		`UPDATE exposure SET explanation = 'foreign', severity = 1`, `UPDATE exposure_version SET explanation = 'foreign'`, `UPDATE condition SET explanation = 'foreign', ordinal = ordinal + 5`,
+		`UPDATE authority_path_version SET data_domain = 'foreign', actions = '{}'`, `UPDATE condition_version SET explanation = 'foreign'`,
 		`UPDATE authority_path SET data_domain = 'foreign', sensitivity = 0, ownership_status = 'degraded'`, `UPDATE sync SET at = at + interval '1 year'`, `UPDATE evaluation SET at = at + interval '1 year'`,
 		`UPDATE scope_baseline SET note = 'foreign'`, `UPDATE privilege_justification SET justification = 'foreign'`, `UPDATE rule_version SET version = 99`, `UPDATE setting SET version = 0`, `UPDATE organization_window SET window_at = window_at + interval '1 year'`,
 	} {

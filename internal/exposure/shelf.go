@@ -49,6 +49,7 @@ const (
 	RecordPath          RecordKind = "path"
 	RecordTie           RecordKind = "tie"           // what ties two entities: kind, from, to
 	RecordEgress        RecordKind = "egress"        // a host that a workload sends data to: workload, host
+	RecordLink          RecordKind = "link"          // what leads to a workload from outside: workload, value of the asset
 	RecordExecution     RecordKind = "execution"     // a day of evidence: whom it names, action, day, related, source
 	RecordCoverage      RecordKind = "coverage"      // what a source claims to have looked at: source, kind, entity
 	RecordBaseline      RecordKind = "baseline"      // identity, instant
@@ -61,6 +62,10 @@ func tie(kind record.EdgeKind, from, to id.ID) Record {
 
 func egressTo(workload id.ID, host string) Record {
 	return Record{RecordEgress, id.New("record/egress/1").ID(workload).Text(host).Short()}
+}
+
+func linkTo(workload id.ID, asset string) Record {
+	return Record{RecordLink, id.New("record/link/1").ID(workload).Text(asset).Short()}
 }
 
 func baselineAt(identity id.ID, at time.Time) Record {
@@ -399,6 +404,10 @@ func (s *shelf) records(r rule.Rule, name string, p place, f rule.Facts) []Recor
 	case "external_hosts", "language_model_hosts":
 		for _, host := range f.Evidence.Hosts {
 			records = append(records, egressTo(p.workload, host))
+		}
+	case "reachable_assets":
+		for _, asset := range f.Evidence.Assets {
+			records = append(records, linkTo(p.workload, asset))
 		}
 	}
 	return records

@@ -113,6 +113,12 @@ func Entity(organization ID, kind, system, sourceID string) ID {
 	return New("entity/1").ID(organization).Text(kind).Text(system).Text(sourceID).Short()
 }
 
+// Asset identifies what is seen from outside by its kind and normal value. Who sees
+// it is no part of it.
+func Asset(organization ID, kind, value string) ID {
+	return New("asset/1").ID(organization).Text(kind).Text(value).Short()
+}
+
 // Source identifies a feed: its name and the system it speaks about.
 func Source(organization ID, name, system string) ID {
 	return New("source/1").ID(organization).Text(name).Text(system).Short()

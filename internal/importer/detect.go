@@ -49,6 +49,12 @@ func Detect(head []byte) (string, error) {
 		return "kubernetes-audit", nil
 	case jsonMark.Match(head) && trailMark.Match(head):
 		return "cloudtrail", nil
+	}
+	switch scanners := scannersOf(head); {
+	case len(scanners) == 1:
+		return scanners[0], nil
+	case len(scanners) > 1:
+		return "", undetected() // whoever guesses here is wrong half of the time
 	case apiVersion.Match(head) && kind.Match(head):
 		return "kubernetes", nil
 	case awsMark.Match(head):
@@ -56,7 +62,11 @@ func Detect(head []byte) (string, error) {
 	case ownersMark.Match(head):
 		return "owners", nil
 	}
-	return "", problem.New(problem.Invalid, "FORMAT_UNDETECTED",
+	return "", undetected()
+}
+
+func undetected() error {
+	return problem.New(problem.Invalid, "FORMAT_UNDETECTED",
 		"the format of the first file cannot be told from its beginning; name it instead of auto").On("format")
 }
 

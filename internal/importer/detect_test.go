@@ -44,12 +44,69 @@ func TestDetectLogsAndOwners(t *testing.T) {
 	}
 }
 
+// TestDetectScans holds that a scan is told by what its scanner alone writes, that
+// what two may have written is nobody's, and that a manifest with a scan in it is
+// one of manifests.
+func TestDetectScans(t *testing.T) {
+	t.Parallel()
+	page := `"url":"http://a:80","input":"a","host":"10.0.0.1","port":"80","scheme":"http"`
+	for name, test := range map[string]struct{ head, want string }{
+		"nmap":                          {`<?xml version="1.0"?><!DOCTYPE nmaprun><nmaprun args="nmap">`, "nmap"},
+		"nmap behind what it printed":   {"Starting Nmap 7.9 <hello>\n\n<?xml version=\"1.0\"?>\n<nmaprun>", "nmap"},
+		"nmap behind a comment":         {"<!-- <OWASPZAPReport> -->\n<nmaprun/>", "nmap"},
+		"nmap with a mark":              {"\ufeff\n  <nmaprun\n args=''", "nmap"},
+		"nmap in a manifest":            {"apiVersion: v1\nkind: ConfigMap\ndata:\n  scan: |\n    <?xml version=\"1.0\"?>\n    <nmaprun>", "kubernetes"},
+		"nmap in a text":                {"see <nmaprun> there", ""},
+		"nmap in another document":      {"<bom><nmaprun/></bom>", ""},
+		"a comment without an end":      {"<!-- <nmaprun>", ""},
+		"a root that only begins so":    {"<nmapruns>", ""},
+		"ZAP":                           {"<!--\nSPDX\n-->\n\n<?xml version=\"1.0\"?><OWASPZAPReport version=\"1\">", "zap"},
+		"ZAP in JSON":                   {`{"@programName":"ZAP","@version":"2.14","site":[{"@name":"http://a"`, "zap"},
+		"ZAP in JSON of before":         {`{"@version":"2.9.0","@generated":"x","site":[`, "zap"},
+		"a site of nobody":              {`{"site":[]}`, ""},
+		"testssl":                       {"\"id\",\"fqdn/ip\",\"port\",\"severity\",\"finding\",\"cve\",\"cwe\"\n", "testssl"},
+		"testssl without quotes":        {"id,fqdn/ip,port,severity,finding,cve,cwe\n", "testssl"},
+		"testssl in JSON":               {`[ { "id" : "service", "ip" : "a/10.0.0.1", "port" : "443", "severity" : "INFO", "finding" : "HTTP" }`, "testssl"},
+		"another table":                 {"id,name,port\n", ""},
+		"masscan":                       {"[\n{   \"ip\": \"10.0.0.1\", \"timestamp\": \"1\", \"ports\": [ {\"port\": 80", "masscan"},
+		"masscan without its first row": {",\n{\"ip\":\"10.0.0.1\",\"ports\":[]}", "masscan"},
+		"httpx":                         {"{" + page + `,"tech":["a"],"status_code":200}`, "httpx"},
+		"httpx of before":               {`{"url":"http://a","input":"a","status-code":200}`, "httpx"},
+		"httpx in a list, cut off":      {"[{" + page + `,"body":"` + "aaaa", "httpx"},
+		"a page of nobody":              {`{"url":"http://a","title":"a"}`, ""},
+		"subfinder":                     {`{"host":"a.example","input":"example","source":"crtsh"}`, "subfinder"},
+		"subfinder of sources":          {`{"host":"a.example","input":"example","sources":["crtsh"]}`, "subfinder"},
+		"naabu":                         {`{"ip":"10.0.0.1","port":80}`, "naabu"},
+		"naabu with an object":          {`{"host":"a","port":{"Port":80,"Protocol":0,"TLS":false}}`, "naabu"},
+		"naabu or subfinder":            {`{"host":"a","input":"a","source":"x","port":80}`, ""},
+		"masscan or testssl":            {`{"id":"a","ip":"a","severity":"x","finding":"y","ports":[]}`, ""},
+		"nuclei":                        {`{"template-id":"x","info":{},"host":"a","port":"80","ip":"10.0.0.1"}`, ""},
+		"sslyze":                        {`{"date_scans_completed":"x","date_scans_started":"y","server_scan_results":[`, "sslyze"},
+		"sslyze, cut off":               {`{"invalid_server_strings":[`, "sslyze"},
+		"a manifest with a port":        {`{"apiVersion":"v1","kind":"Endpoints","subsets":[{"ip":"10.0.0.1","ports":[]}]}`, "kubernetes"},
+		"keys further in":               {`{"a":{"ip":"10.0.0.1","ports":[]}}`, ""},
+		"a list of a list":              {`[[{"ip":"10.0.0.1","ports":[]}]]`, ""},
+		"a key that is cut off":         {`{"ip":"10.0.0.1","por`, ""},
+		"an object of nothing":          {`{}`, ""},
+		"an empty list":                 {`[]`, ""},
+		"names":                         {"a.example.com\nb.example.com\n", ""},
+	} {
+		got, err := importer.Detect([]byte(test.head))
+		require.Equal(t, test.want, got, name)
+		require.Equal(t, test.want == "", err != nil, name)
+	}
+}
+
 // TestDetectSharedData holds it against all the data that there is of a format.
 func TestDetectSharedData(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range map[string]string{
 		"k8s-audit/*.log": "kubernetes-audit", "k8s-audit/falco/*.json": "kubernetes-audit", "cloudtrail/*.json": "cloudtrail",
 		"kubernetes/*/*.yaml": "kubernetes", "kubernetes-timeline/*/*.yaml": "kubernetes",
+		"nmap/*.xml": "nmap", "zap/*.xml": "zap", "httpx/*.json": "httpx", "naabu/*.json": "naabu", "masscan/*.json": "masscan",
+		"subfinder/*.jsonl": "subfinder", "sslyze/*.json": "sslyze", "testssl/*.csv": "testssl",
+		"nuclei/*.json*": "", "sarif/*.sarif*": "", "trivy/*.json": "", "osv-scanner/*.json": "", "grype/*.json": "", "openvex/*.json": "", "cyclonedx/*.json": "",
+		"cyclonedx/*.xml": "", "kev/*/*.json": "", "kube-posture/*.json": "", "*/SOURCES.md": "",
 	} {
 		files, err := filepath.Glob(filepath.Join(recordtest.SharedData(t), pattern))
 		require.NoError(t, err)
@@ -58,7 +115,7 @@ func TestDetectSharedData(t *testing.T) {
 			content, err := os.ReadFile(file)
 			require.NoError(t, err)
 			got, err := importer.Detect(content[:min(len(content), 64<<10)])
-			require.NoError(t, err, file)
+			require.Equal(t, want == "", err != nil, file)
 			require.Equal(t, want, got, file)
 		}
 	}

@@ -6,4 +6,7 @@
 // in the table of formats here. Nothing is read before the caller was checked,
 // and nothing is kept in memory but the files that steer a parser (owners and
 // policy).
+//
+// The parsers of scans (nmap, ZAP, httpx, naabu, masscan, subfinder, sslyze,
+// testssl) share the package surface, and what is done with them: see scan.
 package importer

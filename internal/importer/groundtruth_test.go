@@ -19,6 +19,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -110,9 +111,14 @@ type cluster struct {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
+	return newClusterAt(t, func() time.Time { return now })
+}
+
+func newClusterAt(t testing.TB, clock func() time.Time) *cluster {
+	t.Helper()
 	c := &cluster{Database: dbtest.New(t)}
-	clock := func() time.Time { return now }
-	c.paths = authority.New(c.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), clock, slog.New(slog.DiscardHandler))
+	c.paths = authority.New(c.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), clock, slog.New(slog.DiscardHandler)).
+		WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	c.importer = importer.New(c.paths, clock)
 	c.ctx = access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	return c

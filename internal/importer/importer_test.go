@@ -208,7 +208,7 @@ func TestRunRefuses(t *testing.T) {
 		request     importer.Request
 		format      string
 	}{
-		"unknown format":      {code: "FORMAT_UNKNOWN", field: "format", format: "nmap"},
+		"unknown format":      {code: "FORMAT_UNKNOWN", field: "format", format: "nessus"},
 		"undetectable":        {code: "FORMAT_UNDETECTED", field: "format", format: "auto", request: importer.Request{Files: files("hello")}},
 		"auto of nothing":     {code: "FILE_MISSING", field: "file", format: "auto", request: importer.Request{Files: files()}},
 		"namespace":           {code: "OPTION_UNSUPPORTED", field: "namespace", format: "snapshot", request: importer.Request{Namespace: "shop"}},
@@ -230,7 +230,7 @@ func TestRunRefuses(t *testing.T) {
 		_, err := run(t, importer.Request{Files: files("x"), SyncRequest: authority.SyncRequest{Format: "x"}})
 		return err
 	}(),
-		"owners, snapshot", "the message lists the formats")
+		"owners, snapshot, sslyze", "the message lists the formats")
 }
 
 // TestAccessComesFirst gives files that must not be touched.
@@ -263,7 +263,7 @@ func TestDetect(t *testing.T) {
 		"text":                     {"hello\n", ""},
 		"SARIF":                    {`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}}}]}`, ""},
 		"CycloneDX":                {`{"bomFormat":"CycloneDX","specVersion":"1.5"}`, ""},
-		"XML":                      {`<?xml version="1.0"?><nmaprun>`, ""},
+		"XML":                      {`<?xml version="1.0"?><bom>`, ""},
 		"words in prose":           {"the apiVersion and the kind: both are named\n", ""},
 		"binary":                   {"\x00\x01\x02\xff", ""},
 	} {
@@ -275,5 +275,9 @@ func TestDetect(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"aws-iam", "cloudtrail", "kubernetes", "kubernetes-audit", "owners", "snapshot"}, importer.Formats())
+	require.Equal(t, []string{"aws-iam", "cloudtrail", "httpx", "kubernetes", "kubernetes-audit", "masscan", "naabu", "nmap", "owners", "snapshot",
+		"sslyze", "subfinder", "testssl", "zap"}, importer.Formats())
+	require.Equal(t, []string{".yaml", ".yml", ".json"}, importer.Endings("kubernetes"))
+	require.Equal(t, importer.Endings("kubernetes"), importer.Endings(importer.Auto))
+	require.Equal(t, []string{".xml", ".json", ".jsonl", ".csv"}, importer.Endings("zap"))
 }

@@ -22,7 +22,11 @@ WITH happened AS MATERIALIZED (
     SELECT DISTINCT l.at, NULL::uuid, NULL::uuid, true FROM ledger_entry l
     WHERE l.organization_id = @organization AND l.type IS NOT NULL
       AND l.at NOT IN (SELECT y.at FROM sync y WHERE y.organization_id = @organization)
-      AND l.at NOT IN (SELECT v.at FROM evaluation v WHERE v.organization_id = @organization)) AS h
+      AND l.at NOT IN (SELECT v.at FROM evaluation v WHERE v.organization_id = @organization)
+    UNION ALL
+    SELECT f.at, f.sync_id, y.source_id, true FROM file f
+    LEFT JOIN sync y ON y.organization_id = @organization AND y.id = f.sync_id
+    WHERE f.organization_id = @organization) AS h
   WHERE h.at > coalesce((SELECT c.history_from FROM change_head c WHERE c.id = @organization), '-infinity')
 ), pending AS MATERIALIZED (
   SELECT b.at FROM change_outbox b WHERE b.organization_id = @organization
@@ -48,6 +52,14 @@ WITH happened AS MATERIALIZED (
   SELECT path_id, type, ordinal, from_at AS at, disposition, class, severity, decided_seq, lag(disposition) OVER before AS old_disposition
   FROM exposure_state
   WINDOW before AS (PARTITION BY path_id, type, ordinal ORDER BY version)
+), asset_state AS (
+  SELECT id, version, from_at, status, technology, class FROM asset_version WHERE organization_id = @organization
+  UNION ALL
+  SELECT id, version, from_at, status, technology, class FROM asset WHERE organization_id = @organization
+), asset_step AS (
+  SELECT id, from_at AS at, status, technology, class, lag(status) OVER before AS old_status, lag(technology) OVER before AS old_technology
+  FROM asset_state
+  WINDOW before AS (PARTITION BY id ORDER BY version)
 ), event AS (
   SELECT CASE y.outcome WHEN 'late' THEN 'sync_late' ELSE 'sync_applied' END AS change_type, 'sync' AS entity_type, y.id AS entity_id, y.id AS subject_id,
          NULL::uuid AS workload_id, NULL::smallint AS exposure_type, NULL::integer AS exposure_ordinal, NULL::bigint AS ledger_seq, -1 AS class,
@@ -90,16 +102,40 @@ WITH happened AS MATERIALIZED (
   FROM exposure_step s
   JOIN authority_path p ON p.organization_id = @organization AND p.id = s.path_id
   WHERE s.old_disposition <> s.disposition
+  UNION ALL
+  SELECT k.change_type, CASE WHEN a.kind IN ('domain', 'host', 'technology') THEN 'asset' ELSE a.kind END, s.id, s.id, NULL, NULL, NULL, NULL, s.class, NULL, s.at, NULL
+  FROM asset_step s
+  JOIN asset a ON a.organization_id = @organization AND a.id = s.id
+  LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id
+  CROSS JOIN LATERAL (VALUES
+    (CASE a.kind WHEN 'service' THEN 'service_discovered' WHEN 'url' THEN 'url_discovered' WHEN 'url_path' THEN 'path_discovered'
+                 WHEN 'certificate' THEN 'certificate_discovered' WHEN 'file' THEN 'file_collected' ELSE 'asset_discovered' END, s.old_status IS NULL),
+    ('port_opened', a.kind = 'service' AND (s.old_status IS NULL AND p.first_seen_at < s.at OR s.old_status = 'closed' AND s.status = 'active')),
+    ('port_closed', a.kind = 'service' AND s.old_status IN ('active', 'stale') AND s.status = 'closed'),
+    ('asset_stale', s.old_status = 'active' AND s.status = 'stale'),
+    ('asset_reappeared', s.old_status = 'stale' AND s.status = 'active'),
+    ('technology_changed', s.old_status = 'active' AND s.status = 'active' AND (
+      EXISTS (SELECT FROM jsonb_to_recordset(s.old_technology) AS o(name text, version text, service boolean)
+              LEFT JOIN jsonb_to_recordset(s.technology) AS n(name text, version text, service boolean)
+                ON n.service IS NULL AND lower(n.name COLLATE "C") = lower(o.name COLLATE "C")
+              WHERE o.service IS NULL AND (n.name IS NULL OR n.version <> o.version))
+      OR EXISTS (SELECT FROM jsonb_to_recordset(s.old_technology) AS o(name text, service boolean)
+                 JOIN jsonb_to_recordset(s.technology) AS n(name text, service boolean) ON n.service AND lower(n.name COLLATE "C") <> lower(o.name COLLATE "C")
+                 WHERE o.service)))
+  ) AS k(change_type, so)
+  WHERE k.so
 ), wanted AS (
   SELECT x.change_type, x.entity_id, x.exposure_type, x.exposure_ordinal, x.at,
-         concat_ws(' ', 'entity_type=' || x.entity_type, 'subject=' || x.subject_id, 'workload=' || x.workload_id, 'sync=' || h.scan_id, 'source=' || h.scan_job_id,
+         concat_ws(' ', 'entity_type=' || x.entity_type, 'subject=' || x.subject_id, 'workload=' || x.workload_id,
+                   'asset=' || CASE WHEN x.entity_type IN ('asset', 'service', 'url', 'url_path', 'certificate', 'file') THEN x.entity_id END, 'sync=' || h.scan_id, 'source=' || h.scan_job_id,
                    'entry=' || x.ledger_seq, 'class=' || x.class, 'severity=' || x.severity) AS say
   FROM event x
   JOIN happened h ON h.at = x.at
   WHERE x.decided IS NULL OR h.decided
 ), had AS (
   SELECT e.seq, e.change_type, e.entity_id, e.exposure_type, e.exposure_ordinal, e.at,
-         concat_ws(' ', 'entity_type=' || e.entity_type, 'subject=' || e.subject_id, 'workload=' || e.workload_id, 'sync=' || e.scan_id, 'source=' || e.scan_job_id,
+         concat_ws(' ', 'entity_type=' || e.entity_type, 'subject=' || e.subject_id, 'workload=' || e.workload_id,
+                   'asset=' || e.asset_id, 'sync=' || e.scan_id, 'source=' || e.scan_job_id,
                    'entry=' || e.ledger_seq, 'class=' || e.class, 'severity=' || e.severity) AS say
   FROM exposure_changes e
   WHERE e.organization_id = @organization

@@ -2,6 +2,7 @@ package invariant_test
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,15 +16,14 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/org"
 )
 
+//go:embed testdata/outside.sql
+var outsideSQL string // what scanners saw of the world
+
 // TestFindsWhatIsWrongInTheFeed breaks a feed that tells everything.
 func TestFindsWhatIsWrongInTheFeed(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	const head = `(SELECT max(seq) FROM exposure_changes)`
-	// wrong tells an event otherwise, and counts it as it is told.
-	wrong := func(set, where string) string {
-		return `UPDATE exposure_changes SET ` + set + ` WHERE ` + where + `; ` + recounted
-	}
 	for i, test := range []struct{ breaks, message string }{
 		{`DELETE FROM exposure_changes WHERE seq = 3; ` + recounted, "there is a gap before it"},
 		{`DELETE FROM exposure_changes WHERE seq = ` + head + `; ` + recounted, "its number is wrong"},
@@ -81,6 +81,50 @@ func TestFindsWhatIsWrongInTheFeed(t *testing.T) {
 	}
 }
 
+// wrong tells an event otherwise, and counts it as it is told.
+func wrong(set, where string) string {
+	return `UPDATE exposure_changes SET ` + set + ` WHERE ` + where + `; ` + recounted
+}
+
+// TestFindsWhatIsWrongOfAssets breaks what is told of assets, or their history behind
+// it. What other checks find of that is not looked at.
+func TestFindsWhatIsWrongOfAssets(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for i, test := range []struct{ breaks, message string }{
+		{`SELECT`, ""},
+		{wrong(`asset_id = NULL`, `change_type = 'url_discovered'`), "it was told otherwise than it happened"},
+		{wrong(`asset_id = entity_id`, `change_type = 'sync_late'`), "it was told otherwise than it happened"},
+		{wrong(`entity_type = 'asset'`, `change_type = 'certificate_discovered'`), "it was told otherwise than it happened"},
+		{wrong(`class = class + 1`, `change_type = 'technology_changed'`), "it was told otherwise than it happened"},
+		{wrong(`scan_id = NULL`, `change_type = 'port_closed'`), "it was told otherwise than it happened"},
+		{wrong(`scan_job_id = NULL`, `change_type = 'file_collected'`), "it was told otherwise than it happened"},
+		{wrong(`scan_id = n('scan 14')`, `change_type = 'asset_stale'`), "it was told otherwise than it happened"},
+		{wrong(`change_type = 'asset_stale'`, `change_type = 'asset_reappeared'`), "it was told and did not happen"},
+		{`UPDATE asset_version SET status = 'closed' WHERE id = n('outer 22')`, "it was told and did not happen"},
+		{`UPDATE asset SET status = 'active' WHERE id = n('outer 443')`, "it happened and was not told"},
+		{`UPDATE asset_version SET technology = '[{"name": "http", "service": true}]' WHERE id = n('outer 80') AND version = 1`, "it was told and did not happen"},
+		{`UPDATE asset_version SET technology = '[{"name": "ftp", "service": true}]' WHERE id = n('outer 80') AND version = 1`, ""}, // otherwise changed
+		{`UPDATE asset SET first_seen_at = '2026-03-02 00:00+00' WHERE id = n('outer host')`, "it happened and was not told"},
+		{`ALTER TABLE file DISABLE TRIGGER append_only; DELETE FROM file`, "it was told and did not happen"},
+	} {
+		o := s.organization(t, fmt.Sprintf("outside-%d", i))
+		s.exec(t, worldSQL)
+		s.exec(t, outsideSQL)
+		s.tell(t, o)
+		s.exec(t, test.breaks)
+		messages := []string{}
+		for _, finding := range found(s.check(t, o))[invariant.Feed] {
+			messages = append(messages, finding.Message)
+		}
+		if test.message == "" {
+			require.Empty(t, messages, test.breaks)
+			continue
+		}
+		require.Contains(t, messages, test.message, test.breaks)
+	}
+}
+
 // recounted has the days follow the events.
 const recounted = `DELETE FROM exposure_change_day; INSERT INTO exposure_change_day (organization_id, day, change_type, severity, class, events)
 	SELECT organization_id, (at AT TIME ZONE 'UTC')::date, change_type, coalesce(severity, 0), class, count(*) FROM exposure_changes GROUP BY 1, 2, 3, 4, 5`
@@ -120,6 +164,7 @@ func TestFeedPredicatesAlone(t *testing.T) {
 	s := setup(t)
 	rival, acme := s.organization(t, "rival"), id.Organization("acme")
 	s.world(t, rival)
+	s.exec(t, outsideSQL)
 	s.tell(t, rival)
 	// Everything of the rival's that acme lacks would hide something: what waits, what
 	// is a gap, when history begins, and a sync at the instant of acme's decision.
@@ -131,6 +176,7 @@ func TestFeedPredicatesAlone(t *testing.T) {
 		FROM sync y CROSS JOIN (SELECT max(at) AS at FROM ledger_entry) l WHERE version = 4`)
 	s.organization(t, "acme")
 	s.world(t, &org.Organization{ID: acme, Slug: "acme"})
+	s.exec(t, outsideSQL)
 	s.exec(t, `UPDATE exposure SET version = 2, version_from = (SELECT max(at) FROM ledger_entry) WHERE path_id = n('p4');
 		INSERT INTO exposure_version (organization_id, path_id, type, ordinal, version, from_at, to_at, class, severity, factors, explanation, evidence_digest, disposition)
 		SELECT organization_id, path_id, type, ordinal, 1, from_at, version_from, class, severity, factors, explanation, evidence_digest, 1 FROM exposure WHERE path_id = n('p4')`)

@@ -15,12 +15,14 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
 	"github.com/exposuregraph/exposuregraph/internal/invariant"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
@@ -104,15 +106,16 @@ func TestHoldsThroughHistories(t *testing.T) {
 }
 
 func play(t *testing.T, database *dbtest.Database, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // chance, not secrecy
+	random := rand.New(rand.NewPCG(seed, 1))  //nolint:gosec // chance, not secrecy
+	outside := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // likewise, so that scans do not change what else is drawn
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	service := authority.New(database.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)),
-		func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		func() time.Time { return now }, slog.New(slog.DiscardHandler)).WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	ctx := access.With(context.Background(), access.Actor{Subject: "test", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
 	sequencer := change.NewSequencer(database.DB, func() time.Time { return now }, slog.New(slog.DiscardHandler))
-	var sums [17]int64
+	var sums [18]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"
@@ -125,16 +128,13 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 		} else {
 			request := authority.SyncRequest{Organization: slug, CreateOrganization: true, Format: "snapshot", System: "prod",
 				Source: fmt.Sprintf("source-%d", random.IntN(2)), Partial: random.IntN(4) == 0}
-			facts := drawFacts(random, now)
-			_, err = service.Sync(ctx, request, func(out record.Emitter) error {
-				for i, fact := range facts {
-					if err := out.Record(record.Record{Position: record.Position{Line: i + 1}, Fact: fact}); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			facts := append(drawFacts(random, now), drawEndpoints(outside)...)
+			_, err = service.Sync(ctx, request, told(facts))
 		}
+		require.NoError(t, err)
+		now = now.Add(time.Duration(outside.IntN(5)) * 24 * time.Hour)
+		_, err = service.Sync(ctx, authority.SyncRequest{Organization: slug, CreateOrganization: true, Format: "nmap", System: "dmz", Scan: true,
+			Source: fmt.Sprintf("scanner-%d", outside.IntN(2)), Partial: outside.IntN(4) == 0}, told(drawScan(outside)))
 		require.NoError(t, err)
 		if step%3 > 0 { // or it waits for the next time
 			_, err = sequencer.Drain(ctx, o.ID)
@@ -151,6 +151,18 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	}
 	for i, sum := range sums {
 		require.NotZero(t, sum, "history %d never came to check %d", seed, i)
+	}
+}
+
+// told says facts one after another.
+func told(facts []record.Fact) func(record.Emitter) error {
+	return func(out record.Emitter) error {
+		for i, fact := range facts {
+			if err := out.Record(record.Record{Position: record.Position{Line: i + 1}, Fact: fact}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
@@ -225,6 +237,80 @@ func drawFacts(random *rand.Rand, now time.Time) (facts []record.Fact) {
 		if said() {
 			facts = append(facts, record.Coverage{Kind: kind, Partial: random.IntN(4) == 0})
 		}
+	}
+	return facts
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// drawEndpoints is where workloads answer: at what scans show, or beside it.
+func drawEndpoints(random *rand.Rand) (facts []record.Fact) {
+	values := []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "h0.example.com", "h1.example.com", "*.example.com", "*.com"}
+	ports := []int{0, 0, 22, 443}
+	for i := range 4 {
+		for _, kind := range []record.EndpointKind{record.MappedEndpoint, record.IngressEndpoint, record.HostnameEndpoint, record.AddressEndpoint} {
+			value, port := values[random.IntN(len(values))], ports[random.IntN(len(ports))]
+			if random.IntN(3) == 0 {
+				facts = append(facts, record.Endpoint{Workload: record.Ref{Kind: record.Workload, SourceID: fmt.Sprintf("workload-%d", i)}, Kind: kind, Value: value, Port: port})
+			}
+		}
+	}
+	return facts
+}
+
+// drawScan is what a scanner shows of three hosts, of which it looks at about two.
+func drawScan(random *rand.Rand) (facts []record.Fact) {
+	some := func() bool { return random.IntN(3) > 0 }
+	for i := range 3 {
+		if !some() {
+			continue
+		}
+		host := must(surface.Host(fmt.Sprintf("10.0.0.%d", i+1)))
+		address := surface.Address(host)
+		seen := record.Sighting{Assets: []record.Asset{{AssetRef: host, Confidence: random.IntN(3) * 30, Host: &record.HostDetail{OS: []string{"", "Linux", "BSD"}[random.IntN(3)]}}}}
+		add := func(a record.Asset) { seen.Assets = append(seen.Assets, a) }
+		tie := func(kind record.TieKind, from, to record.AssetRef) {
+			seen.Ties = append(seen.Ties, record.Tie{Kind: kind, From: from, To: to})
+		}
+		asked := func(of record.AssetKind, subject record.AssetRef) {
+			if some() {
+				seen.Covers = append(seen.Covers, record.Cover{Of: of, Subject: subject})
+			}
+		}
+		if name := must(surface.Domain(fmt.Sprintf("h%d.example.com", random.IntN(2)))); some() {
+			add(record.Asset{AssetRef: name, Plugin: "ptr"})
+			tie(record.Resolves, name, host)
+		}
+		for _, port := range []int{22, 80, 443} {
+			service := must(surface.Service(host, record.TCP, port))
+			state := []record.PortState{"", record.PortOpen, record.PortOpen, record.PortClosed, record.PortFiltered, record.PortUnclear}[random.IntN(6)]
+			if state == "" {
+				continue
+			}
+			add(record.Asset{AssetRef: service, Parent: host, State: state, Service: &record.ServiceDetail{Name: "http", Guessed: !some()}})
+			if state != record.PortOpen {
+				continue
+			}
+			if asked(record.TechnologyAsset, service); some() {
+				name := []string{"nginx", "Apache"}[random.IntN(2)]
+				add(record.Asset{AssetRef: must(surface.Technology(service, name)), Parent: service, Technology: &record.TechnologyDetail{Name: name, Version: []string{"", "1", "2"}[random.IntN(3)]}})
+			}
+			if asked(record.CertificateAsset, service); port == 443 {
+				certificate := must(surface.Certificate(fmt.Sprintf("%064x", 1+random.IntN(2)), ""))
+				add(record.Asset{AssetRef: certificate, Certificate: &record.CertificateDetail{SHA256: certificate.Value}})
+				tie(record.Presents, service, certificate)
+			}
+		}
+		if some() {
+			seen.Covers = append(seen.Covers, record.Cover{Of: record.HostAsset, From: address, To: address}, record.Cover{
+				Of: record.ServiceAsset, From: address, To: address, Protocol: record.TCP, Answered: some(), Ports: []record.PortRange{{First: uint16(random.IntN(100)), Last: 1023}}}) //nolint:gosec // small
+		}
+		facts = append(facts, seen)
 	}
 	return facts
 }

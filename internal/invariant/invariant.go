@@ -29,6 +29,7 @@ const (
 	Posture    = "posture"
 	Snapshots  = "snapshots"
 	Past       = "past"
+	Assets     = "assets"
 	Feed       = "feed"
 	Ledger     = "ledger"
 )
@@ -50,6 +51,7 @@ var meanings = []struct{ check, meaning string }{
 	{Posture, "The posture, for each access class and for all of them, is what workloads and identities come to; how many paths stood, came and went at any time is what their versions say; what counts on never falls."},
 	{Snapshots, "Every sync and evaluation left one snapshot behind, which says what the posture then was; the last one also what the clusters are."},
 	{Past, "What is shown of the past is kept: former rows of entities, assertions, edges, coverage, tallies and workloads are dated, follow each other and end in the rows that stand; workloads, members and tallies come at any time to what counters and snapshots then were."},
+	{Assets, "The versions of each asset cover every instant since it was first seen once; it says what its sources last said of it, field by field, and runs what stands below it; only what is active is seen by a source now; sightings, ties and links do not overlap, and what they are about exists; a workload is linked to it by exactly what says so now, and it is of the one class of those workloads, if they have one."},
 	{Feed, "The numbers of the feed have no gap, its ids are those of what it tells, what each follows from is there, and the days count them; everything that happened is told once, as it happened, or waits to be; nothing else is told."},
 	{Ledger, "The entries of the ledger follow one another by their hashes, its tree, checkpoints and head are theirs; dispositions, attested baselines, justifications, snapshots and signing keys are what the entries say."},
 }
@@ -145,6 +147,9 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 		return report, err
 	}
 	if err := w.checkPast(ctx); err != nil {
+		return report, err
+	}
+	if err := w.checkAssets(ctx); err != nil {
 		return report, err
 	}
 	return report, w.checkFeed(ctx)

@@ -51,7 +51,11 @@ func setup(t *testing.T) stand {
 				EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname);
 			END LOOP;
 		END $$;
-		DROP INDEX exposure_open; DROP INDEX condition_open;
+		DROP INDEX exposure_open; DROP INDEX condition_open; DROP INDEX asset_sighting_open; DROP INDEX asset_tie_open;
+		DROP INDEX asset_link_open; DROP INDEX endpoint_open;
+		ALTER TABLE asset_version DROP CONSTRAINT asset_version_organization_id_id_fkey;
+		ALTER TABLE asset_sighting DROP CONSTRAINT asset_sighting_organization_id_asset_id_fkey;
+		ALTER TABLE asset_link DROP CONSTRAINT asset_link_organization_id_asset_id_fkey, DROP CONSTRAINT asset_link_organization_id_workload_id_fkey;
 		ALTER TABLE exposure_changes DISABLE TRIGGER append_only;
 		ALTER TABLE workload_exposure DROP CONSTRAINT workload_exposure_organization_id_code_key;
 		CREATE FUNCTION digits(workload uuid, number integer) RETURNS text LANGUAGE sql AS $$
@@ -164,7 +168,8 @@ func TestHolds(t *testing.T) {
 		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
 		invariant.Workloads: 4, invariant.Codes: 4, invariant.Identities: 6, invariant.Posture: 3 + 2 + 2, invariant.Snapshots: 3,
 		invariant.Past: 8 + (11 + 2) + (2 + 3) + (8 + 2) + (1 + 1) + (50 + 2) + (4 + 1) + 2*4*3 + 2*3, invariant.Ledger: (3 + 3) + 3 + 3,
-		invariant.Feed: (3 + 1) + 1 + (4 + 1 + 1) + (2 + 1) + 11,
+		invariant.Assets: 14 + 5 + 9 + 3 + 6 + (14 + 7),
+		invariant.Feed:   (3 + 1) + 1 + (4 + 1 + 1) + (2 + 1) + 11 + (1 + 1),
 	}, compared, "rows, and the things that they stand for")
 }
 
@@ -441,6 +446,76 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		{invariant.Past, `UPDATE workload_exposure_version SET workload_id = n('nobody')`},
 		{invariant.Past, `UPDATE evidence SET first_at = '-infinity' WHERE workload_id = n('w2')`},
 		{invariant.Past, `UPDATE evidence SET first_at = recorded_at + interval '1 s' WHERE workload_id = n('w2')`},
+
+		{invariant.Assets, `UPDATE asset_version SET to_at = to_at - interval '1 s' WHERE id = n('80')`},
+		{invariant.Assets, `DELETE FROM asset_version WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset_version SET version = 2 WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset_version SET id = n('nobody') WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET first_seen_at = first_seen_at - interval '1 s' WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET from_at = from_at + interval '1 s' WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET from_at = '2100-01-01 00:00+00' WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET status = 'closed' WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET status = 'active' WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset SET state = 'open' WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset SET state = 'filtered' WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET attributes = '{"os": "Linux"}' WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET attributes = attributes || '{"os": "BSD"}' WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET attributes = attributes || '{"vendor": "none"}' WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET confidence = NULL WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET plugin = NULL WHERE id = n('domain')`},
+		{invariant.Assets, `UPDATE asset SET technology = NULL WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET technology = '[{"name": "nginx", "version": "1.24"}, {"name": "http", "service": true}]' WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET technology = '[{"name": "https", "service": true}]' WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset SET technology = '[{"name": "php"}]' WHERE id = n('page')`},
+		{invariant.Assets, `UPDATE asset SET parent_id = NULL WHERE id = n('80')`},
+		{invariant.Assets, `UPDATE asset SET parent_id = n('page') WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset SET parent_id = n('host') WHERE id = n('domain')`},
+		{invariant.Assets, `UPDATE asset SET parent_id = n('host') WHERE id = n('certificate')`},
+		{invariant.Assets, `UPDATE asset SET root_id = n('domain') WHERE id = n('443')`},
+		{invariant.Assets, `UPDATE asset SET root_id = NULL WHERE id = n('host')`},
+		{invariant.Assets, `DELETE FROM asset_sighting WHERE asset_id = n('page')`},
+		{invariant.Assets, `UPDATE asset_sighting SET to_at = '2026-02-03 00:00+00' WHERE asset_id = n('80') AND to_at IS NOT NULL`},
+		{invariant.Assets, `UPDATE asset_sighting SET to_at = NULL WHERE asset_id = n('80')`},
+		{invariant.Assets, `UPDATE asset_sighting SET to_at = from_at WHERE asset_id = n('443')`},
+		{invariant.Assets, `UPDATE asset_sighting SET stated_at = '2026-02-03 00:00+00' WHERE asset_id = n('nginx') AND to_at IS NULL`},
+		{invariant.Assets, `UPDATE asset_sighting SET stated_at = '2026-01-01 00:00+00', confidence = 50 WHERE asset_id = n('host') AND source_id = n('prober') AND to_at IS NULL;
+			UPDATE asset_sighting SET stated_at = '2025-12-01 00:00+00' WHERE asset_id = n('host') AND source_id = n('mapper')`},
+		{invariant.Assets, `UPDATE asset_sighting SET to_at = '2100-01-01 00:00+00' WHERE asset_id = n('domain') AND source_id = n('mapper')`},
+		{invariant.Assets, `INSERT INTO asset_sighting (organization_id, asset_id, source_id, from_at, stated_at, attributes, digest)
+			VALUES (current_organization(), n('nobody'), n('mapper'), '2026-01-05 00:00+00', '2026-01-05 00:00+00', '{}', n(''))`},
+		{invariant.Assets, `UPDATE asset_tie SET to_at = '2026-02-03 00:00+00' WHERE kind = 'resolves' AND to_at IS NOT NULL`},
+		{invariant.Assets, `UPDATE asset_tie SET to_at = from_at WHERE kind = 'presents'`},
+		{invariant.Assets, `UPDATE asset_tie SET to_id = n('80') WHERE kind = 'presents'`},
+		{invariant.Assets, `UPDATE asset_tie SET to_at = NULL`},
+
+		{invariant.Assets, `DELETE FROM asset_link WHERE asset_id = n('host') AND basis = 'hostname'`},
+		{invariant.Assets, `UPDATE asset_link SET to_at = '2026-02-20 00:00+00' WHERE asset_id = n('host') AND basis = 'hostname'`},
+		{invariant.Assets, `UPDATE asset_link SET to_at = NULL WHERE asset_id = n('host') AND workload_id = n('w3')`},
+		{invariant.Assets, `INSERT INTO asset_link VALUES (current_organization(), n('host'), n('w1'), 'mapping', '10.0.0.1', '2026-02-20 00:00+00', NULL)`},
+		{invariant.Assets, `UPDATE asset_link SET detail = '*.com' WHERE asset_id = n('page') AND basis = 'ingress'`},
+		{invariant.Assets, `UPDATE asset_link SET detail = 'proxy:1' WHERE basis = 'image'`},
+		{invariant.Assets, `UPDATE asset_link SET to_at = '2026-02-03 00:00+00' WHERE asset_id = n('80') AND basis = 'ingress' AND to_at IS NOT NULL`},
+		{invariant.Assets, `UPDATE asset_link SET to_at = NULL WHERE asset_id = n('80') AND basis = 'ingress'`},
+		{invariant.Assets, `UPDATE asset_link SET to_at = from_at WHERE workload_id = n('w3')`},
+		{invariant.Assets, `UPDATE asset_link SET from_at = '2026-01-04 00:00+00' WHERE workload_id = n('w3') AND asset_id = n('22')`},
+		{invariant.Assets, `UPDATE asset_link SET from_at = '2100-01-01 00:00+00' WHERE basis = 'image'`},
+		{invariant.Assets, `UPDATE asset_link SET asset_id = n('nobody') WHERE workload_id = n('w3') AND asset_id = n('22')`},
+		{invariant.Assets, `UPDATE asset_link SET workload_id = n('nobody') WHERE workload_id = n('w3')`},
+		{invariant.Assets, `UPDATE entity SET artifact_identifier = 'shop:2' WHERE id = n('w2')`},
+		{invariant.Assets, `UPDATE entity SET artifact_identifier = 'proxy:1, shop:21' WHERE id = n('w4')`},
+		{invariant.Assets, `UPDATE asset_tie SET to_at = '2026-02-20 00:00+00' WHERE kind = 'resolves' AND to_at IS NULL`},
+		{invariant.Assets, `UPDATE endpoint SET to_at = '2026-02-20 00:00+00' WHERE kind = 'hostname'`},
+		{invariant.Assets, `UPDATE endpoint SET port = 80 WHERE kind = 'mapping' AND to_at IS NULL`},
+		{invariant.Assets, `UPDATE endpoint SET port = 0 WHERE kind = 'mapping' AND to_at IS NULL`},
+		{invariant.Assets, `UPDATE endpoint SET port = 0 WHERE kind = 'hostname'`},
+		{invariant.Assets, `UPDATE endpoint SET value = '*.com' WHERE kind = 'ingress'`},
+		{invariant.Assets, `UPDATE endpoint SET value = 'www.example.com' WHERE kind = 'ingress'`},
+		{invariant.Assets, `UPDATE endpoint SET to_at = '2026-01-04 00:00+00' WHERE kind = 'mapping' AND to_at IS NOT NULL`},
+		{invariant.Assets, `UPDATE endpoint SET to_at = from_at WHERE kind = 'mapping' AND to_at IS NOT NULL`},
+		{invariant.Assets, `UPDATE asset SET class = 2 WHERE id = n('page')`},
+		{invariant.Assets, `UPDATE asset SET class = 0 WHERE id = n('22')`},
+		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('host')`},
+		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('nginx')`},
 
 		{invariant.Feed, `DELETE FROM change_outbox WHERE cause = 'evaluation'`}, // more in feed_test.go
 

@@ -243,7 +243,8 @@ LIMIT @rows;
 SELECT (SELECT h.history_from FROM change_head h WHERE h.id = @organization) AS history_from,
        greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
                 (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
-                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization)) AS clock;
+                (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization),
+                (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization)) AS clock;
 
 -- name: entity_lives
 SELECT id, from_at, NULL::timestamptz AS to_at, status, removed_at
@@ -345,4 +346,62 @@ SELECT day, change_type, severity, class, events
 FROM exposure_change_day
 WHERE organization_id = @organization AND (day, change_type, severity, class) > (@day::date, @change_type, @severity, @class)
 ORDER BY day, change_type, severity, class
+LIMIT @rows;
+
+-- name: assets
+-- Texts of jsonb are alike where the values are.
+SELECT id, kind, value, parent_id, root_id, first_seen_at, status, state, attributes::text AS attributes, technology, confidence, plugin, class, version,
+       from_at
+FROM asset
+WHERE organization_id = @organization AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: asset_versions
+SELECT id, version, from_at, to_at
+FROM asset_version
+WHERE organization_id = @organization AND (id, version) > (@id, @version)
+ORDER BY id, version
+LIMIT @rows;
+
+-- name: asset_sightings
+SELECT asset_id, source_id, from_at, to_at, stated_at, attributes::text AS attributes, confidence, plugin
+FROM asset_sighting
+WHERE organization_id = @organization AND (asset_id, source_id, from_at) > (@asset_id, @source_id, @from_at)
+ORDER BY asset_id, source_id, from_at
+LIMIT @rows;
+
+-- name: asset_ties
+SELECT kind, from_id, to_id, source_id, from_at, to_at
+FROM asset_tie
+WHERE organization_id = @organization AND (kind, from_id, to_id, source_id, from_at) > (@kind, @from_id, @to_id, @source_id, @from_at)
+ORDER BY kind, from_id, to_id, source_id, from_at
+LIMIT @rows;
+
+-- name: endpoints
+SELECT workload_id, kind, value, port, source_id, from_at, to_at
+FROM endpoint
+WHERE organization_id = @organization AND (workload_id, kind, value, port, source_id, from_at) > (@workload_id, @kind, @value, @port, @source_id, @from_at)
+ORDER BY workload_id, kind, value, port, source_id, from_at
+LIMIT @rows;
+
+-- name: images
+SELECT id, artifact_identifier
+FROM entity
+WHERE organization_id = @organization AND kind = 'workload' AND artifact_identifier IS NOT NULL AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: collected_files
+SELECT id, artifact
+FROM file
+WHERE organization_id = @organization AND artifact IS NOT NULL AND id > @id
+ORDER BY id
+LIMIT @rows;
+
+-- name: asset_links
+SELECT asset_id, workload_id, basis, detail, from_at, to_at
+FROM asset_link
+WHERE organization_id = @organization AND (asset_id, workload_id, basis, from_at) > (@asset_id, @workload_id, @link_basis, @from_at)
+ORDER BY asset_id, workload_id, basis, from_at
 LIMIT @rows;

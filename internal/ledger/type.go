@@ -12,11 +12,12 @@ import (
 var exposureTypes = []string{
 	"orphaned_path", "degraded_ownership", "ambiguous_ownership", "unknown_ownership", "dormant_path", "sensitive_reach", "unbound_path",
 	"unproven_path", "scope_expansion", "excess_privilege", "external_egress", "llm_egress", "shared_identity",
+	"", "", "internet_facing", // the numbers between are set aside
 }
 
 // TypeWord is how entries name a type of exposure.
 func TypeWord[N ~int16](number N) string {
-	if number < 1 || int(number) > len(exposureTypes) {
+	if number < 1 || int(number) > len(exposureTypes) || exposureTypes[number-1] == "" {
 		return "type_" + strconv.Itoa(int(number))
 	}
 	return exposureTypes[number-1]
@@ -25,5 +26,8 @@ func TypeWord[N ~int16](number N) string {
 // TypeNumber is the type that entries name by this word.
 func TypeNumber(word string) (number int16, known bool) {
 	at := slices.Index(exposureTypes, word)
+	if word == "" {
+		at = -1
+	}
 	return int16(at + 1), at >= 0 //nolint:gosec // there are a dozen
 }

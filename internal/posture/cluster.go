@@ -113,6 +113,12 @@ var Definitions = []Definition{
 		Verdict: "{paths} of {workloads} led to sensitive data, and nobody clearly answers for them.",
 		All:     []rule.Type{rule.SensitiveReach}, Any: []rule.Type{rule.UnknownOwnership, rule.AmbiguousOwnership, rule.DegradedOwnership},
 	},
+	{
+		Cluster: 13, Version: 1, Key: "internet-facing-sensitive", Label: "Internet-Facing Sensitive Access", Severity: rule.Critical, Grain: OfWorkload,
+		Summary: "Workloads that answer from outside and reach sensitive data.",
+		Verdict: "{workloads} answered from outside and led to sensitive data on {paths}.",
+		All:     []rule.Type{rule.OutwardFacing, rule.SensitiveReach},
+	},
 }
 
 // AllMask has the bits of All, AnyMask those of Any.

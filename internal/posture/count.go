@@ -124,14 +124,27 @@ func (k *Keeper) CreateWork(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
-	_, err := db.Exec(ctx, tx.Local(), countQueries.Get("fill_terms"), pgx.StrictNamedArgs{
+	p := tx.Pipeline()
+	k.fillTerms(p)
+	return p.Send(ctx)
+}
+
+// ClearWork empties the temporary tables that CreateWork made.
+func (k *Keeper) ClearWork(p *db.Pipeline) {
+	p.Local().Exec(countQueries.Get("clear_terms"), nil)
+	p.Local().Exec(countQueries.Get("clear_count"), nil)
+	k.fillTerms(p)
+}
+
+// fillTerms writes down what the clusters are made of.
+func (k *Keeper) fillTerms(p *db.Pipeline) {
+	p.Local().Exec(countQueries.Get("fill_terms"), pgx.StrictNamedArgs{
 		"clusters":    k.clusters,
 		"versions":    column(k.definitions, func(d Definition) int { return d.Version }),
 		"of_workload": column(k.definitions, func(d Definition) bool { return d.Grain == OfWorkload }),
 		"all_masks":   column(k.definitions, Definition.AllMask),
 		"any_masks":   column(k.definitions, Definition.AnyMask),
 	})
-	return err
 }
 
 // Count brings members, references, counters and tallies to the state that
@@ -144,8 +157,20 @@ func (k *Keeper) CreateWork(ctx context.Context, tx *db.Tx) error {
 // paths. Only the difference is worked out further, each side with its sign:
 // a member whose path was reclassified is taken away with its old values and
 // added with its new ones.
-func (k *Keeper) Count(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
+func (k *Keeper) Count(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) error {
 	c := &count{assessment, k, tx.Pipeline()}
+	c.preferHashJoins()
+	found := c.remember()
+	if assessment.Few { // a workload may have any number of paths beside those that are judged
+		if err := c.p.Send(ctx); err != nil {
+			return err
+		}
+		for _, r := range *found {
+			if err := assessment.Filled(ctx, tx, &r.Members, &r.Bystanders); err != nil {
+				return err
+			}
+		}
+	}
 	c.find()
 	c.write(true) // evidence may have grown under members that stay what they are
 	return c.p.Send(ctx)
@@ -158,9 +183,10 @@ func (k *Keeper) Count(ctx context.Context, tx *db.Tx, assessment authority.Asse
 func (k *Keeper) Follow(ctx context.Context, p *db.Pipeline, assessment authority.Assessment, again bool, write func()) error {
 	if again {
 		p.Local().Exec(countQueries.Get("clear_count"), nil)
-		p.Local().Exec(summaryQueries.Get("clear_summary"), nil)
 	}
-	c, s := &count{assessment, k, p}, &summary{assessment, k, p}
+	c, s := &count{&assessment, k, p}, &summary{&assessment, k, p}
+	c.preferHashJoins()
+	c.remember()
 	c.find()
 	weighed := s.weigh()
 	write()
@@ -171,80 +197,74 @@ func (k *Keeper) Follow(ctx context.Context, p *db.Pipeline, assessment authorit
 	if w.Members > 0 {
 		c.write(w.Proven > 0)
 	}
-	if w.Workloads > 0 {
-		s.sumDecided()
-	}
 	switch {
 	case w.Identities > 0:
+		s.sumDecided()
 		s.sumIdentities()
 		s.diff()
 		s.write()
 	case w.Workloads > 0:
-		s.movePosture()
+		s.moveWorkloads()
 	}
-	return p.Send(ctx)
+	return nil
 }
 
 // count is one count on its way through the statements of count.sql. Each runs,
 // whether those before it found anything or not: a statement on empty tables takes
 // less than the way to the server by which one would learn that they are.
 type count struct {
-	authority.Assessment
+	*authority.Assessment
+
 	keeper *Keeper
 	p      *db.Pipeline
 }
 
-// find finds what becomes true of members, and what ceases to be.
-func (c *count) find() {
+func (c *count) preferHashJoins() {
 	if c.Large {
 		c.local("prefer_hash_joins", nil)
 	}
-	c.remember()
+}
+
+// find finds what becomes true of members, and what ceases to be.
+func (c *count) find() {
+	c.analyze("analyze_before")
 	c.measure()
 	c.exec("diff_members", c.at())
-	c.local("diff_members_before", nil)
 	c.analyze("analyze_delta")
 }
 
 // remember takes down the members that the change may concern, as they are.
-func (c *count) remember() {
+func (c *count) remember() (found *[]*remembered) {
 	switch {
 	case c.First: // there are none
 	case c.Everything:
 		c.exec("remember_all_members", nil)
 	default:
-		c.exec("remember_members", pgx.StrictNamedArgs{"clusters": c.keeper.clusters})
-		c.exec("find_bystanders", pgx.StrictNamedArgs{"terms": c.keeper.terms, "clusters": c.keeper.ofWorkload})
-		c.exec("remember_bystanders", pgx.StrictNamedArgs{"clusters": c.keeper.ofWorkload})
+		return db.Queue[remembered](c.p, countQueries.Get("remember_members"),
+			pgx.StrictNamedArgs{"clusters": c.keeper.clusters, "of_workload": c.keeper.ofWorkload, "terms": c.keeper.terms})
 	}
-	c.analyze("analyze_before")
+	return new([]*remembered)
 }
+
+// remembered is how much there is beside what is judged.
+type remembered struct{ Members, Bystanders int64 }
 
 // measure finds who is a member now, since when, and by what evidence.
 func (c *count) measure() {
 	c.local("hit_members", pgx.StrictNamedArgs{"terms": c.keeper.terms})
 	c.analyze("analyze_hit")
-	c.exec("date_members", nil)
-	c.local("find_subjects", pgx.StrictNamedArgs{"nil": id.Nil})
-	c.exec("count_runs", pgx.StrictNamedArgs{"window_start": c.WindowAt.Add(-authority.Window)})
+	c.exec("find_parts", pgx.StrictNamedArgs{"nil": id.Nil, "window_start": c.WindowAt.Add(-authority.Window)})
 	c.analyze("analyze_parts")
 }
 
 // write writes the intervals of members, and what their difference comes to.
 func (c *count) write(evidence bool) {
-	c.exec("close_members", c.at())
-	c.exec("follow_members", nil)
-	c.exec("open_members", c.at())
-
-	c.local("sum_members", nil)
-	c.exec("diff_references", nil)
+	c.exec("write_members", c.at())
 	c.exec("write_references", nil)
 	if evidence {
-		c.exec("diff_evidence", pgx.StrictNamedArgs{"nil": id.Nil, "clusters": c.keeper.clusters})
-		c.exec("write_evidence", nil)
+		c.exec("write_evidence", pgx.StrictNamedArgs{"nil": id.Nil, "clusters": c.keeper.clusters})
 	}
-	c.exec("diff_tallies", pgx.StrictNamedArgs{"all_classes": AllClasses})
-	c.exec("write_tallies", c.at())
+	c.exec("write_tallies", pgx.StrictNamedArgs{"at": c.At, "all_classes": AllClasses})
 	c.local("diff_counters", pgx.StrictNamedArgs{"all_classes": AllClasses})
 	c.exec("write_counters", c.at())
 	if c.Large {
@@ -254,8 +274,8 @@ func (c *count) write(evidence bool) {
 
 func (c *count) at() pgx.StrictNamedArgs { return pgx.StrictNamedArgs{"at": c.At} }
 
-func (c *count) exec(name string, args pgx.StrictNamedArgs) {
-	c.p.Exec(countQueries.Get(name), args)
+func (c *count) exec(name string, args pgx.StrictNamedArgs) (touched *int64) {
+	return c.p.Exec(countQueries.Get(name), args)
 }
 
 // local is exec for a statement on temporary tables alone.

@@ -237,18 +237,32 @@ func TestReadNeedsAccess(t *testing.T) {
 	require.Empty(t, s.Statements.Sent())
 }
 
-// TestReadPredicatesAlone reads everything before and after another organization
-// moved in with the same ids, with row level security off.
+// tables are all those with rows of organizations.
+func (s *shelf) tables(t testing.TB) []string {
+	t.Helper()
+	rows, err := s.super.Query(context.Background(), `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'`)
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return tables
+}
+
+// TestReadPredicatesAlone reads everything, as it is and as it was, before and after
+// another organization moved in with the same ids, with row level security off.
 func TestReadPredicatesAlone(t *testing.T) {
 	t.Parallel()
 	s := stock(t)
 	s.rows(t)
 	rival := id.Organization("rival")
-	tables := []string{"organization_window", "evaluation", "setting", "cluster_definition", "cluster_counter", "cluster_tally", "cluster_member", "cluster_workload", "cluster_identity", "sync",
-		"workload_exposure", "posture_counter", "posture_snapshot", "entity", "entity_assertion", "source", "coverage", "evidence", "authority_path", "exposure"}
+	tables := s.tables(t)
+	s.exec(t, `SET session_replication_role = replica`)
 	for _, table := range tables {
 		s.exec(t, `ALTER TABLE `+table+` DISABLE ROW LEVEL SECURITY`)
 	}
+	replacedAt := noon.Add(2 * time.Hour)
+	dbtest.Outdate(t, s.super, s.organization, replacedAt)
+	s.exec(t, `UPDATE cluster_member SET identity_id = md5('i1')::uuid`)
 	workloads := []id.ID{s.thing(t, "w1"), s.thing(t, "w2"), s.thing(t, "w3")}
 	parts := pgx.StrictNamedArgs{"clusters": []int16{1, 5}, "level": 3, "after": id.Nil, "limit": 100}
 	samples := map[string]pgx.StrictNamedArgs{
@@ -272,6 +286,14 @@ func TestReadPredicatesAlone(t *testing.T) {
 			require.NotEmpty(t, found, "%s: no answer proves nothing", query.Name)
 			slices.Sort(found)
 			answers[query.Name] = found
+			whole.Past = "SELECT to_jsonb(q)::text FROM (" + query.Past + ") q"
+			for when, at := range map[string]time.Time{"@before": replacedAt.Add(-time.Hour), "@after": replacedAt.AddDate(50, 0, 0)} {
+				found, err := db.Column[string](s.ctx, snapshot.At(at).Of(s.organization), whole, args)
+				require.NoError(t, err, query.Name)
+				require.NotEmpty(t, found, "%s%s: no past proves nothing", query.Name, when)
+				slices.Sort(found)
+				answers[query.Name+when] = found
+			}
 		}
 		bytes, err := json.Marshal(s.overview(t, posture.Acknowledged))
 		require.NoError(t, err)
@@ -285,6 +307,9 @@ func TestReadPredicatesAlone(t *testing.T) {
 	for _, statement := range []string{
 		`UPDATE evaluation SET at = at + interval '1 year'`, `UPDATE setting SET dormant_after_days = 1`, `UPDATE organization_window SET window_at = window_at - interval '1 year'`,
 		`UPDATE cluster_counter SET paths = paths + 7`, `UPDATE cluster_tally SET members = members + 7`, `UPDATE cluster_workload SET workload_id = md5(workload_id::text)::uuid`,
+		`UPDATE cluster_counter_version SET paths = paths + 7`, `UPDATE cluster_tally_version SET members = members + 7`,
+		`UPDATE workload_exposure_version SET paths = paths + 7`, `UPDATE posture_counter_version SET paths = paths + 7`, `UPDATE coverage_version SET complete = NOT complete`,
+		`UPDATE exposure_version SET severity = 4`, `UPDATE authority_path_version SET data_domain = 'foreign'`,
 		`UPDATE workload_exposure SET paths = paths + 7, identity_ids = identity_ids || md5('i3')::uuid`, `UPDATE posture_counter SET paths = paths + 7`,
 		`UPDATE posture_snapshot SET paths = paths + 7, at = at + interval '1 hour'`, `UPDATE entity SET first_seen_at = first_seen_at - interval '1 year'`,
 		`UPDATE source SET last_complete_at = last_complete_at + interval '1 year', name = 'rival of ' || name`, `UPDATE coverage SET complete = NOT complete`,

@@ -197,7 +197,10 @@ func (s *stand) apply(t checker, keeper *posture.Keeper, change step) (recount b
 		recount, err = prepare(ctx, tx, keeper, s.at)
 		require.NoError(t, err)
 		require.NoError(t, keeper.CreateWork(ctx, tx))
-		return keeper.Count(ctx, tx, authority.Assessment{At: s.at, WindowAt: s.world.window, Everything: change.everything, Large: change.large})
+		p := tx.Pipeline()
+		keeper.ClearWork(p)
+		require.NoError(t, p.Send(ctx))
+		return keeper.Count(ctx, tx, &authority.Assessment{At: s.at, WindowAt: s.world.window, Everything: change.everything, Large: change.large})
 	}))
 
 	s.exec(t, `DELETE FROM authority_path WHERE organization_id = $1

@@ -1,9 +1,11 @@
 package posture
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,9 +34,17 @@ const (
 // follow by the difference between those rows and the ones that stood. A
 // workload has a few dozen paths, so that this is cheaper to get right than to
 // follow each path, and no dearer.
-func (k *Keeper) Summarize(ctx context.Context, tx *db.Tx, assessment authority.Assessment) error {
+func (k *Keeper) Summarize(ctx context.Context, tx *db.Tx, assessment *authority.Assessment) error {
 	s := &summary{assessment, k, tx.Pipeline()}
-	s.find()
+	found := s.find()
+	if assessment.Few { // many may end up with an identity of which little is judged
+		if err := s.p.Send(ctx); err != nil {
+			return err
+		}
+		if err := assessment.Filled(ctx, tx, found...); err != nil {
+			return err
+		}
+	}
 	s.sum()
 	if err := s.name(ctx); err != nil {
 		return err
@@ -58,15 +68,15 @@ func (k *Keeper) Snapshot(ctx context.Context, tx *db.Tx, at time.Time, sync *id
 
 // summary is one Summarize on its way through the statements of summary.sql.
 type summary struct {
-	authority.Assessment
+	*authority.Assessment
+
 	keeper *Keeper
 	p      *db.Pipeline
 }
 
-// find finds whose rows may differ.
-func (s *summary) find() {
-	s.exec("find_summed_workloads", nil)
-	s.exec("find_summed_identities", nil)
+// find finds whose rows may differ, and counts them.
+func (s *summary) find() []*int64 {
+	return []*int64{s.exec("find_summed_workloads", nil), s.exec("find_summed_identities", nil)}
 }
 
 // weight is how much differs after decisions.
@@ -79,26 +89,29 @@ func (s *summary) weigh() *[]*weight {
 }
 
 // sumDecided works out the rows of workloads that weigh found.
-func (s *summary) sumDecided() {
-	s.exec("sum_decided", pgx.StrictNamedArgs{
-		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "clusters": s.keeper.clusters, "level": Acknowledged})
+func (s *summary) sumDecided() { s.exec("sum_decided", s.decided()) }
+
+// moveWorkloads writes what weigh found, where that is workloads alone.
+func (s *summary) moveWorkloads() {
+	args := s.decided()
+	args["at"], args["all_classes"] = s.At, AllClasses
+	s.exec("move_workloads", args)
 }
 
-// movePosture writes what weigh found of workloads alone.
-func (s *summary) movePosture() {
-	s.exec("move_posture", pgx.StrictNamedArgs{"at": s.At, "all_classes": AllClasses})
-	s.exec("write_workloads", pgx.StrictNamedArgs{"at": s.At})
+func (s *summary) decided() pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "clusters": s.keeper.clusters, "level": Acknowledged}
 }
 
 // sum works their next rows out.
 func (s *summary) sum() {
-	s.local("analyze_summed")
+	s.analyze("analyze_summed")
 	s.exec("sum_workloads", pgx.StrictNamedArgs{
 		"nil": id.Nil, "dormant": bit(rule.DormantPath), "window_start": s.windowStart(),
 		"reach": bit(rule.SensitiveReach), "privilege": bit(rule.ExcessPrivilege), "severities": baseSeverities(),
 		"clusters": s.keeper.clusters, "level": Acknowledged, "max_depth": authority.MaxAuthDepth})
 	s.sumIdentities()
-	s.local("analyze_next")
+	s.analyze("analyze_next")
 }
 
 func (s *summary) sumIdentities() {
@@ -112,9 +125,10 @@ func (s *summary) windowStart() time.Time { return s.WindowAt.Add(-authority.Win
 func bit(t rule.Type) int32 { return mask([]rule.Type{t}) }
 
 // baseSeverities are what each rule weighs where nothing adds to it, in the
-// order of the rules' numbers.
+// order of the rules' numbers, of which some are not taken.
 func baseSeverities() []int16 {
-	severities := make([]int16, len(rule.Definitions))
+	last := slices.MaxFunc(rule.Definitions, func(a, b rule.Definition) int { return cmp.Compare(a.Rule, b.Rule) })
+	severities := make([]int16, last.Rule)
 	for _, d := range rule.Definitions {
 		severity, _ := rule.SeverityOn(d.Rule, rule.Trait{})
 		severities[d.Rule-1] = int16(severity)
@@ -159,3 +173,11 @@ func (s *summary) exec(name string, args pgx.StrictNamedArgs) (touched *int64) {
 }
 
 func (s *summary) local(name string) { s.p.Local().Exec(summaryQueries.Get(name), nil) }
+
+// analyze gives the planner the statistics of what was just filled, unless it has
+// so few rows that it goes without.
+func (s *summary) analyze(name string) {
+	if !s.Few {
+		s.local(name)
+	}
+}

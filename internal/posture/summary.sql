@@ -61,6 +61,25 @@ CROSS JOIN LATERAL (VALUES -- whom evidence of a path can name
     (8, n.workload_id, @nil, @nil), (16, n.workload_id, n.identity_id, @nil), (32, @nil, n.identity_id, @nil)
   ) AS k(bit, workload_id, identity_id, resource_id)
 
+-- columns: decided
+SELECT x.workload_id, x.code, x.class, x.live, x.live AND (x.paths > 0 OR x.findings + d.findings > 0), x.execution_mode, x.ownership_status, x.egress_category,
+       x.egress_categories, x.identity_ids, x.paths, x.sensitive_paths, x.dormant_paths + d.dormant_paths, x.executed_paths, x.unwatched_paths,
+       x.findings + d.findings, x.finding_rules & ~(@reach::integer | @privilege::integer) | coalesce(p.finding_rules, 0),
+       CASE WHEN p.effective THEN coalesce(p.severity, 0) ELSE x.max_severity END,
+       x.data_domains, x.sensitive_domains, coalesce(c.clusters, 0), x.executions, x.own_executions, x.last_execution_at
+FROM decided_workload d
+JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = d.workload_id
+CROSS JOIN LATERAL (
+  SELECT bit_or(p.accepted_mask & (@reach::integer | @privilege::integer)) AS finding_rules, bool_or(p.effective) AS effective, max(p.max_exposure_severity) AS severity
+  FROM authority_path p
+  WHERE p.organization_id = @organization AND p.workload_id = d.workload_id AND p.status = 'active'
+) p
+CROSS JOIN LATERAL (
+  SELECT bit_or(1 << (c.cluster - 1)) AS clusters
+  FROM cluster_workload c
+  WHERE c.organization_id = @organization AND c.cluster = ANY (@clusters::smallint[]) AND c.workload_id = d.workload_id AND c.level <= @level
+) c
+
 -- name: create_summary
 CREATE TEMPORARY TABLE IF NOT EXISTS summed_workload (workload_id uuid PRIMARY KEY, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS summed_identity (identity_id uuid PRIMARY KEY, few char(2000));
@@ -72,12 +91,6 @@ SELECT identity_id, class, /* columns: identity_values */, NULL::char(2000) AS f
 CREATE TEMPORARY TABLE IF NOT EXISTS posture_delta AS
 SELECT class, /* columns: posture */, NULL::char(2000) AS few FROM posture_counter WITH NO DATA;
 SELECT empty_work_tables('{summed_workload, summed_identity, decided_workload, workload_next, identity_next, posture_delta}');
-
--- name: clear_summary
--- What a decision before left in the work tables.
-WITH a AS (DELETE FROM decided_workload), b AS (DELETE FROM summed_identity), c AS (DELETE FROM workload_next), d AS (DELETE FROM identity_next),
-     e AS (DELETE FROM posture_delta)
-SELECT;
 
 -- name: find_summed_workloads
 -- Those whose own row, paths or conditions may differ, and those that end up with
@@ -114,12 +127,15 @@ WHERE x.op = 'removed' AND p.identity_id IS NOT NULL;
 
 -- name: weigh_decisions
 -- What of the paths of desired, which stand as they stood, differs by their masks:
--- in what the row of a workload shows, which is everything but what is open and not
--- acknowledged; in what that of an identity shows, which is whether a path is
+-- in what the row of a workload can show, which is whether a path is dormant, reaches
+-- too far or may do too much, how grave it is, and the clusters that it is in but for
+-- what is open alone; in what that of an identity shows, which is whether a path is
 -- dormant; and how many members differ, and how many of them by what is proven.
 WITH moved AS MATERIALIZED (
   SELECT p.workload_id, p.identity_id,
-         (p.acknowledged_mask, p.accepted_mask, p.max_exposure_severity) IS DISTINCT FROM (m.acknowledged_mask, m.accepted_mask, m.max_exposure_severity) AS shows,
+         (p.accepted_mask # m.accepted_mask) & (@dormant::integer | @reach::integer | @privilege::integer) <> 0
+           OR p.max_exposure_severity IS DISTINCT FROM m.max_exposure_severity
+           OR p.acknowledged_mask <> m.acknowledged_mask AND EXISTS (SELECT FROM member_delta d WHERE d.workload_id = p.workload_id) AS shows,
          (m.accepted_mask & @dormant::integer <> 0)::integer - (p.accepted_mask & @dormant::integer <> 0)::integer AS dormant_paths,
          (m.accepted_mask & @reach::integer <> 0)::integer - (p.accepted_mask & @reach::integer <> 0)::integer
            + (m.accepted_mask & @privilege::integer <> 0)::integer - (p.accepted_mask & @privilege::integer <> 0)::integer AS findings
@@ -141,35 +157,21 @@ FROM (SELECT count(*) AS members, count(*) FILTER (WHERE evidence <> 0) AS prove
 -- As sum_workloads, where the row stands but for what decisions make of it. What
 -- the conditions of a workload and its identities find is nobody's decision.
 INSERT INTO workload_next (workload_id, code, /* columns: workload_values */)
-SELECT x.workload_id, x.code, x.class, x.live, x.live AND (x.paths > 0 OR x.findings + d.findings > 0), x.execution_mode, x.ownership_status, x.egress_category,
-       x.egress_categories, x.identity_ids, x.paths, x.sensitive_paths, x.dormant_paths + d.dormant_paths, x.executed_paths, x.unwatched_paths,
-       x.findings + d.findings, x.finding_rules & ~(@reach::integer | @privilege::integer) | coalesce(p.finding_rules, 0),
-       CASE WHEN p.effective THEN coalesce(p.severity, 0) ELSE x.max_severity END,
-       x.data_domains, x.sensitive_domains, coalesce(c.clusters, 0), x.executions, x.own_executions, x.last_execution_at
-FROM decided_workload d
-JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = d.workload_id
-CROSS JOIN LATERAL (
-  SELECT bit_or(p.accepted_mask & (@reach::integer | @privilege::integer)) AS finding_rules, bool_or(p.effective) AS effective, max(p.max_exposure_severity) AS severity
-  FROM authority_path p
-  WHERE p.organization_id = @organization AND p.workload_id = d.workload_id AND p.status = 'active'
-) p
-CROSS JOIN LATERAL (
-  SELECT bit_or(1 << (c.cluster - 1)) AS clusters
-  FROM cluster_workload c
-  WHERE c.organization_id = @organization AND c.cluster = ANY (@clusters::smallint[]) AND c.workload_id = d.workload_id AND c.level <= @level
-) c;
+/* columns: decided */;
 
--- name: move_posture
--- As diff_posture and write_posture, where rows of workloads alone differ, and in
--- nothing but what decisions make of them.
-WITH former AS (
+-- name: move_workloads
+-- As sum_decided, diff_posture, write_workloads and write_posture, where rows of
+-- workloads alone differ, and in nothing but what decisions make of them.
+WITH next (workload_id, code, /* columns: workload_values */) AS MATERIALIZED (
+/* columns: decided */
+), former AS MATERIALIZED (
   SELECT x.class, x.live, x.dormant_paths, x.listed, x.max_severity
   FROM decided_workload d JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = d.workload_id
 ), delta AS MATERIALIZED (
   SELECT k.class, sum(w.sign * w.dormant_paths) AS dormant_paths, sum(CASE WHEN w.listed THEN w.sign ELSE 0 END) AS listed,
          sum(CASE WHEN w.listed AND w.max_severity = 4 THEN w.sign ELSE 0 END) AS critical, sum(CASE WHEN w.listed AND w.max_severity = 3 THEN w.sign ELSE 0 END) AS high,
          sum(CASE WHEN w.listed AND w.max_severity = 2 THEN w.sign ELSE 0 END) AS medium, sum(CASE WHEN w.listed AND w.max_severity = 1 THEN w.sign ELSE 0 END) AS low
-  FROM (SELECT 1 AS sign, class, dormant_paths, listed, max_severity FROM workload_next WHERE live
+  FROM (SELECT 1 AS sign, class, dormant_paths, listed, max_severity FROM next WHERE live
         UNION ALL
         SELECT -1, class, dormant_paths, listed, max_severity FROM former WHERE live) w
   CROSS JOIN LATERAL (VALUES (w.class), (@all_classes::integer)) AS k(class)
@@ -181,13 +183,25 @@ WITH former AS (
   SELECT @organization, c.class, c.from_at, @at, /* columns: former_posture */
   FROM moved d
   JOIN posture_counter c ON c.organization_id = @organization AND c.class = d.class
-  WHERE c.from_at <> @at
+  WHERE c.class = ANY (ARRAY(SELECT class FROM moved)) AND c.from_at <> @at
+), counted AS (
+  UPDATE posture_counter c
+  SET from_at = @at, dormant_paths = c.dormant_paths + d.dormant_paths, listed = c.listed + d.listed,
+      critical = c.critical + d.critical, high = c.high + d.high, medium = c.medium + d.medium, low = c.low + d.low
+  FROM moved d
+  WHERE c.organization_id = @organization AND c.class = ANY (ARRAY(SELECT class FROM moved)) AND c.class = d.class
+), kept_workloads AS (
+  INSERT INTO workload_exposure_version (organization_id, workload_id, code, from_at, to_at, /* columns: workload_values */)
+  SELECT @organization, x.workload_id, x.code, x.from_at, @at, /* columns: former_workload_values */
+  FROM next n
+  JOIN workload_exposure x ON x.organization_id = @organization AND x.workload_id = n.workload_id
+  WHERE x.from_at <> @at AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */)
 )
-UPDATE posture_counter c
-SET from_at = @at, dormant_paths = c.dormant_paths + d.dormant_paths, listed = c.listed + d.listed,
-    critical = c.critical + d.critical, high = c.high + d.high, medium = c.medium + d.medium, low = c.low + d.low
-FROM moved d
-WHERE c.organization_id = @organization AND c.class = d.class;
+UPDATE workload_exposure x
+SET from_at = @at, (/* columns: workload_values */) = (/* columns: next_workload_values */)
+FROM next n
+WHERE x.organization_id = @organization AND x.workload_id = n.workload_id
+  AND (/* columns: former_workload_values */) IS DISTINCT FROM (/* columns: next_workload_values */);
 
 -- name: analyze_summed
 ANALYZE summed_workload, summed_identity;

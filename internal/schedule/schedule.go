@@ -45,6 +45,7 @@ type Config struct {
 	Evaluator     Evaluator
 	Checkpointer  Checkpointer // nil: ledgers are not signed
 	Repairer      Repairer     // nil: feeds are not repaired
+	Settler       Settler      // nil: there are no files
 	Logger        *slog.Logger
 	Now           func() time.Time
 
@@ -52,6 +53,7 @@ type Config struct {
 	Poll   time.Duration // between looks for jobs; 5 s
 	Sign   time.Duration // between looks at the ledgers; 1 min
 	Repair time.Duration // between looks for gaps of the feeds; 1 min
+	Settle time.Duration // between looks for uploads that nobody ended; 5 min
 }
 
 // Schedule hands out the jobs of the days and works on them.
@@ -70,6 +72,9 @@ func New(config Config) *Schedule {
 	}
 	if config.Repair == 0 {
 		config.Repair = time.Minute
+	}
+	if config.Settle == 0 {
+		config.Settle = 5 * time.Minute
 	}
 	return &Schedule{config}
 }
@@ -160,6 +165,9 @@ func (s *Schedule) river() *river.Config {
 	}
 	if s.config.Repairer != nil {
 		s.addRepairs(config)
+	}
+	if s.config.Settler != nil {
+		s.addSettling(config)
 	}
 	return config
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exposuregraph/exposuregraph/internal/file"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -51,6 +52,8 @@ func refuse(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err err
 	switch {
 	case typed.Code == codeTooSlow:
 		status = http.StatusRequestTimeout
+	case typed.Code == file.CodeType:
+		status = http.StatusUnsupportedMediaType
 	case status == http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case status == http.StatusServiceUnavailable:
@@ -91,7 +94,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 func unknownPath(w http.ResponseWriter, r *http.Request) {
 	answerError(w, http.StatusNotFound, errorBody{
 		Kind: problem.NotFound, Code: "PATH_UNKNOWN", RequestID: RequestID(r.Context()),
-		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /ledgers/{slug}, /ledgers/{slug}/checkpoint, /ledger-key, /healthz and /readyz",
+		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /files, /files/{sha256}, /api/v1/organizations/{slug}/changes, /api/v1/organizations/{slug}/changes/summary, /ledgers/{slug}, /ledgers/{slug}/checkpoint, /ledger-key, /healthz, /readyz and /metrics",
 	})
 }
 

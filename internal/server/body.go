@@ -68,6 +68,25 @@ type pacedBody struct {
 	ended   bool
 }
 
+// paced puts a body that has a pace in the place of that of a request.
+func (s *Server) paced(w http.ResponseWriter, r *http.Request, content io.ReadCloser) *pacedBody {
+	body := &pacedBody{ReadCloser: content, control: http.NewResponseController(w), now: s.Now, pace: s.Limits.UploadPace, left: s.Limits.UploadPace}
+	r.Body = body
+	return body
+}
+
+// refuseUpload refuses what may still be on its way.
+func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, body *pacedBody, err error) {
+	if !body.ended {
+		// The refusal is sent while the client still uploads. net/http cannot
+		// use a connection again after that.
+		_ = body.control.EnableFullDuplex()
+		w.Header().Set("Connection", "close")
+	}
+	refuse(w, r, s.Logger, err)
+	body.linger()
+}
+
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.ended {
 		return 0, io.EOF // and no new deadline

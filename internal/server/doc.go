@@ -4,12 +4,16 @@
 //	/graphiql           the page to try it
 //	/                   redirects to /graphiql, until there is a console
 //	/imports/{format}   POST files, streamed to a parser as they arrive
+//	/ledgers/{slug}     the ledger of an organization; /checkpoint under it, what was signed of it
+//	/ledger-key         the key that checks what is signed
+//	/api/v1/organizations/{slug}/changes
+//	                    what changed; /summary under it, how much
 //	/healthz            the process lives
 //	/readyz             it can serve; names each check
 //	/metrics            what on-call looks at, as Prometheus reads it
 //
 // A request passes, from the outside in: its id, the access log, recovery from
-// panics, the time it has for its body, and on the two routes of the API the
+// panics, the time it has for its body, and on the routes that show or take data the
 // token, which becomes the actor of the context. A request without a token goes
 // on without an actor and is refused by the first service that it reaches; a
 // token that is wrong is refused here.

@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,27 +17,16 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
+	"github.com/exposuregraph/exposuregraph/internal/progress"
 )
 
 // imports answers POST /imports/{format} with the report of the sync. Rejected
 // records are part of a report and no error.
 func (s *Server) imports(w http.ResponseWriter, r *http.Request) {
-	control := http.NewResponseController(w)
-	body := &pacedBody{
-		ReadCloser: http.MaxBytesReader(w, r.Body, s.Limits.UploadBytes),
-		control:    control, now: s.Now, pace: s.Limits.UploadPace, left: s.Limits.UploadPace,
-	}
-	r.Body = body
+	body := s.paced(w, r, http.MaxBytesReader(w, r.Body, s.Limits.UploadBytes))
 	report, err := s.runImport(r)
 	if err != nil {
-		if !body.ended {
-			// The refusal is sent while the client still uploads. net/http cannot
-			// use a connection again after that.
-			_ = control.EnableFullDuplex()
-			w.Header().Set("Connection", "close")
-		}
-		refuse(w, r, s.Logger, err)
-		body.linger()
+		s.refuseUpload(w, r, body, err)
 		return
 	}
 	answer(w, http.StatusOK, report)
@@ -42,7 +34,7 @@ func (s *Server) imports(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) runImport(r *http.Request) (*authority.SyncReport, error) {
 	ctx := r.Context()
-	request, err := importRequest(r)
+	request, delivery, err := importRequest(r)
 	if err != nil {
 		return nil, err
 	}
@@ -55,15 +47,35 @@ func (s *Server) runImport(r *http.Request) (*authority.SyncReport, error) {
 	if access.RequireAdmin(ctx) != nil {
 		request.CreateOrganization = false
 	}
-	if err := s.takeTurn(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-s.turns }()
-	if err := s.attachFiles(r, &request); err != nil {
-		return nil, err
-	}
-	return s.Importer.Run(ctx, request)
+	return s.shown(ctx, &request, delivery, func() (*authority.SyncReport, error) {
+		if err := s.takeTurn(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { <-s.turns }()
+		if err := s.attachFiles(r, &request); err != nil {
+			return nil, err
+		}
+		return s.Importer.Run(ctx, request)
+	})
 }
+
+// shown runs an import that may be looked at, and says how it ended, also of one that
+// panics.
+func (s *Server) shown(ctx context.Context, request *importer.Request, delivery id.ID, run func() (*authority.SyncReport, error)) (report *authority.SyncReport, err error) {
+	if delivery == id.Nil || s.Show == nil {
+		return run()
+	}
+	shown, err := s.Show(ctx, id.Organization(request.Organization), delivery)
+	if err != nil {
+		return nil, err
+	}
+	request.Progress = shown
+	err = errUnfinished
+	defer func() { shown.End(report, err) }()
+	return run()
+}
+
+var errUnfinished = errors.New("the import did not come to its end")
 
 // takeTurn waits until fewer imports run than may.
 func (s *Server) takeTurn(ctx context.Context) error {
@@ -77,15 +89,11 @@ func (s *Server) takeTurn(ctx context.Context) error {
 	}
 }
 
-// importRequest reads the address: the format and the parameters.
-func importRequest(r *http.Request) (importer.Request, error) {
-	var request importer.Request
+// importRequest reads the address: the format and the parameters. The delivery is
+// nil if nobody wants to look at it.
+func importRequest(r *http.Request) (request importer.Request, delivery id.ID, err error) {
 	request.Format = r.PathValue("format")
-	parameters, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return request, problem.New(problem.Invalid, "PARAMETERS_MALFORMED", "the parameters are not URL-encoded").Because(err)
-	}
-	targets := map[string]func(string) error{
+	err = parameters(r, map[string]func(string) error{
 		"org":        text(&request.Organization),
 		"source":     text(&request.Source),
 		"system":     text(&request.System),
@@ -94,24 +102,37 @@ func importRequest(r *http.Request) (importer.Request, error) {
 		"partial":    truth(&request.Partial),
 		"strict":     truth(&request.Strict),
 		"create":     truth(&request.CreateOrganization),
-	}
-	for name, values := range parameters {
-		set, known := targets[name]
-		if !known {
-			return request, problem.New(problem.Invalid, "PARAMETER_UNKNOWN",
-				"there is no parameter %.40q; known are org, source, system, namespace, observedAt, partial, strict and create", name).On(name)
-		}
-		if len(values) != 1 {
-			return request, problem.New(problem.Invalid, "PARAMETER_REPEATED", "the parameter %s is given %d times", name, len(values)).On(name)
-		}
-		if err := set(values[0]); err != nil {
-			return request, problem.New(problem.Invalid, "PARAMETER_INVALID", "%.80q is no value for %s, which is %s", values[0], name, err.Error()).On(name)
-		}
+		"progress":   unique(&delivery),
+	})
+	if err != nil {
+		return request, delivery, err
 	}
 	if request.Organization == "" {
-		return request, problem.New(problem.Invalid, "ORGANIZATION_MISSING", "say whose import this is: ?org=SLUG").On("org")
+		return request, delivery, problem.New(problem.Invalid, "ORGANIZATION_MISSING", "say whose import this is: ?org=SLUG").On("org")
 	}
-	return request, nil
+	return request, delivery, nil
+}
+
+// parameters reads those of the address, each at most once.
+func parameters(r *http.Request, targets map[string]func(string) error) error {
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return problem.New(problem.Invalid, "PARAMETERS_MALFORMED", "the parameters are not URL-encoded").Because(err)
+	}
+	for name, values := range given {
+		set, known := targets[name]
+		if !known {
+			return problem.New(problem.Invalid, "PARAMETER_UNKNOWN", "there is no parameter %.40q; known are %s",
+				name, strings.Join(slices.Sorted(maps.Keys(targets)), ", ")).On(name)
+		}
+		if len(values) != 1 {
+			return problem.New(problem.Invalid, "PARAMETER_REPEATED", "the parameter %s is given %d times", name, len(values)).On(name)
+		}
+		if err := set(values[0]); err != nil {
+			return problem.New(problem.Invalid, codeParameter, "%.80q is no value for %s, which is %s", values[0], name, err.Error()).On(name)
+		}
+	}
+	return nil
 }
 
 // expected is what a parameter should have been.
@@ -142,6 +163,15 @@ func instant(target *time.Time) func(string) error {
 	return func(value string) (err error) {
 		if *target, err = time.Parse(time.RFC3339, value); err != nil {
 			return expected("a time as in 2006-01-02T15:04:05Z (RFC 3339)")
+		}
+		return nil
+	}
+}
+
+func unique(target *id.ID) func(string) error {
+	return func(value string) (err error) {
+		if *target, err = progress.Parse(value); err != nil {
+			return expected("a UUID as in 7d444840-9dc0-4c1b-9f5d-3c1c5f6a1b2e, another one for each import")
 		}
 		return nil
 	}

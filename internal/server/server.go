@@ -11,6 +11,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/server/guard"
 )
@@ -19,6 +20,10 @@ import (
 type Importer interface {
 	Run(context.Context, importer.Request) (*authority.SyncReport, error)
 }
+
+// Show has an import looked at under the id that its caller gave it, or refuses the
+// id.
+type Show func(ctx context.Context, organization, delivery id.ID) (Shown, error)
 
 // Ledger hands out what people judged.
 type Ledger interface {
@@ -34,6 +39,14 @@ type Ledger interface {
 	PublicKey(ctx context.Context) (string, error)
 }
 
+// Shown is an import that may be looked at while it is under way.
+type Shown interface {
+	authority.Progress
+
+	// End is called once, with what came of it.
+	End(report *authority.SyncReport, err error)
+}
+
 // Verifier turns a token into an actor.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (access.Actor, error)
@@ -44,7 +57,9 @@ type Config struct {
 	GraphQL  http.Handler
 	GraphiQL http.Handler
 	Importer Importer
+	Show     Show // nil: imports are not looked at
 	Ledger   Ledger
+	Files    Files // nil: there is no store for them
 	Verifier Verifier
 	Checks   []Check   // of /readyz
 	Measures []Measure // of /metrics
@@ -63,8 +78,10 @@ type Limits struct {
 	SideBytes   int64         // of a policy or an owners file; 32 MiB
 	UploadFiles int           // in one upload; 10,000
 	Imports     int           // at a time: each holds a connection to the database; 4
-	ImportWait  time.Duration // for a turn; 60 s
+	ImportWait  time.Duration // for a turn, of a file too; 60 s
 	Exports     int           // of ledgers at a time: each holds a connection to the database; 2
+	Uploads     int           // of files at a time; 4
+	Downloads   int           // of files at a time: each may hold a copy on the disk; 16
 	Grace       time.Duration // for requests to end when the server stops; 15 s
 }
 
@@ -78,6 +95,8 @@ func (l Limits) orDefault() Limits {
 	fill(&l.Imports, 4)
 	fill(&l.ImportWait, time.Minute)
 	fill(&l.Exports, 2)
+	fill(&l.Uploads, 4)
+	fill(&l.Downloads, 16)
 	fill(&l.Grace, 15*time.Second)
 	return l
 }
@@ -93,15 +112,18 @@ func fill[T comparable](field *T, value T) {
 type Server struct {
 	Config
 
-	handler http.Handler
-	turns   chan struct{} // one for each import that runs
-	exports chan struct{} // one for each ledger that is handed out
+	handler   http.Handler
+	turns     chan struct{} // one for each import that runs
+	exports   chan struct{} // one for each ledger that is handed out
+	uploads   chan struct{} // one for each file that comes in
+	downloads chan struct{} // one for each file that is handed out
 }
 
 // New makes a server. It listens when Serve is called.
 func New(config Config) *Server {
 	config.Limits = config.Limits.orDefault()
-	s := &Server{Config: config, turns: make(chan struct{}, config.Limits.Imports), exports: make(chan struct{}, config.Limits.Exports)}
+	s := &Server{Config: config, turns: make(chan struct{}, config.Limits.Imports), exports: make(chan struct{}, config.Limits.Exports),
+		uploads: make(chan struct{}, config.Limits.Uploads), downloads: make(chan struct{}, config.Limits.Downloads)}
 
 	mux := http.NewServeMux()
 	// guard.Wrap reads whole bodies, so what it hands on comes at once.
@@ -109,6 +131,11 @@ func New(config Config) *Server {
 	mux.Handle("/graphiql", config.GraphiQL)
 	mux.Handle("/graphiql/", config.GraphiQL)
 	mux.Handle("/imports/{format}", s.authenticate(methods(s.imports, http.MethodPost)))
+	mux.Handle("/files", s.authenticate(methods(s.collectFile, http.MethodPost)))
+	mux.Handle("/files/{sha256}", s.authenticate(methods(s.sendFile, http.MethodGet, http.MethodHead)))
+	mux.Handle("/api/v1/organizations/{slug}/changes", s.authenticate(methods(s.alias(changes), http.MethodGet)))
+	mux.Handle("/api/v1/organizations/{slug}/assets/{asset}/changes", s.authenticate(methods(s.alias(assetChanges), http.MethodGet)))
+	mux.Handle("/api/v1/organizations/{slug}/changes/summary", s.authenticate(methods(s.alias(changeSummary), http.MethodGet)))
 	mux.Handle("/ledgers/{slug}", s.authenticate(methods(s.ledger, http.MethodGet)))
 	mux.Handle("/ledgers/{slug}/checkpoint", s.authenticate(methods(s.checkpoint, http.MethodGet)))
 	mux.Handle("/ledger-key", s.authenticate(methods(s.ledgerKey, http.MethodGet)))

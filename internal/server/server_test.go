@@ -162,11 +162,11 @@ func TestRoutes(t *testing.T) {
 	require.Equal(t, 200, response.StatusCode)
 	require.JSONEq(t, `{"status":"ok"}`, body)
 
-	for _, path := range []string{"/metricsx", "/files", "/imports", "/imports/", "/imports/kubernetes/x", "/graphqlx", "/.env"} {
+	for _, path := range []string{"/metricsx", "/files/", "/files/a/b", "/imports", "/imports/", "/imports/kubernetes/x", "/graphqlx", "/.env"} {
 		response, body = f.do(t, "GET", path, "", nil)
 		requireRefused(t, response, body, http.StatusNotFound, "PATH_UNKNOWN")
 	}
-	for path, method := range map[string]string{"/imports/kubernetes": "GET", "/healthz": "POST", "/metrics": "POST", "/readyz": "DELETE", "/": "PUT"} {
+	for path, method := range map[string]string{"/imports/kubernetes": "GET", "/files": "GET", "/files/x": "POST", "/healthz": "POST", "/metrics": "POST", "/readyz": "DELETE", "/": "PUT"} {
 		response, body = f.do(t, method, path, "", nil)
 		requireRefused(t, response, body, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
 		require.NotEmpty(t, response.Header.Get("Allow"))

@@ -142,7 +142,7 @@ func (s *Service) turn(ctx context.Context, organization id.ID, r *request, look
 
 // finish writes what was decided.
 func (t *turn) finish(ctx context.Context) error {
-	if err := t.Follow(ctx, t.writes, t.paths); err != nil {
+	if err := t.FollowLast(ctx, t.writes, t.paths); err != nil {
 		return err
 	}
 	for _, w := range t.rows {

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -100,14 +102,16 @@ func shadow(t testing.TB, d *desk) {
 	}
 }
 
-// TestReadPredicatesAlone reads everything before and after another organization
-// moved in with the same ids, with row level security off.
+// TestReadPredicatesAlone reads everything, as it is and as it was, before and after
+// another organization moved in with the same ids, with row level security off.
 func TestReadPredicatesAlone(t *testing.T) {
 	t.Parallel()
 	d, keys := pile(t)
 	b := d.many(selection(keys...), d.command(triage.Acknowledge, 0))
 	_, err := d.triage.RegisterKey(d.ctx, organization, "", newPair(t).public)
 	require.NoError(t, err)
+	replacedAt := d.now().Add(2 * time.Hour)
+	dbtest.Outdate(t, d.super, organization, replacedAt)
 	for _, table := range shadowed {
 		_, err := d.super.Exec(context.Background(), `ALTER TABLE `+table+` DISABLE ROW LEVEL SECURITY`)
 		require.NoError(t, err)
@@ -135,6 +139,17 @@ func TestReadPredicatesAlone(t *testing.T) {
 			require.NotEmpty(t, found, "%s: no answer proves nothing", query.Name)
 			slices.Sort(found)
 			answers[query.Name] = found
+			if query.Past == "" {
+				continue
+			}
+			whole.Past = "SELECT to_jsonb(q)::text FROM (" + query.Past + ") q"
+			for when, at := range map[string]time.Time{"@before": replacedAt.Add(-time.Hour), "@after": replacedAt.AddDate(50, 0, 0)} {
+				found, err := db.Column[string](d.ctx, snapshot.At(at).Of(organization), whole, args)
+				require.NoError(t, err, query.Name)
+				require.NotEmpty(t, found, "%s%s: no past proves nothing", query.Name, when)
+				slices.Sort(found)
+				answers[query.Name+when] = found
+			}
 		}
 		stored, err := d.reader.BatchByID(d.ctx, snapshot, organization, b.ID)
 		require.NoError(t, err)

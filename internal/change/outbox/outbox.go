@@ -49,25 +49,25 @@ type Box struct {
 // New makes a box. The clock is the caller's.
 func New(now func() time.Time, log *slog.Logger) *Box { return &Box{now: now, log: log} }
 
-// Note notes what the transaction does. It never fails: what the outbox does not
-// take becomes a gap, which is counted.
-func (b *Box) Note(ctx context.Context, tx *db.Tx, o Occurrence) {
+// Note has the pipeline note what the transaction does. It never fails: what the
+// outbox does not take becomes a gap, which is counted.
+func (b *Box) Note(ctx context.Context, p *db.Pipeline, o Occurrence) {
 	now := b.now().UTC().Truncate(time.Microsecond)
-	err := tx.Attempt(ctx, func(p *db.Pipeline) {
+	p.Attempt(func(p *db.Pipeline) {
 		p.Exec(queries.Get("note"), pgx.StrictNamedArgs{
 			"at": o.At, "cause": string(o.Cause), "urgent": o.Urgent, "size": min(o.Size, math.MaxInt32), "recorded_at": now})
+	}, func(err error) {
+		if ctx.Err() != nil { // with the context, the transaction ends too
+			return
+		}
+		b.failures.Add(1)
+		b.log.ErrorContext(ctx, "outbox", "at", o.At, "cause", o.Cause, "error", err)
+		p.Attempt(func(p *db.Pipeline) {
+			p.Exec(queries.Get("note_gap"), pgx.StrictNamedArgs{"at": o.At, "cause": string(o.Cause), "reason": err.Error(), "recorded_at": now})
+		}, func(err error) { // the audit finds it by its history
+			b.log.ErrorContext(ctx, "outbox gap", "at", o.At, "cause", o.Cause, "error", err)
+		})
 	})
-	if err == nil || ctx.Err() != nil { // with the context, the transaction ends too
-		return
-	}
-	b.failures.Add(1)
-	b.log.ErrorContext(ctx, "outbox", "at", o.At, "cause", o.Cause, "error", err)
-	err = tx.Attempt(ctx, func(p *db.Pipeline) {
-		p.Exec(queries.Get("note_gap"), pgx.StrictNamedArgs{"at": o.At, "cause": string(o.Cause), "reason": err.Error(), "recorded_at": now})
-	})
-	if err != nil { // the audit finds it by its history
-		b.log.ErrorContext(ctx, "outbox gap", "at", o.At, "cause", o.Cause, "error", err)
-	}
 }
 
 // Failures is how many notes the outbox did not take.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/demo"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -35,7 +36,7 @@ func New(database *db.DB, assessor authority.Assessor, slug string) *Teller {
 // recorded then, too: the story has one clock.
 func (t *Teller) Decide(ctx context.Context, at time.Time, d *demo.Decision) error {
 	now := func() time.Time { return at }
-	paths := authority.New(t.db, t.assessor, now, slog.New(slog.DiscardHandler))
+	paths := authority.New(t.db, t.assessor, now, slog.New(slog.DiscardHandler)).WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	told, err := t.told(ctx, paths, at)
 	if err != nil || told {
 		return err

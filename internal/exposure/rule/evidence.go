@@ -51,8 +51,12 @@ func (e Evidence) Digest(r Rule, subject id.ID) id.ID {
 		owners = append(owners, o.ID.String()+" "+o.Status+" "+o.Type)
 	}
 	slices.Sort(owners) // they stand by name, which is not who they are
-	return d.Text(completeness).Texts(owners).Texts(e.Hosts).Texts(e.RolesAdded).Texts(e.ActionsAdded).
-		Texts(e.ActionsUnused).Texts(e.ActionsUsed).Text(e.Sensitivity).Text(strconv.FormatBool(e.Writes)).Short()
+	d.Text(completeness).Texts(owners).Texts(e.Hosts).Texts(e.RolesAdded).Texts(e.ActionsAdded).
+		Texts(e.ActionsUnused).Texts(e.ActionsUsed).Text(e.Sensitivity).Text(strconv.FormatBool(e.Writes))
+	if r == InternetFacing { // the digests of the others were there before it
+		d.Texts(e.Assets)
+	}
+	return d.Short()
 }
 
 // status finds what the evidence said of an owner; "" for one it did not list.

@@ -18,7 +18,7 @@ func fullEvidence() rule.Evidence {
 		ActionsAdded: []string{"delete"}, ActionsUnused: []string{"*"}, ActionsUsed: []string{"get"}, BaselineAt: &at,
 		Completeness: map[string]string{"roles": "complete", "binding": "expired"}, FirstSeenAt: &at, Hosts: []string{"a.example & <b>"},
 		LastActiveAt: &at, Newly: 1, OwnerSets: 2, Owners: []rule.OwnerEvidence{{ID: someID(1), Name: "A", Status: "active", Type: "group"}},
-		RolesAdded: []string{"Editor"}, Sensitivity: "restricted", Unbound: 3, Unresolved: 4, Workloads: 5, Writes: true,
+		RolesAdded: []string{"Editor"}, Assets: []string{"203.0.113.7 tcp/443"}, Sensitivity: "restricted", Unbound: 3, Unresolved: 4, Workloads: 5, Writes: true,
 	}
 }
 
@@ -34,7 +34,7 @@ func TestEvidenceJSON(t *testing.T) {
 
 	var sorted map[string]json.RawMessage // encoding/json sorts the keys of a map
 	require.NoError(t, json.Unmarshal(text, &sorted))
-	require.Len(t, sorted, 17, "every field is set")
+	require.Len(t, sorted, 18, "every field is set")
 	keys := func(text []byte) []string {
 		var names []string
 		decoder, depth := json.NewDecoder(bytes.NewReader(text)), 0

@@ -69,6 +69,9 @@ type Workload struct {
 
 	Egress Coverage
 	Hosts  []Host // by name, then category
+
+	Assets     []string // services and urls that are there and lead to it, by value
+	AssetsGone bool     // one that leads to it is there no longer
 }
 
 // Identity is what is known of an identity.

@@ -26,6 +26,8 @@ func (w Workload) Facts(r Rule, s Settings, windowAt time.Time) Facts {
 				e.Hosts = append(e.Hosts, h.Name)
 			}
 		}
+	case InternetFacing:
+		e.Assets = w.Assets
 	}
 	return f
 }

@@ -130,6 +130,9 @@ func Predicates(r Rule, f Facts) []Predicate {
 		return []Predicate{a.hosts("language_model_hosts")}
 	case IdentityReuse:
 		return a.reuse()
+	case InternetFacing:
+		return []Predicate{{Name: "reachable_assets", Requires: "one or more", Holds: holds(len(a.Evidence.Assets) > 0), Found: items(a.Evidence.Assets),
+			Threshold: &Threshold{1, Things}}}
 	}
 	panic("no predicates of rule " + Define(r).Key)
 }

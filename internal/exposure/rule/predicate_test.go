@@ -41,6 +41,9 @@ func TestPredicatesOfWorkloadsAddUp(t *testing.T) {
 		for range rapid.IntRange(0, 2).Draw(t, "hosts") {
 			w.Hosts = append(w.Hosts, rule.Host{Name: "a", Category: rapid.SampledFrom([]authority.EgressCategory{authority.EgressExternal, authority.EgressLLM, authority.EgressInternal}).Draw(t, "category")})
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "assets") {
+			w.Assets = append(w.Assets, "203.0.113.7 tcp/443")
+		}
 		verdicts := rule.JudgeWorkload(w, rule.Defaults(), windowAt, nil)
 		owned := false
 		for _, v := range verdicts {
@@ -52,7 +55,7 @@ func TestPredicatesOfWorkloadsAddUp(t *testing.T) {
 				kept := rule.Facts{Evidence: v.Evidence, Settings: rule.Defaults(), WindowAt: windowAt, FirstSeen: daysAgo(300)}
 				require.Equal(t, rule.True, rule.Holding(rule.Predicates(v.Rule, kept)), rule.Define(v.Rule).Key)
 				kept.Doubted = true
-				if v.Rule != rule.OwnershipUnknown { // which is about not knowing
+				if v.Rule != rule.OwnershipUnknown && v.Rule != rule.InternetFacing { // which are about not knowing, and never in doubt
 					require.Equal(t, rule.Unknown, rule.Holding(rule.Predicates(v.Rule, kept)), rule.Define(v.Rule).Key)
 				}
 			}

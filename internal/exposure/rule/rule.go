@@ -21,6 +21,7 @@ const (
 	ExternalEgress     Rule = 11
 	LLMEgress          Rule = 12
 	IdentityReuse      Rule = 13
+	InternetFacing     Rule = 16 // 14 and 15 are set aside
 )
 
 // Grain is what a rule judges.
@@ -57,6 +58,7 @@ var Definitions = []Definition{
 	{ExternalEgress, "external_egress", ExternalEgressing, 1, OfWorkload},
 	{LLMEgress, "llm_egress", LLMEgressing, 1, OfWorkload},
 	{IdentityReuse, "identity_reuse", SharedIdentity, 1, OfIdentity},
+	{InternetFacing, "internet_facing", OutwardFacing, 1, OfWorkload},
 }
 
 // Define finds the definition of a rule.
@@ -87,6 +89,7 @@ const (
 	ExternalEgressing  = Type(ExternalEgress)
 	LLMEgressing       = Type(LLMEgress)
 	SharedIdentity     = Type(IdentityReuse)
+	OutwardFacing      = Type(InternetFacing)
 )
 
 // Bit is the type's place in a mask.
@@ -128,6 +131,8 @@ const (
 	EgressRemoved           Reason = "egress_removed"
 	HostReclassified        Reason = "host_reclassified"
 	IdentityDedicated       Reason = "identity_dedicated"
+	AssetGone               Reason = "asset_gone"   // what the workload answered at is closed, or was not seen any more
+	LinkRemoved             Reason = "link_removed" // what is there leads to the workload no longer
 
 	PathRemoved        Reason = "path_removed"
 	PathIneffective    Reason = "path_ineffective" // the target system ignores the authority by now

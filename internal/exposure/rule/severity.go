@@ -87,7 +87,7 @@ func factorsOn(r Rule, t Trait) Factors {
 		return BaseMedium | either(sensitive, FactorSensitive, t.External, FactorExternalEgress)
 	case SensitiveDomain:
 		return BaseMedium | when(restricted, FactorRestricted) | when(t.Writes, FactorWrites)
-	case UnknownBinding:
+	case UnknownBinding, InternetFacing:
 		return BaseHigh
 	case UnprovenExecution, ExternalEgress:
 		return BaseMedium | when(sensitive, FactorSensitive)

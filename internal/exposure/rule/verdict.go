@@ -56,6 +56,7 @@ type Evidence struct {
 	ActionsAdded  []string          `json:"actionsAdded,omitempty"`
 	ActionsUnused []string          `json:"actionsUnused,omitempty"`
 	ActionsUsed   []string          `json:"actionsUsed,omitempty"`
+	Assets        []string          `json:"assets,omitempty"`
 	BaselineAt    *time.Time        `json:"baselineAt,omitempty"`
 	Completeness  map[string]string `json:"completeness,omitempty"` // kind of evidence to the state of its coverage
 	FirstSeenAt   *time.Time        `json:"firstSeenAt,omitempty"`

@@ -14,7 +14,7 @@ import (
 // its condition resolves because of that. On a workload that is gone every rule
 // is False.
 func JudgeWorkload(w Workload, s Settings, windowAt time.Time, open map[Rule]Open) []Verdict {
-	verdicts := make([]Verdict, 0, 8)
+	verdicts := make([]Verdict, 0, 9)
 	owned := false // one of the rules before OwnershipUnknown says who owns it, or says that nobody does
 	judge := func(r Rule, verdict func() Verdict) {
 		if Retired(r, s) {
@@ -41,6 +41,7 @@ func JudgeWorkload(w Workload, s Settings, windowAt time.Time, open map[Rule]Ope
 		return judgeEgress(w, ExternalEgress, authority.EgressExternal, open[ExternalEgress])
 	})
 	judge(LLMEgress, func() Verdict { return judgeEgress(w, LLMEgress, authority.EgressLLM, open[LLMEgress]) })
+	judge(InternetFacing, func() Verdict { return judgeFacing(w) })
 	return verdicts
 }
 
@@ -217,4 +218,17 @@ func judgeEgress(w Workload, r Rule, category authority.EgressCategory, open Ope
 	}
 	return found(r, w.ID, w.Name+" sends data to "+to+List(hosts)+".",
 		Evidence{Completeness: known(record.EgressObs, w.Egress), Hosts: hosts})
+}
+
+// judgeFacing is never in doubt: somebody had to look before an asset was taken to
+// be gone.
+func judgeFacing(w Workload) Verdict {
+	const r = InternetFacing
+	switch {
+	case len(w.Assets) > 0:
+		return found(r, w.ID, w.Name+" answers on "+List(w.Assets)+" from outside.", Evidence{Assets: w.Assets})
+	case w.AssetsGone:
+		return gone(r, AssetGone)
+	}
+	return gone(r, LinkRemoved)
 }

@@ -61,7 +61,7 @@ func TestSoundWorkload(t *testing.T) {
 		require.NotEmpty(t, v.Reason)
 		rules = append(rules, v.Rule)
 	}
-	require.Equal(t, []rule.Rule{1, 2, 3, 4, 7, 8, 11, 12}, rules)
+	require.Equal(t, []rule.Rule{1, 2, 3, 4, 7, 8, 11, 12, 16}, rules)
 }
 
 // A workloadCase judges one rule. was is what opened its condition before.
@@ -207,7 +207,7 @@ func TestOwnershipUnknownGivesWay(t *testing.T) {
 	s := rule.Defaults()
 	s.DisabledRules = []rule.Rule{rule.OrphanedOwnership}
 	verdicts = rule.JudgeWorkload(w, s, windowAt, open)
-	require.Len(t, verdicts, 7)
+	require.Len(t, verdicts, 8)
 	require.Equal(t, rule.True, of(t, verdicts, rule.OwnershipUnknown).Outcome, "the condition of a rule that is switched off resolves")
 }
 
@@ -310,7 +310,7 @@ func TestRemovedWorkload(t *testing.T) {
 	s := rule.Defaults()
 	s.DisabledRules = []rule.Rule{rule.LLMEgress, rule.OwnershipUnknown}
 	verdicts := rule.JudgeWorkload(w, s, windowAt, map[rule.Rule]rule.Open{rule.OrphanedOwnership: {RuleVersion: 1}})
-	require.Len(t, verdicts, 6)
+	require.Len(t, verdicts, 7)
 	for _, v := range verdicts {
 		require.Equal(t, rule.False, v.Outcome)
 		require.Equal(t, rule.WorkloadRemoved, v.Reason)
@@ -418,4 +418,26 @@ func TestOwnershipIsExclusive(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestInternetFacing(t *testing.T) {
+	t.Parallel()
+	at := func(gone bool, assets ...string) func(*rule.Workload) {
+		return func(w *rule.Workload) { w.Assets, w.AssetsGone = assets, gone }
+	}
+	judgeCases(t, rule.InternetFacing, []workloadCase{
+		{name: "nothing leads to it", set: at(false), outcome: rule.False, reason: rule.LinkRemoved},
+		{name: "a service", set: at(false, "203.0.113.7 tcp/443"), outcome: rule.True, text: "router answers on 203.0.113.7 tcp/443 from outside."},
+		{name: "several, one of them gone", set: at(true, "203.0.113.7 tcp/443", "https://shop.example.com:443"), outcome: rule.True,
+			text: "router answers on 203.0.113.7 tcp/443, https://shop.example.com:443 from outside."},
+		{name: "more than a sentence holds", set: at(false, "a", "b", "c", "d", "e", "f", "g"), outcome: rule.True, text: "router answers on a, b, c, d, e and 2 more from outside."},
+		{name: "the port was closed", was: at(false, "203.0.113.7 tcp/443"), set: at(true), outcome: rule.False, reason: rule.AssetGone},
+		{name: "the ingress was taken away", was: at(false, "203.0.113.7 tcp/443"), set: at(false), outcome: rule.False, reason: rule.LinkRemoved},
+	})
+	w := sound()
+	w.Removed, w.Assets = true, []string{"a"}
+	require.Equal(t, rule.WorkloadRemoved, of(t, rule.JudgeWorkload(w, rule.Defaults(), windowAt, nil), rule.InternetFacing).Reason)
+
+	one, other := rule.Evidence{Assets: []string{"a"}}, rule.Evidence{Assets: []string{"b"}}
+	require.NotEqual(t, one.Digest(rule.InternetFacing, w.ID), other.Digest(rule.InternetFacing, w.ID), "another place is another finding")
 }

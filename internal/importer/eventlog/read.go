@@ -3,33 +3,57 @@ package eventlog
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
-// maxEvent bounds one event. An event with the whole answer to a list of pods
+// maxValue bounds one element. An event with the whole answer to a list of pods
 // has tens of megabytes.
-const maxEvent = 64 << 20
+const maxValue = 64 << 20
 
 // headSize is how much of a file is looked at to tell lines from a list.
 const headSize = 1 << 20
 
-// Reader reads the files of one log.
+// Reader reads the files of one log, or of another input of that shape.
 type Reader struct {
 	Prefix string         // begins the codes of faults of a file
-	List   string         // the key of an object that holds a list of events
-	Out    record.Emitter // is told of what is no event
+	Noun   string         // what an element is called: event, if it is empty
+	List   string         // the key of an object that holds a list of elements
+	Out    record.Emitter // is told of what is no element
 	Each   func(record.Position, *Object) error
 
-	maxEvent int // 0: the usual one
-	values   int
-	name     string
+	// Holder is given what else stands in an object that holds a list, after the
+	// list was read. Nil: nobody asks.
+	Holder func(record.Position, *Object) error
+
+	// Whole says that a last line without its end refuses the file: a log may be
+	// written while it is read, what somebody delivers was cut off.
+	Whole bool
+
+	MaxValue int // bounds one element; 0: the usual one
+
+	values int
+	name   string
 }
+
+// noun is what an element is called, as it is and after its article.
+func (r *Reader) noun() (bare, article string) {
+	bare = cmp.Or(r.Noun, "event")
+	if strings.ContainsRune("aeiou", rune(bare[0])) {
+		return bare, "an"
+	}
+	return bare, "a"
+}
+
+// code is the code of a fault that names the elements: NOT_AN_EVENT.
+func code(words ...string) string { return strings.ToUpper(strings.Join(words, "_")) }
 
 // Values is how many values stood in the files: 0 if there was nothing in them.
 func (r *Reader) Values() int { return r.values }
@@ -38,9 +62,7 @@ func (r *Reader) Values() int { return r.values }
 // (*problem.Error), or what the content, Each or Out returned.
 func (r *Reader) Read(name string, content io.Reader) error {
 	r.name = name
-	if r.maxEvent == 0 {
-		r.maxEvent = maxEvent
-	}
+	r.MaxValue = cmp.Or(r.MaxValue, maxValue)
 	in := bufio.NewReaderSize(content, headSize)
 	head, err := in.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -67,9 +89,9 @@ var mark = []byte("\xef\xbb\xbf")
 var signatures = []struct{ begin, hint string }{
 	{"\x1f\x8b", "The file is compressed with gzip; decompress it first: gunzip FILE"},
 	{"\x28\xb5\x2f\xfd", "The file is compressed with zstd; decompress it first: unzstd FILE"},
-	{"PK\x03\x04", "The file is a zip archive; a log is text."},
-	{"\xff\xfe", "The file is in UTF-16; a log is in UTF-8."},
-	{"\xfe\xff", "The file is in UTF-16; a log is in UTF-8."},
+	{"PK\x03\x04", "The file is a zip archive; it has to be text."},
+	{"\xff\xfe", "The file is in UTF-16; it has to be in UTF-8."},
+	{"\xfe\xff", "The file is in UTF-16; it has to be in UTF-8."},
 }
 
 func (r *Reader) refuseBinary(head []byte) error {
@@ -102,12 +124,15 @@ func (r *Reader) lines(in *bufio.Reader) error {
 		text := bytes.TrimSpace(line)
 		switch {
 		case long:
-			err = r.reject(at, &Fault{codeTooLong, fmt.Sprintf("The line is longer than %d bytes.", r.maxEvent)})
+			noun, _ := r.noun()
+			err = r.reject(at, &Fault{Code: code(noun, "too", "long"), Reason: fmt.Sprintf("The line is longer than %d bytes.", r.MaxValue)})
 		case len(text) == 0:
+		case r.Whole && !whole && isCut(text):
+			return r.truncated(number)
 		case !json.Valid(text):
-			err = r.reject(at, &Fault{codeNotJSON, "The line is not JSON."})
+			err = r.reject(at, &Fault{Code: codeNotJSON, Reason: "The line is not JSON."})
 		default:
-			err = r.value(json.NewDecoder(bytes.NewReader(text)), func(int64) int { return number })
+			err = r.value(newDecoder(bytes.NewReader(text)), func(int64) int { return number })
 		}
 		if err != nil || !whole {
 			return err
@@ -115,12 +140,25 @@ func (r *Reader) lines(in *bufio.Reader) error {
 	}
 }
 
+// newDecoder leaves numbers as they are: one that no float can hold is JSON.
+func newDecoder(in io.Reader) *json.Decoder {
+	decoder := json.NewDecoder(in)
+	decoder.UseNumber()
+	return decoder
+}
+
+// isCut says whether a text is the beginning of a value.
+func isCut(text []byte) bool {
+	err := json.NewDecoder(bytes.NewReader(text)).Decode(new(json.RawMessage))
+	return errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 // line is the next line; it is whole if a line end followed it. Of one that is
 // too long the end is found and nothing kept.
 func (r *Reader) line(in *bufio.Reader, buffer []byte) (line []byte, whole, long bool, err error) {
 	for {
 		piece, err := in.ReadSlice('\n')
-		if long = long || len(buffer)+len(piece) > r.maxEvent; long {
+		if long = long || len(buffer)+len(piece) > r.MaxValue; long {
 			buffer = buffer[:0]
 		} else {
 			buffer = append(buffer, piece...)
@@ -139,8 +177,8 @@ func (r *Reader) line(in *bufio.Reader, buffer []byte) (line []byte, whole, long
 // document reads values that do not keep to lines.
 func (r *Reader) document(in io.Reader) error {
 	source := &source{in: in}
-	decoder := json.NewDecoder(source)
-	source.limit = func() int64 { return decoder.InputOffset() + int64(r.maxEvent) }
+	decoder := newDecoder(source)
+	source.limit = func() int64 { return decoder.InputOffset() + int64(r.MaxValue) }
 	for {
 		err := r.value(decoder, source.line)
 		if errors.Is(err, errEnd) {
@@ -150,7 +188,7 @@ func (r *Reader) document(in io.Reader) error {
 		switch line := source.line(decoder.InputOffset()); {
 		case err == nil:
 		case errors.Is(source.err, errTooLong):
-			return r.fault("TOO_LARGE", line, "An event is larger than %d bytes.", r.maxEvent)
+			return r.tooLarge(line)
 		case source.err != nil && !errors.Is(source.err, io.EOF):
 			return r.unreadable(line, source.err)
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input":
@@ -166,7 +204,7 @@ func (r *Reader) document(in io.Reader) error {
 // errEnd says that nothing follows.
 var errEnd = errors.New("the end")
 
-// value reads one value: an event, a list of events, or an object that holds one.
+// value reads one value: an element, a list of them, or an object that holds one.
 func (r *Reader) value(decoder *json.Decoder, line func(int64) int) error {
 	token, err := decoder.Token()
 	if errors.Is(err, io.EOF) {
@@ -183,10 +221,15 @@ func (r *Reader) value(decoder *json.Decoder, line func(int64) int) error {
 	case json.Delim('{'):
 		return r.object(decoder, at, line)
 	}
-	return r.reject(at, &Fault{codeNotEvent, "This is a single value and no event."})
+	return r.reject(at, r.noElement("a single value"))
 }
 
-// list reads the events of a list whose bracket was taken.
+func (r *Reader) noElement(what string) *Fault {
+	noun, article := r.noun()
+	return &Fault{Code: code("not", article, noun), Reason: fmt.Sprintf("This is %s and no %s.", what, noun)}
+}
+
+// list reads the elements of a list whose bracket was taken.
 func (r *Reader) list(decoder *json.Decoder, line func(int64) int) error {
 	for decoder.More() {
 		var raw json.RawMessage
@@ -195,12 +238,11 @@ func (r *Reader) list(decoder *json.Decoder, line func(int64) int) error {
 		}
 		at := record.Position{File: r.name, Line: line(decoder.InputOffset() - int64(len(raw)))}
 		o, err := open("", raw)
-		var fault *Fault
 		switch {
-		case errors.As(err, &fault):
-			err = r.reject(at, fault)
+		case errors.Is(err, errNoObject):
+			err = r.reject(at, r.noElement(kindOf(raw)))
 		case err == nil:
-			err = r.give(at, o)
+			err = r.give(at, o, r.Each)
 		}
 		if err != nil {
 			return err
@@ -210,25 +252,25 @@ func (r *Reader) list(decoder *json.Decoder, line func(int64) int) error {
 	return err
 }
 
-// object reads an object whose brace was taken: an event, or what holds a list.
+// object reads an object whose brace was taken: an element, or what holds a list.
 func (r *Reader) object(decoder *json.Decoder, at record.Position, line func(int64) int) error {
 	o := &Object{fields: map[string]json.RawMessage{}}
-	holds := false
+	holds, held := false, 0
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
 			return err
 		}
-		if token != r.List {
+		if r.List == "" || token != r.List {
 			var raw json.RawMessage
 			if err := decoder.Decode(&raw); err != nil {
 				return err
 			}
 			key, _ := token.(string)
-			if _, double := o.fields[key]; double {
-				o.fail(codeDuplicateKey, "%s stands there twice", o.name(key))
+			if held += len(key) + len(raw); held > r.MaxValue {
+				return r.tooLarge(line(decoder.InputOffset()))
 			}
-			o.fields[key] = raw
+			o.put(key, raw)
 			continue
 		}
 		if token, err = decoder.Token(); err != nil {
@@ -238,7 +280,8 @@ func (r *Reader) object(decoder *json.Decoder, at record.Position, line func(int
 		case token == json.Delim('['):
 			err = r.list(decoder, line)
 		case token != nil: // null is a list without anything
-			return r.fault("NOT_EVENTS", line(decoder.InputOffset()), "%q must be a list of events.", r.List)
+			noun, _ := r.noun()
+			return r.fault(code("not", noun+"s"), line(decoder.InputOffset()), "%q must be a list of %ss.", r.List, noun)
 		}
 		if err != nil {
 			return err
@@ -248,17 +291,20 @@ func (r *Reader) object(decoder *json.Decoder, at record.Position, line func(int
 	if _, err := decoder.Token(); err != nil { // the brace
 		return err
 	}
-	if holds {
-		return nil
+	switch {
+	case !holds:
+		return r.give(at, o, r.Each)
+	case r.Holder != nil:
+		return r.give(at, o, r.Holder)
 	}
-	return r.give(at, o)
+	return nil
 }
 
-func (r *Reader) give(at record.Position, o *Object) error {
+func (r *Reader) give(at record.Position, o *Object, to func(record.Position, *Object) error) error {
 	if o.fault != nil {
 		return r.reject(at, o.fault)
 	}
-	if err := r.Each(at, o); err != nil {
+	if err := to(at, o); err != nil {
 		return err
 	}
 	if o.fault != nil {
@@ -282,6 +328,11 @@ func (r *Reader) unreadable(line int, err error) error {
 		return r.truncated(line).Because(err)
 	}
 	return fmt.Errorf("read %s: %w", r.name, err)
+}
+
+func (r *Reader) tooLarge(line int) *problem.Error {
+	noun, article := r.noun()
+	return r.fault("TOO_LARGE", line, "%s %s is larger than %d bytes.", strings.ToUpper(article[:1])+article[1:], noun, r.MaxValue)
 }
 
 func (r *Reader) truncated(line int) *problem.Error {

@@ -18,7 +18,7 @@ import (
 // readAll gives the events as id@line, and what was rejected as CODE@line.
 func readAll(content io.Reader, limit int) (got []string, values int, err error) {
 	var out recordtest.Collector
-	r := &Reader{Prefix: "LOG", List: "items", Out: &out, maxEvent: limit, Each: func(at record.Position, o *Object) error {
+	r := &Reader{Prefix: "LOG", List: "items", Out: &out, MaxValue: limit, Each: func(at record.Position, o *Object) error {
 		if id := o.Required("id"); id != "" {
 			got = append(got, fmt.Sprintf("%s@%d", id, at.Line))
 		}
@@ -52,6 +52,7 @@ func TestShapes(t *testing.T) {
 		"two values in a line":         {"{\"id\":\"a\"}\n{\"id\":\"b\"} {\"id\":\"c\"}\n", []string{"a@1", "NOT_JSON@2"}},
 		"a value that is no event":     {"1\n\"x\"\nnull\n", []string{"NOT_AN_EVENT@1", "NOT_AN_EVENT@2", "NOT_AN_EVENT@3"}},
 		"an element that is none":      {"[\n1,\n{\"id\":\"a\"},\n[{\"id\":\"b\"}],null]", []string{"a@3", "NOT_AN_EVENT@2", "NOT_AN_EVENT@4", "NOT_AN_EVENT@4"}},
+		"a number no float can hold":   {"8e400\n[8e400]\n{\"id\":\"a\",\"x\":8e400}\n", []string{"a@3", "NOT_AN_EVENT@1", "NOT_AN_EVENT@2"}},
 		"a key twice":                  {"{\"id\":\"a\",\"id\":\"b\"}\n[{\"x\":1,\"x\":1}]\n", []string{"DUPLICATE_KEY@1", "DUPLICATE_KEY@2"}},
 		"keys that differ in the case": {"{\"ID\":\"a\",\"id\":\"b\"}\n{\"ID\":\"a\"}\n", []string{"b@1", "MISSING_FIELD@2"}},
 		"another type":                 {"{\"id\":1}\n", []string{"WRONG_TYPE@1"}},
@@ -84,6 +85,7 @@ func TestFaultsOfTheFile(t *testing.T) {
 		"an object without its key":      {"{\n1:\"a\"}", "LOG_NOT_JSON", 2},
 		"gzip":                           {"\x1f\x8b\x08", "LOG_NOT_TEXT", 1},
 		"UTF-16":                         {"\xff\xfe{\x00", "LOG_NOT_TEXT", 1},
+		"a number under the key":         {"{\n\"items\":8e400,", "LOG_NOT_EVENTS", 2},
 		"something else under the key":   {"{\n\"items\":\n{}}", "LOG_NOT_EVENTS", 3},
 		"an element that is not to hold": {"[{\"id\":\"" + strings.Repeat("a", 300<<10) + "\"}]", "LOG_TOO_LARGE", 1},
 	} {

@@ -45,6 +45,21 @@
 //     That no token is mounted is warned about and removes no path: a manifest
 //     cannot show that none arrives by another way.
 //
+// # Where workloads answer
+//
+// A Service selects pods by their labels, and so the workloads of its namespace
+// whose pods have them; one without a selector selects nobody here.
+//
+//   - The addresses that a Service is given from outside are those of the
+//     workloads that it selects, on its ports: external addresses of any Service,
+//     and of a LoadBalancer the address that it asks for and what its status says.
+//     Ports of nodes are on addresses that no manifest knows.
+//   - The hosts of an Ingress lead to the workloads behind its backends. A rule
+//     without a host, and the backend for what no rule matches, answer at the
+//     addresses of the status of the Ingress.
+//
+// What a workload answers at adds no destination to it and no path.
+//
 // Manifests say nothing about owners, egress and executions. Bindings and roles
 // are covered completely, unless an object was rejected or a role is missing.
 package kubernetes

@@ -9,7 +9,7 @@ import (
 
 // emit says everything, entities before the edges that need them.
 func (r *resolution) emit() error {
-	for _, step := range []func() error{r.emitWorkloads, r.emitIdentities, r.emitRoles, r.emitGrants, r.emitTies, r.emitCoverage} {
+	for _, step := range []func() error{r.emitWorkloads, r.emitIdentities, r.emitRoles, r.emitGrants, r.emitTies, r.emitEndpoints, r.emitCoverage} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ var readKinds = map[string][]string{
 	"RoleBinding":              {rbacGroup},
 	"ClusterRoleBinding":       {rbacGroup},
 	"CustomResourceDefinition": {"apiextensions.k8s.io"},
+	"Service":                  {""},
+	"Ingress":                  {"networking.k8s.io", "extensions"},
 }
 
 const rbacGroup = "rbac.authorization.k8s.io"
@@ -40,7 +42,7 @@ var podTemplates = map[string][]string{
 // Deployment, or an operator's own workload.
 var ignoredKinds = map[string][]string{
 	"": {"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
-		"PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota", "Secret", "Service"},
+		"PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota", "Secret"},
 	"admissionregistration.k8s.io": {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"},
 	"apiregistration.k8s.io": {"APIService"},
@@ -53,10 +55,10 @@ var ignoredKinds = map[string][]string{
 	"coordination.k8s.io":          {"Lease", "LeaseCandidate"},
 	"discovery.k8s.io":             {"EndpointSlice"},
 	"events.k8s.io":                {"Event"},
-	"extensions":                   {"Ingress", "NetworkPolicy", "PodSecurityPolicy"},
+	"extensions":                   {"NetworkPolicy", "PodSecurityPolicy"},
 	"flowcontrol.apiserver.k8s.io": {"FlowSchema", "PriorityLevelConfiguration"},
 	"internal.apiserver.k8s.io":    {"StorageVersion"},
-	"networking.k8s.io":            {"Ingress", "IngressClass", "IPAddress", "NetworkPolicy", "ServiceCIDR"},
+	"networking.k8s.io":            {"IngressClass", "IPAddress", "NetworkPolicy", "ServiceCIDR"},
 	"node.k8s.io":                  {"RuntimeClass"},
 	"policy":                       {"Eviction", "PodDisruptionBudget", "PodSecurityPolicy"},
 	"resource.k8s.io": {"DeviceClass", "DeviceTaintRule", "ResourceClaim", "ResourceClaimTemplate",

@@ -147,6 +147,12 @@ func (s *set) decode(o *object, root yamldoc.Value) func() {
 				s.clusterResources[resourceKey{group, plural}] = true
 			}
 		}
+	case "Service":
+		service := readService(o, root)
+		return func() { s.addService(service) }
+	case "Ingress":
+		ingress := readIngress(o, root)
+		return func() { s.ingresses = append(s.ingresses, ingress) }
 	default:
 		workload := readWorkload(o, root)
 		return func() { s.addWorkload(workload) }

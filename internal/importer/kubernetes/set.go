@@ -28,6 +28,9 @@ type set struct {
 	rolesByID        map[string]*role
 	bindings         []*binding
 	clusterResources map[resourceKey]bool // resources that definitions of the set put in the cluster
+	services         []*service
+	servicesByID     map[string]*service
+	ingresses        []*ingress
 
 	rolesPartial    bool // an object that may hold roles was rejected
 	bindingsPartial bool // an object that may be a workload was rejected
@@ -54,7 +57,7 @@ func newSet(options Options, out record.Emitter) *set {
 		options: options, out: out, builtins: defaultBuiltins(),
 		seen: map[string]sighting{}, unknown: map[unknownKind]*tally{},
 		workloadsByID: map[string]*workload{}, accountsByID: map[string]*serviceAccount{}, rolesByID: map[string]*role{},
-		clusterResources: map[resourceKey]bool{},
+		clusterResources: map[resourceKey]bool{}, servicesByID: map[string]*service{},
 	}
 }
 
@@ -66,6 +69,11 @@ func (s *set) addWorkload(w *workload) {
 func (s *set) addServiceAccount(a *serviceAccount) {
 	s.accounts = append(s.accounts, a)
 	s.accountsByID[a.namespace+"/"+a.name] = a
+}
+
+func (s *set) addService(v *service) {
+	s.services = append(s.services, v)
+	s.servicesByID[v.namespace+"/"+v.name] = v
 }
 
 func (s *set) addRole(r *role) {

@@ -10,6 +10,7 @@ import (
 type workload struct {
 	object
 	images         []string // sorted, each once
+	podLabels      map[string]string
 	serviceAccount string
 	automount      *bool // what the pod says; nil leaves it to the service account
 	projected      bool  // a token is mounted as a projected volume
@@ -39,6 +40,7 @@ func readWorkload(o *object, root yamldoc.Value) *workload {
 	if !pod.Present() {
 		pod.Fail("is missing: a %s needs a pod", o.kind)
 	}
+	w.podLabels = template.Get("metadata").Get("labels").TextMap()
 	account := pod.Get("serviceAccountName")
 	if account.Text() == "" {
 		account = pod.Get("serviceAccount") // the name it had before Kubernetes 1.1, still accepted

@@ -1,5 +1,6 @@
 // Package owners reads the mapping file in which people write down who answers
-// for which workload, because manifests do not say it.
+// for which workload, and where the workload itself answers, because manifests do
+// not say it.
 //
 // The file is YAML or JSON; docs/formats/owners.md describes it. It is read in
 // two steps, since a pattern means something only once the workloads are known:

@@ -118,7 +118,13 @@ func (f *File) emitAssignment(a *assignment, workload string, out record.Emitter
 			return err
 		}
 	}
-	if f.complete {
+	for _, where := range a.assets {
+		endpoint := record.Endpoint{Workload: ref, Kind: record.MappedEndpoint, Value: where.place, Port: where.port}
+		if err := f.say(out, a.line, endpoint); err != nil {
+			return err
+		}
+	}
+	if f.complete || !a.owned {
 		return nil
 	}
 	return f.say(out, a.line, record.Coverage{Kind: record.Ownership, Entity: &ref, MaxAge: f.maxAge})

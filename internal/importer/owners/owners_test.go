@@ -84,6 +84,33 @@ func TestEmit(t *testing.T) {
 		Message: `No workload of the import is called "Job/gone/away", nor matches it.`}}, got.Warnings)
 }
 
+// What a workload answers at is said with its owners, or alone: then nothing is
+// claimed of owners.
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	got := emitted(t, `owners: [{id: a}]
+workloads:
+  - workload: Deployment/argocd/argocd-server
+    owners: [a]
+    assets: [Shop.Example.com, "203.0.113.7:8443", "[2001:DB8::1]:443", shop.example.com]
+  - {workload: "Deployment/argocd/*", assets: ["*.example.com"]}
+`)
+	var said []record.Endpoint
+	for _, r := range got.Records {
+		if endpoint, ok := r.Fact.(record.Endpoint); ok {
+			said = append(said, endpoint)
+		}
+	}
+	server, redis := *workload(known[0]), *workload(known[1])
+	require.Equal(t, []record.Endpoint{
+		{Workload: server, Kind: record.MappedEndpoint, Value: "shop.example.com"},
+		{Workload: server, Kind: record.MappedEndpoint, Value: "203.0.113.7", Port: 8443},
+		{Workload: server, Kind: record.MappedEndpoint, Value: "2001:db8::1", Port: 443},
+		{Workload: redis, Kind: record.MappedEndpoint, Value: "*.example.com"},
+	}, said)
+	require.Equal(t, []record.Coverage{{Kind: record.Ownership, Entity: &server}}, got.Coverage())
+}
+
 func TestComplete(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []record.Coverage{{Kind: record.Ownership}}, emitted(t, "complete: true\n").Coverage())
@@ -114,6 +141,9 @@ func TestFaults(t *testing.T) {
 		"a time":            {"owners:\n- id: a\n  lastActiveAt: yesterday\n", "OWNERS_INVALID", "must be a time", 3},
 		"a far time":        {"owners:\n- id: a\n  lastActiveAt: 0001-01-01\n", "OWNERS_INVALID", "must be a time", 3},
 		"no owners":         {"workloads:\n- workload: a\n", "OWNERS_INVALID", "write []", 2},
+		"an asset":          {"workloads:\n- workload: a\n  assets: [\"https://x\"]\n", "OWNERS_INVALID", "Workloads[0].assets[0] is no address", 3},
+		"an empty asset":    {"workloads:\n- workload: a\n  owners: []\n  assets: [\"\"]\n", "OWNERS_INVALID", "is empty", 4},
+		"no assets":         {"workloads:\n- workload: a\n  assets: []\n", "OWNERS_INVALID", "write []", 2},
 		"no workload":       {"workloads:\n- owners: []\n", "OWNERS_INVALID", "workload is missing", 2},
 		"a long text":       {"owners:\n- id: " + strings.Repeat("a", 2000) + "\n", "OWNERS_INVALID", "longer", 2},
 		"an age":            {"complete: true\nmaxAgeDays: 0\n", "OWNERS_INVALID", "days", 2},

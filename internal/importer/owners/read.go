@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
 	"github.com/exposuregraph/exposuregraph/internal/importer/yamldoc"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
@@ -37,9 +38,17 @@ type owner struct {
 // pattern.
 type assignment struct {
 	workload                             string
+	owned                                bool // owners are said, if only that there are none
 	owners                               []string
 	environment, ownerTeam, businessTier string
+	assets                               []asset
 	line                                 int
+}
+
+// asset is where a workload answers: an address or a name, and a port or 0.
+type asset struct {
+	place string
+	port  int
 }
 
 // limits of a mapping file. One of a hundred thousand workloads has 10 MB.
@@ -166,14 +175,20 @@ func readAssignment(item yamldoc.Value) assignment {
 	if !item.Present() {
 		item.Fail("is empty")
 	}
-	item.Known("workload", "owners", "environment", "ownerTeam", "businessTier")
+	item.Known("workload", "owners", "environment", "ownerTeam", "businessTier", "assets")
 	a := assignment{workload: text(item, "workload"), environment: text(item, "environment"),
 		ownerTeam: text(item, "ownerTeam"), businessTier: text(item, "businessTier"), line: item.Line()}
 	if a.workload == "" {
 		item.Get("workload").Fail("is missing")
 	}
+	for _, one := range item.Get("assets").Items() {
+		if where := readAsset(one); !slices.Contains(a.assets, where) {
+			a.assets = append(a.assets, where)
+		}
+	}
 	owners := item.Get("owners")
-	if !owners.Present() {
+	a.owned = owners.Present()
+	if !a.owned && len(a.assets) == 0 {
 		owners.Fail("is missing; write [] if the workload has none")
 	}
 	for _, id := range owners.Texts() {
@@ -182,6 +197,18 @@ func readAssignment(item yamldoc.Value) assignment {
 		}
 	}
 	return a
+}
+
+func readAsset(item yamldoc.Value) asset {
+	if item.Text() == "" {
+		item.Fail("is empty; write an address or a name, such as 203.0.113.7:8443")
+		return asset{}
+	}
+	place, port, err := surface.EndpointAt(item.Text())
+	if err != nil {
+		item.Fail("is no address and no name of a host: %s", strings.TrimSuffix(err.Error(), "."))
+	}
+	return asset{place, port}
 }
 
 func text(item yamldoc.Value, field string) string {

@@ -31,7 +31,8 @@ type Record struct {
 	Fact Fact
 }
 
-// Fact is one of Entity, Edge, Egress, Evidence and Coverage.
+// Fact is one of Entity, Edge, Egress, Endpoint, Evidence and Coverage, or of a scan a
+// Sighting.
 type Fact interface{ fact() }
 
 func (Entity) fact()   {}
@@ -213,6 +214,11 @@ type Rejection struct {
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
 	Entity *Ref   `json:"-"` // the entity it would have spoken about, where that much was readable
+
+	// Asset is whom a rejected record of a scan was about, where that much was
+	// readable: the delivery does not cover that asset's host. Nil: it covers
+	// nothing at all.
+	Asset *AssetRef `json:"-"`
 }
 
 // Warning is something that the reader of a report should know and that

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
 )
 
 // Limits of values, in bytes unless they count something.
@@ -31,7 +32,7 @@ var (
 	recordKinds = []string{
 		"workload", "identity", "resource", "role", "owner",
 		"runs_as", "has_role", "grants", "owned_by", "created_by", "authenticates", "declares",
-		"egress", "evidence", "coverage",
+		"egress", "endpoint", "evidence", "coverage",
 	}
 	entityKinds    = []record.EntityKind{record.Workload, record.Identity, record.Resource, record.Role, record.Owner}
 	basisNames     = []string{"mapping", "inventory", "manifest", "inferred"} // of the bases 1 to 4
@@ -39,6 +40,7 @@ var (
 	executionModes = []record.ExecutionMode{record.Autonomous, record.OperatorAssisted, record.HumanTriggered, record.Triggered}
 	ownerTypes     = []record.OwnerType{record.Individual, record.Group}
 	categories     = []record.EgressCategory{record.EgressInternal, record.EgressExternal, record.EgressLLM}
+	endpointKinds  = []record.EndpointKind{record.MappedEndpoint, record.IngressEndpoint, record.HostnameEndpoint, record.AddressEndpoint}
 	evidenceKinds  = []record.EvidenceKind{record.Ownership, record.Execution, record.EgressObs, record.Binding, record.Roles}
 	completeness   = []string{"complete", "partial"}
 )
@@ -101,6 +103,8 @@ func (d *decoder) fact(kind string) record.Fact {
 		return d.entity(record.EntityKind(kind))
 	case "egress":
 		return d.egress()
+	case "endpoint":
+		return d.endpoint()
 	case "evidence":
 		return d.evidence()
 	case "coverage":
@@ -235,6 +239,42 @@ func (d *decoder) egress() record.Fact {
 	return e
 }
 
+func (d *decoder) endpoint() record.Fact {
+	var e record.Endpoint
+	for f := d.first(0); f != nil; f = d.after(f) {
+		switch string(f.key) {
+		case "kind":
+		case "workload":
+			e.Workload = d.ref(f, onlyWorkload)
+		case "basis":
+			e.Kind = enum(d, f, endpointKinds)
+		case "value":
+			e.Value = d.place(f)
+		case "port":
+			e.Port = d.integer(f, 1, 65535)
+		default:
+			d.unknown(f)
+		}
+	}
+	d.require(e.Workload.SourceID != "", "workload")
+	d.require(e.Kind != "", "basis")
+	d.require(e.Value != "", "value")
+	return e
+}
+
+// place is an address or a name in its normal form.
+func (d *decoder) place(f *node) string {
+	text := d.string(f, maxName)
+	if text == "" {
+		return ""
+	}
+	value, err := surface.Endpoint(text)
+	if err != nil {
+		d.fail(string(f.key), codeIllegalValue, "%s is no address and no name of a host: %s", quote(f.key), quote(f.text))
+	}
+	return value
+}
+
 func (d *decoder) evidence() record.Fact {
 	var e record.Evidence
 	for f := d.first(0); f != nil; f = d.after(f) {
@@ -334,7 +374,7 @@ func (d *decoder) subject(kind string) *record.Ref {
 			return nil
 		}
 		return ref
-	case "egress":
+	case "egress", "endpoint":
 		return read("workload", onlyWorkload)
 	case "evidence":
 		if d.field("workload") != nil {

@@ -58,7 +58,7 @@ func TestExample(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, got.rejections)
 	require.Empty(t, got.warnings)
-	require.Len(t, got.records, 20)
+	require.Len(t, got.records, 21)
 	require.Equal(t, Header{Version: 1, Source: "platform-export", System: "platform-eu",
 		ObservedAt: time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)}, header)
 
@@ -104,11 +104,12 @@ func TestExample(t *testing.T) {
 			Scope: "finance", Actions: []string{"read"}, Ineffective: true})
 		at(15, record.Edge{Kind: record.Authenticates, From: identity,
 			To: record.Ref{Kind: record.Identity, System: "crm", SourceID: "invoice-reader"}, Protocol: "oauth2", TargetSystem: "crm"})
-		at(18, record.Evidence{Workload: &workload, Identity: &identity, Resource: &resource, Action: "update",
+		at(18, record.Endpoint{Workload: workload, Kind: record.HostnameEndpoint, Value: "invoices.example.com", Port: 443})
+		at(19, record.Evidence{Workload: &workload, Identity: &identity, Resource: &resource, Action: "update",
 			Day: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 3, 1, 23, 40, 10, 0, time.UTC), Count: 96})
-		at(20, record.Coverage{Kind: record.Execution, From: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC),
+		at(21, record.Coverage{Kind: record.Execution, From: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC),
 			To: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC), MaxAge: 7 * 24 * time.Hour})
-		at(21, record.Coverage{Kind: record.Ownership, Entity: &workload, Partial: true})
+		at(22, record.Coverage{Kind: record.Ownership, Entity: &workload, Partial: true})
 	})
 }
 
@@ -357,6 +358,16 @@ func TestRecordFaults(t *testing.T) {
 		{`{"kind":"egress","workload":"a","host":"h"}`, codeMissingField, a, "no category"},
 		{`{"kind":"egress","host":"h","category":"llm"}`, codeMissingField, nil, "no workload"},
 		{`{"kind":"egress","workload":"a","host":"h","category":"llm","port":1}`, codeUnknownField, a, `"port"`},
+
+		// Endpoints.
+		{`{"kind":"endpoint","workload":"a","basis":"image","value":"h"}`, codeIllegalValue, a, "mapping, ingress, hostname, address"},
+		{`{"kind":"endpoint","workload":"a","basis":"address","value":"203.0.113.999"}`, codeIllegalValue, a, "no name of a host"},
+		{`{"kind":"endpoint","workload":"a","basis":"hostname","value":"https://h"}`, codeIllegalValue, a, "no name of a host"},
+		{`{"kind":"endpoint","workload":"a","value":"h"}`, codeMissingField, a, "no basis"},
+		{`{"kind":"endpoint","workload":"a","basis":"hostname"}`, codeMissingField, a, "no value"},
+		{`{"kind":"endpoint","basis":"hostname","value":"h"}`, codeMissingField, nil, "no workload"},
+		{`{"kind":"endpoint","workload":"a","basis":"hostname","value":"h","port":0}`, codeOutOfRange, a, "65535"},
+		{`{"kind":"endpoint","workload":"a","basis":"hostname","value":"h","host":"h"}`, codeUnknownField, a, `"host"`},
 
 		// Evidence.
 		{`{"kind":"evidence","day":"2026-03-01","count":1}`, codeNoSubject, nil, "workload, an identity or both"},

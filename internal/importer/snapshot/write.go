@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -150,6 +151,11 @@ func normal(fact record.Fact) record.Fact {
 			f.Actions = nil
 		}
 		return f
+	case record.Endpoint:
+		if value, err := surface.Endpoint(f.Value); err == nil {
+			f.Value = value
+		}
+		return f
 	case record.Evidence:
 		f.Day, f.LastAt = plain(f.Day), plain(f.LastAt)
 		return f
@@ -180,6 +186,15 @@ func encode(buffer []byte, fact record.Fact) (kind string, line []byte, ok bool)
 		l.text("host", f.Host)
 		l.text("category", string(f.Category))
 		return "egress", l.end(), true
+	case record.Endpoint:
+		l := begin(buffer, "endpoint")
+		l.ref("workload", &f.Workload, onlyWorkload)
+		l.text("basis", string(f.Kind))
+		l.text("value", f.Value)
+		if f.Port != 0 {
+			l.integer("port", f.Port)
+		}
+		return "endpoint", l.end(), true
 	case record.Evidence:
 		l := begin(buffer, "evidence")
 		l.ref("workload", f.Workload, onlyWorkload)

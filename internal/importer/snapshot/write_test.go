@@ -104,10 +104,14 @@ func edges() *rapid.Generator[record.Fact] {
 
 func observations() *rapid.Generator[record.Fact] {
 	return rapid.Custom(func(t *rapid.T) record.Fact {
-		switch rapid.IntRange(0, 2).Draw(t, "observation") {
+		switch rapid.IntRange(0, 3).Draw(t, "observation") {
 		case 0:
 			return record.Egress{Workload: refs(onlyWorkload).Draw(t, "workload"), Host: word.Draw(t, "host"), Category: rapid.SampledFrom(categories).Draw(t, "category")}
 		case 1:
+			return record.Endpoint{Workload: refs(onlyWorkload).Draw(t, "workload"), Kind: rapid.SampledFrom(endpointKinds).Draw(t, "basis"),
+				Value: rapid.SampledFrom([]string{"shop.example.com", "*.example.com", "203.0.113.7", "2001:db8::1"}).Draw(t, "place"),
+				Port:  rapid.IntRange(0, 65535).Draw(t, "port")}
+		case 2:
 			e := record.Evidence{
 				Workload: maybe(onlyWorkload).Draw(t, "workload"), Identity: maybe(onlyIdentity).Draw(t, "identity"),
 				Resource: maybe(onlyResource).Draw(t, "resource"), Action: words.Draw(t, "action"), Day: days.Draw(t, "day"),

@@ -297,3 +297,98 @@ VALUES (current_organization(), n('w1'), '2026-02-01 00:00+00', n('i2'), n('i1')
 -- Nothing has been told yet.
 INSERT INTO change_outbox (organization_id, at, cause, urgent, size, recorded_at)
 SELECT organization_id, at, 'sync', false, 10, at FROM sync UNION ALL SELECT organization_id, at, 'evaluation', false, 10, at FROM evaluation;
+
+-- What the outside sees: two scanners look at one host. Its port 80 runs nginx, which
+-- was upgraded on 2 February, when 443 was found closed, and its certificate with it.
+-- An ingress leads w1 to it, a person mapped w4 to its port 443, and w2 says that the
+-- address is its own, as w3 did; of the image that w4 runs a file was collected.
+INSERT INTO source (organization_id, id, name, system, format, created_at, scans)
+VALUES (current_organization(), n('mapper'), 'nmap', 'dmz', 'nmap', '2026-01-01 00:00+00', true),
+  (current_organization(), n('prober'), 'httpx', 'dmz', 'httpx', '2026-01-01 00:00+00', true);
+
+INSERT INTO asset (organization_id, id, kind, value, parent_id, root_id, address, protocol, port, origin, first_seen_at, status, state, attributes, technology, confidence,
+  plugin, class, version, from_at)
+SELECT current_organization(), n(name), kind, value, n(parent), n(root), address::inet, protocol, port::integer, CASE kind WHEN 'url' THEN rtrim(value, '/') END,
+  '2026-01-05 00:00+00', status, state, attributes::jsonb, technology::jsonb, confidence::smallint, plugin,
+  CASE name WHEN 'page' THEN 1 WHEN '22' THEN 2 ELSE 0 END, version, CASE version WHEN 1 THEN '2026-01-05 00:00+00'::timestamptz ELSE '2026-02-02 00:00+00' END
+FROM (VALUES
+  ('host', 'host', '10.0.0.1', NULL, 'host', '10.0.0.1', NULL, NULL, 'active', NULL, '{"os": "Linux", "mac": "00:00:5e:00:53:01"}', NULL, NULL, NULL, 1),
+  ('domain', 'domain', 'www.example.com', NULL, 'domain', NULL, NULL, NULL, 'active', NULL, '{}', NULL, '70', 'ptr', 1),
+  ('80', 'service', '10.0.0.1 tcp/80', 'host', 'host', '10.0.0.1', 'tcp', '80', 'active', 'open', '{"name": "http", "guessed": false, "banner": "nginx 1.25"}',
+   '[{"name": "nginx", "version": "1.25"}, {"name": "http", "service": true}]', '90', NULL, 2),
+  ('443', 'service', '10.0.0.1 tcp/443', 'host', 'host', '10.0.0.1', 'tcp', '443', 'closed', 'closed', '{"name": "https", "guessed": true}', NULL, '30', NULL, 2),
+  ('22', 'service', '10.0.0.1 tcp/22', 'host', 'host', '10.0.0.1', 'tcp', '22', 'active', 'open', '{}', NULL, NULL, NULL, 1),
+  ('nginx', 'technology', '10.0.0.1 tcp/80 nginx', '80', 'host', '10.0.0.1', NULL, NULL, 'active', NULL, '{"name": "nginx", "version": "1.25"}', NULL, NULL, NULL, 2),
+  ('page', 'url', 'http://www.example.com:80/', 'domain', 'domain', NULL, NULL, NULL, 'stale', NULL, '{}', NULL, NULL, NULL, 2),
+  ('certificate', 'certificate', repeat('ab', 32), NULL, NULL, NULL, NULL, NULL, 'closed', NULL, '{"subject": "CN=shop"}', NULL, NULL, 'ssl-cert', 2)
+) AS a(name, kind, value, parent, root, address, protocol, port, status, state, attributes, technology, confidence, plugin, version);
+
+INSERT INTO asset_version (organization_id, id, version, from_at, to_at, status, state, attributes, class)
+SELECT organization_id, id, 1, first_seen_at, from_at, 'active', CASE kind WHEN 'service' THEN 'open' END, attributes, 0
+FROM asset
+WHERE organization_id = current_organization() AND version = 2;
+
+INSERT INTO asset_sighting (organization_id, asset_id, source_id, from_at, to_at, stated_at, state, attributes, digest, confidence, plugin)
+SELECT current_organization(), n(asset), n(source), from_at::timestamptz, to_at::timestamptz, stated_at::timestamptz,
+  CASE WHEN asset IN ('80', '443', '22') THEN 'open' END, attributes::jsonb, n(attributes), confidence::smallint, plugin
+FROM (VALUES
+  ('host', 'mapper', '2026-01-05 00:00+00', NULL, '2026-01-05 00:00+00', '{"os": "Linux"}', NULL, NULL),
+  ('host', 'prober', '2026-01-10 00:00+00', '2026-01-20 00:00+00', '2026-01-10 00:00+00', '{"os": "BSD"}', '40', NULL),
+  ('host', 'prober', '2026-02-02 00:00+00', NULL, '2026-01-10 00:00+00', '{"os": "BSD", "mac": "00:00:5e:00:53:01"}', '40', NULL),
+  ('domain', 'mapper', '2026-01-05 00:00+00', NULL, '2026-01-05 00:00+00', '{}', '70', 'ptr'),
+  ('domain', 'prober', '2026-01-10 00:00+00', NULL, '2026-01-10 00:00+00', '{}', '70', 'ptr'),
+  ('80', 'mapper', '2026-01-05 00:00+00', NULL, '2026-01-05 00:00+00', '{"name": "http", "guessed": false}', '90', NULL),
+  ('80', 'prober', '2026-01-10 00:00+00', '2026-02-02 00:00+00', '2026-01-10 00:00+00', '{"banner": "nginx 1.24"}', NULL, NULL),
+  ('80', 'prober', '2026-02-02 00:00+00', NULL, '2026-02-02 00:00+00', '{"name": "web", "banner": "nginx 1.25"}', NULL, NULL),
+  ('443', 'mapper', '2026-01-05 00:00+00', '2026-02-02 00:00+00', '2026-01-05 00:00+00', '{"name": "https", "guessed": true}', '30', NULL),
+  ('22', 'mapper', '2026-01-05 00:00+00', NULL, '2026-01-05 00:00+00', '{}', NULL, NULL),
+  ('nginx', 'prober', '2026-01-05 00:00+00', '2026-02-02 00:00+00', '2026-01-05 00:00+00', '{"name": "nginx", "version": "1.24"}', NULL, NULL),
+  ('nginx', 'prober', '2026-02-02 00:00+00', NULL, '2026-02-02 00:00+00', '{"name": "nginx", "version": "1.25"}', NULL, NULL),
+  ('page', 'prober', '2026-01-05 00:00+00', '2026-02-02 00:00+00', '2026-01-05 00:00+00', '{}', NULL, NULL),
+  ('certificate', 'mapper', '2026-01-05 00:00+00', '2026-02-02 00:00+00', '2026-01-05 00:00+00', '{"subject": "CN=shop"}', NULL, 'ssl-cert')
+) AS g(asset, source, from_at, to_at, stated_at, attributes, confidence, plugin);
+
+INSERT INTO asset_tie (organization_id, kind, from_id, to_id, source_id, from_at, to_at)
+SELECT current_organization(), kind, n(beginning), n(target), n('mapper'), from_at::timestamptz, to_at::timestamptz
+FROM (VALUES
+  ('resolves', 'domain', 'host', '2026-01-05 00:00+00', '2026-01-20 00:00+00'),
+  ('resolves', 'domain', 'host', '2026-02-02 00:00+00', NULL),
+  ('presents', '443', 'certificate', '2026-01-05 00:00+00', '2026-02-02 00:00+00')
+) AS t(kind, beginning, target, from_at, to_at);
+
+INSERT INTO endpoint (organization_id, workload_id, kind, value, port, source_id, from_at, to_at)
+SELECT current_organization(), n(workload), kind, value, port, n('source'), from_at::timestamptz, to_at::timestamptz
+FROM (VALUES
+  ('w1', 'ingress', '*.example.com', 0, '2026-01-01 00:00+00', NULL),
+  ('w2', 'address', '10.0.0.1', 0, '2026-01-01 00:00+00', NULL),
+  ('w3', 'address', '10.0.0.1', 0, '2026-01-01 00:00+00', NULL),
+  ('w4', 'mapping', '10.0.0.1', 443, '2026-01-01 00:00+00', '2026-01-02 00:00+00'),
+  ('w4', 'mapping', '10.0.0.1', 443, '2026-01-03 00:00+00', NULL),
+  ('w4', 'hostname', 'www.example.com', 8080, '2026-01-01 00:00+00', NULL)
+) AS e(workload, kind, value, port, from_at, to_at);
+
+INSERT INTO asset (organization_id, id, kind, value, first_seen_at, status, attributes, class, from_at)
+VALUES (current_organization(), n('file'), 'file', encode(sha256('sbom'), 'hex'), '2026-02-27 00:00+00', 'active', '{"artifact": "shop:2"}', 2, '2026-02-27 00:00+00');
+
+INSERT INTO file (organization_id, id, sha256, size, media_type, name, artifact, actor, at, recorded_at)
+VALUES (current_organization(), n('file'), sha256('sbom'), 4, 'text/plain', 'sbom.txt', 'shop:2', 'ann', '2026-02-27 00:00+00', '2026-02-27 00:00+00');
+
+UPDATE entity SET artifact_identifier = 'proxy:1, shop:2' WHERE id = n('w4');
+
+INSERT INTO change_outbox (organization_id, at, cause, urgent, size, recorded_at)
+VALUES (current_organization(), '2026-02-27 00:00+00', 'decision', false, 1, '2026-02-27 00:00+00');
+
+INSERT INTO asset_link (organization_id, asset_id, workload_id, basis, detail, from_at, to_at)
+SELECT current_organization(), n(asset), n(workload), basis, detail, from_at::timestamptz, to_at::timestamptz
+FROM (VALUES
+  ('w1', 'ingress', '*.example.com', '{domain, page}', '2026-01-05 00:00+00', NULL),
+  ('w1', 'ingress', '*.example.com', '{host, 80, 443}', '2026-01-05 00:00+00', '2026-01-20 00:00+00'), -- while the name resolves to it
+  ('w1', 'ingress', '*.example.com', '{host, 80, 443}', '2026-02-02 00:00+00', NULL),
+  ('w2', 'address', '10.0.0.1', '{host, 80, 443, 22}', '2026-01-05 00:00+00', NULL),
+  ('w3', 'address', '10.0.0.1', '{host, 80, 443, 22}', '2026-01-05 00:00+00', '2026-02-01 00:00+00'),
+  ('w4', 'mapping', '10.0.0.1', '{host, 443}', '2026-01-05 00:00+00', NULL),
+  ('w4', 'hostname', 'www.example.com', '{domain}', '2026-01-05 00:00+00', NULL),
+  ('w4', 'hostname', 'www.example.com', '{host}', '2026-02-02 00:00+00', NULL),
+  ('w4', 'image', 'shop:2', '{file}', '2026-02-27 00:00+00', NULL)
+) AS l(workload, basis, detail, assets, from_at, to_at)
+CROSS JOIN LATERAL unnest(assets::text[]) AS asset;

@@ -4,7 +4,8 @@
 //
 // It opens the page in Chromium, fails on a request to any other host, on a
 // violation of the content security policy and on an error in the page, runs
-// the first example and prints its answer (JSON) on stdout.
+// the first example and prints its answer (JSON) on stdout, and runs the first one
+// that has variables besides.
 //
 // Chromium is found in $CHROMIUM or on the PATH.
 
@@ -136,6 +137,23 @@ async function run() {
   await fresh.locator('.result-window .view-line', { hasText: '"data"' }).first().waitFor();
   check(json.data && !json.errors, `the first preset failed: ${JSON.stringify(json.errors)}`);
   if (screenshot) await fresh.screenshot({ path: screenshot });
+
+  // A tab of another kind is opened: its variables come with it.
+  const index = presets.findIndex((preset, at) => at > 0 && preset.variables);
+  check(index > 0, 'no preset but the first has variables');
+  const [, other] = /\bquery\s+(\w+)/.exec(presets[index].query) ?? [];
+  check(other, 'the preset with variables is not a named query');
+  await tabs.nth(index).locator('button').first().click();
+  await fresh.locator('.graphiql-tab-active', { hasText: other }).waitFor();
+  const second = answerTo((operation) => operation === other);
+  await fresh.locator('.graphiql-execute-button').click();
+  const asked = await second;
+  check(
+    JSON.stringify(asked.request().postDataJSON().variables) === JSON.stringify(JSON.parse(presets[index].variables)),
+    `${other} was sent without the variables of its preset`,
+  );
+  const found = await asked.json();
+  check(found.data && !found.errors, `${other} failed: ${JSON.stringify(found.errors)}`);
   return json;
 }
 

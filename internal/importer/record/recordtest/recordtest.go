@@ -134,10 +134,7 @@ func (c *Collector) Paths() []Path {
 // there, what a test names in it must exist.
 func SharedData(t testing.TB, elements ...string) string {
 	t.Helper()
-	root := os.Getenv("EXPOSUREGRAPH_SHARED_DATA")
-	if root == "" {
-		root = findSharedData(t)
-	}
+	root := sharedRoot(t)
 	if root == "" {
 		t.Skip("the shared test data is not here: set EXPOSUREGRAPH_SHARED_DATA, or put it in ../shared/data")
 	}
@@ -146,6 +143,36 @@ func SharedData(t testing.TB, elements ...string) string {
 		t.Fatalf("shared test data: %v", err)
 	}
 	return path
+}
+
+// SharedSeeds are the files of a folder of the shared test data, each cut to
+// what a fuzz target can work with; none where the data is missing.
+func SharedSeeds(t testing.TB, folder string) (seeds [][]byte) {
+	t.Helper()
+	root := sharedRoot(t)
+	if root == "" {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(root, folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = append(seeds, content[:min(len(content), 64<<10)])
+	}
+	return seeds
+}
+
+func sharedRoot(t testing.TB) string {
+	t.Helper()
+	if root := os.Getenv("EXPOSUREGRAPH_SHARED_DATA"); root != "" {
+		return root
+	}
+	return findSharedData(t)
 }
 
 func findSharedData(t testing.TB) string {
