@@ -8370,24 +8370,33 @@ var sources = []*ast.Source{
 # ---------------------------------------------------------------- root
 
 """
+What a token must carry: all of these scopes. On a field it is what the field takes,
+and who lacks a scope gets the error ` + "`" + `SCOPE_MISSING` + "`" + ` in its place. On a type it is
+what its objects take wherever they are read; a mutation shows what it has just made
+to whoever may run it. No scope: nothing beyond a token. Whoever has every scope
+still sees nothing of an organization without being a member of it.
+"""
+directive @requiresScopes(scopes: [String!]!) on OBJECT | FIELD_DEFINITION
+
+"""
 What can be read. Every list is a connection with pages of 1 to 100 rows, 20
 where neither ` + "`" + `first` + "`" + ` nor ` + "`" + `last` + "`" + ` is given. All of one response is read from one
 snapshot of the database: its counts and its lists agree.
 """
 type Query {
   "Who the access token says is asking."
-  viewer: Viewer!
+  viewer: Viewer! @requiresScopes(scopes: [])
   """
   The organization of this slug. Null when there is none, and just as well when
   there is none for the caller.
   """
-  organization("Its name in addresses, such as ` + "`" + `demo-kubernetes` + "`" + `." slug: String!): Organization
+  organization("Its name in addresses, such as ` + "`" + `demo-kubernetes` + "`" + `." slug: String!): Organization @requiresScopes(scopes: ["vuln:view"])
   "The organizations that the caller is a member of, by slug."
-  organizations(first: Int, after: String, last: Int, before: String): OrganizationConnection!
+  organizations(first: Int, after: String, last: Int, before: String): OrganizationConnection! @requiresScopes(scopes: ["vuln:view"])
   "The object of this id. Null when there is none for the caller."
-  node(id: ID!): Node
+  node(id: ID!): Node @requiresScopes(scopes: ["vuln:view"])
   "The objects of these ids, at most 100, in the order asked; null where there is none for the caller."
-  nodes(ids: [ID!]!): [Node]!
+  nodes(ids: [ID!]!): [Node]! @requiresScopes(scopes: ["vuln:view"])
 }
 
 """
@@ -8401,77 +8410,77 @@ type Mutation {
   them. The window in which evidence counts stays where it is. Takes the scope
   ` + "`" + `vuln:operate` + "`" + `.
   """
-  changeEvaluationSettings(input: ChangeEvaluationSettingsInput!): ChangeEvaluationSettingsPayload!
+  changeEvaluationSettings(input: ChangeEvaluationSettingsInput!): ChangeEvaluationSettingsPayload! @requiresScopes(scopes: ["vuln:operate"])
   """
   Judges all of an organization anew, as of now: what the daily evaluation does.
   Takes the scope ` + "`" + `vuln:operate` + "`" + `.
   """
-  evaluateOrganization(input: EvaluateOrganizationInput!): EvaluateOrganizationPayload!
+  evaluateOrganization(input: EvaluateOrganizationInput!): EvaluateOrganizationPayload! @requiresScopes(scopes: ["vuln:operate"])
   """
   Vouches for all that an identity holds now: drift is measured from here on, and
   what had drifted so far resolves. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
   """
-  attestBaseline(input: AttestBaselineInput!): AttestBaselinePayload!
+  attestBaseline(input: AttestBaselineInput!): AttestBaselinePayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Records why a path keeps actions that nobody uses, in the place of what was
   recorded of it before. An action that the path gains later is not covered. Takes
   the scope ` + "`" + `vuln:investigate` + "`" + `.
   """
-  recordJustification(input: RecordJustificationInput!): RecordJustificationPayload!
+  recordJustification(input: RecordJustificationInput!): RecordJustificationPayload! @requiresScopes(scopes: ["vuln:investigate"])
   "Ends the justification of a path. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
-  withdrawJustification(input: WithdrawJustificationInput!): WithdrawJustificationPayload!
+  withdrawJustification(input: WithdrawJustificationInput!): WithdrawJustificationPayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Says that somebody knows of an exposure and has taken it on. It stays what it is
   and counts as acknowledged. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
   """
-  acknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  acknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload! @requiresScopes(scopes: ["vuln:investigate"])
   "Takes an acknowledgement back: the exposure is open again. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
-  unacknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  unacknowledgeExposure(input: JudgeExposureInput!): JudgeExposurePayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Says that an exposure is none, and why. It no longer counts anywhere; should it
   clear and come back with the same evidence, it is still none. Takes the scope
   ` + "`" + `vuln:investigate` + "`" + `.
   """
-  markFalsePositive(input: MarkFalsePositiveInput!): JudgeExposurePayload!
+  markFalsePositive(input: MarkFalsePositiveInput!): JudgeExposurePayload! @requiresScopes(scopes: ["vuln:investigate"])
   "Takes that back: the exposure is open again. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
-  unmarkFalsePositive(input: JudgeExposureInput!): JudgeExposurePayload!
+  unmarkFalsePositive(input: JudgeExposureInput!): JudgeExposurePayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Resolves an exposure by hand. The next judgement opens it again, with the next
   ordinal, if its condition still holds. Takes the scope ` + "`" + `vuln:operate` + "`" + `.
   """
-  resolveExposure(input: JudgeExposureInput!): JudgeExposurePayload!
+  resolveExposure(input: JudgeExposureInput!): JudgeExposurePayload! @requiresScopes(scopes: ["vuln:operate"])
   """
   Judges many exposures alike: those of at most 1,000 ids, or those that a filter
   matches, at most 10,000. Each fares by itself: one that cannot be judged is left
   alone and says why. With ` + "`" + `dryRun` + "`" + ` it says what would be done, and does nothing.
   Takes the scope of the action.
   """
-  judgeExposures(input: JudgeExposuresInput!): JudgeExposuresPayload!
+  judgeExposures(input: JudgeExposuresInput!): JudgeExposuresPayload! @requiresScopes(scopes: [])
   """
   Takes back what a batch did, by new entries of the ledger, as far as nobody
   touched the exposures since. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
   """
-  undoBatch(input: UndoBatchInput!): JudgeExposuresPayload!
+  undoBatch(input: UndoBatchInput!): JudgeExposuresPayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Makes known a key with which the caller signs decisions; an administrator may do
   so for others. A key that is known stays as it is. Takes the scope
   ` + "`" + `vuln:investigate` + "`" + `.
   """
-  registerSigningKey(input: RegisterSigningKeyInput!): SigningKeyPayload!
+  registerSigningKey(input: RegisterSigningKeyInput!): SigningKeyPayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Ends the use of a key of the caller, or, for an administrator, of anybody. What it
   signed stays signed. Takes the scope ` + "`" + `vuln:investigate` + "`" + `.
   """
-  revokeSigningKey(input: RevokeSigningKeyInput!): SigningKeyPayload!
+  revokeSigningKey(input: RevokeSigningKeyInput!): SigningKeyPayload! @requiresScopes(scopes: ["vuln:investigate"])
   """
   Makes an evidence pack and puts its digests on record, so that the document can be
   proven later. Takes the scopes ` + "`" + `vuln:investigate` + "`" + ` and ` + "`" + `vuln:view` + "`" + `.
   """
-  sealEvidencePack(input: SealEvidencePackInput!): SealEvidencePackPayload!
+  sealEvidencePack(input: SealEvidencePackInput!): SealEvidencePackPayload! @requiresScopes(scopes: ["vuln:investigate", "vuln:view"])
 }
 
 "What was wrong with the input of a mutation."
-type UserError {
+type UserError @requiresScopes(scopes: []) {
   "Stable, in capitals: ` + "`" + `SETTING_OUT_OF_RANGE` + "`" + `."
   code: String!
   "The field of the input that is at fault; null where it is none in particular."
@@ -8499,7 +8508,7 @@ scalar Labels
 scalar JSON
 
 "Who asks, and what the token allows."
-type Viewer {
+type Viewer @requiresScopes(scopes: []) {
   "The token's subject."
   subject: String!
   "Whether the caller is an administrator of the installation."
@@ -8523,7 +8532,7 @@ enum Role {
 # ---------------------------------------------------------------- organizations
 
 "A hard boundary: nothing of one organization is visible from another."
-type Organization implements Node {
+type Organization implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   "Its name in addresses and tokens."
   slug: String!
@@ -8686,9 +8695,9 @@ type Organization implements Node {
   What people decided and what was kept. Null, with an error, without the scope
   ` + "`" + `vuln:audit` + "`" + `.
   """
-  ledger: Ledger
+  ledger: Ledger @requiresScopes(scopes: ["vuln:audit"])
   "The batch of this id; null when there is none. Takes the scope ` + "`" + `vuln:investigate` + "`" + `."
-  batch(id: ID!): Batch
+  batch(id: ID!): Batch @requiresScopes(scopes: ["vuln:investigate"])
   "The keys with which people sign what they decide, those that were revoked, too: by subject, then by when they were registered."
   signingKeys("Whose; without it, everybody's." subject: String, "As of this instant; see ` + "`" + `authorityPaths` + "`" + `." asOf: DateTime): [SigningKey!]!
 
@@ -8754,7 +8763,7 @@ The standing authority of a workload over one destination, through one identity
 or, where a connector declares the destination without saying how it is reached,
 through none that is known. It says what the workload may do, not what it did.
 """
-type AuthorityPath implements Node {
+type AuthorityPath implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   "The id of its lineage: workload and destination, whatever the identity."
   lineageId: ID!
@@ -8844,7 +8853,7 @@ type AuthorityPath implements Node {
 }
 
 "What a list row needs beside the path."
-type PathState {
+type PathState @requiresScopes(scopes: ["vuln:view"]) {
   """
   Executions within the window of 30 days, by the most specific evidence that
   names the path. Null when none was observed and nobody watched completely:
@@ -8866,7 +8875,7 @@ type PathState {
 }
 
 "A state of a path and the interval in which it held: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
-type AuthorityPathVersion {
+type AuthorityPathVersion @requiresScopes(scopes: ["vuln:view"]) {
   "Counted from 1 for the path's first state."
   version: Int!
   "When this state began, on the organization's clock."
@@ -8903,7 +8912,7 @@ type AuthorityPathVersion {
 A workload and a destination, whatever identity lies between: what survives when
 the identity is rotated.
 """
-type Lineage implements Node {
+type Lineage implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   workload: Workload!
   destination: Resource!
@@ -8920,7 +8929,7 @@ type Lineage implements Node {
 }
 
 "How long something was exposed in one way. Exposures that overlap or follow one another at once are one interval."
-type ExposureDuration {
+type ExposureDuration @requiresScopes(scopes: ["vuln:view"]) {
   type: ExposureType!
   "Whole days, all intervals together, up to the organization's clock."
   days: Int!
@@ -8935,7 +8944,7 @@ type ExposureDuration {
 }
 
 "A workload's change from one identity to another within one sync."
-type IdentityRotation {
+type IdentityRotation @requiresScopes(scopes: ["vuln:view"]) {
   "When, on the organization's clock."
   at: DateTime!
   "What the workload ran as before."
@@ -9060,7 +9069,7 @@ Something that is wrong with an authority path, in one interval of time: opened
 when a rule found it true, resolved when the rule found it no longer so. If it
 comes again, that is another exposure with the next ordinal.
 """
-type Exposure implements Node {
+type Exposure implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   type: ExposureType!
   "The rule that opened it."
@@ -9082,7 +9091,7 @@ type Exposure implements Node {
   What was decided on it, the latest first: at most 100. Null, with an error, without
   the scope ` + "`" + `vuln:audit` + "`" + `.
   """
-  decisions(first: Int = 20): [Decision!]
+  decisions(first: Int = 20): [Decision!] @requiresScopes(scopes: ["vuln:audit"])
   "What is wrong, in a sentence."
   explanation: String!
   "Counts the intervals of the path and type from 1."
@@ -9126,7 +9135,7 @@ type Exposure implements Node {
 }
 
 "A state of an exposure and the interval in which it held: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
-type ExposureVersion {
+type ExposureVersion @requiresScopes(scopes: ["vuln:view"]) {
   "Counted from 1 for the exposure's first state."
   version: Int!
   "When this state began, on the organization's clock."
@@ -9150,7 +9159,7 @@ type ExposureVersion {
 What an exposure rests on. A field says nothing, by null or an empty list, where
 the rule does not look at it.
 """
-type ExposureEvidence {
+type ExposureEvidence @requiresScopes(scopes: ["vuln:view"]) {
   "How completely each kind of evidence was known."
   completeness: [EvidenceCompleteness!]!
   "Who is on record as owner of the workload."
@@ -9190,7 +9199,7 @@ type ExposureEvidence {
 }
 
 "How completely a kind of evidence is known."
-type EvidenceCompleteness {
+type EvidenceCompleteness @requiresScopes(scopes: ["vuln:view"]) {
   kind: EvidenceKind!
   coverage: CoverageState!
 }
@@ -9222,7 +9231,7 @@ enum CoverageState {
 }
 
 "An owner as the rule found it."
-type OwnerEvidence {
+type OwnerEvidence @requiresScopes(scopes: ["vuln:view"]) {
   "The owner; null where no entity is known any longer."
   owner: Owner
   name: String!
@@ -9232,7 +9241,7 @@ type OwnerEvidence {
 }
 
 "How the verdict behind an exposure came about."
-type ExposureExplanation {
+type ExposureExplanation @requiresScopes(scopes: ["vuln:view"]) {
   rule: FindingType!
   "The version of the rule that judged; null where nobody recorded it."
   ruleVersion: Int
@@ -9255,14 +9264,14 @@ type ExposureExplanation {
 }
 
 "A part of a severity."
-type SeverityContribution {
+type SeverityContribution @requiresScopes(scopes: ["vuln:view"]) {
   factor: SeverityFactor!
   "In steps: of the base as many as the severity that it stands for, of anything else one."
   contribution: Int!
 }
 
 "One of the things that a rule asks. docs/explain.md lists them."
-type RulePredicate {
+type RulePredicate @requiresScopes(scopes: ["vuln:view"]) {
   "Its name for programs, such as ` + "`" + `active_owners` + "`" + `."
   name: String!
   "What is required, in words."
@@ -9294,7 +9303,7 @@ enum TruthValue {
 }
 
 "A value: one of its fields is set."
-type PredicateValue {
+type PredicateValue @requiresScopes(scopes: ["vuln:view"]) {
   number: Int
   text: String
   at: DateTime
@@ -9302,7 +9311,7 @@ type PredicateValue {
 }
 
 "A number that a value is compared with."
-type PredicateThreshold {
+type PredicateThreshold @requiresScopes(scopes: ["vuln:view"]) {
   number: Int!
   unit: PredicateUnit!
 }
@@ -9316,7 +9325,7 @@ enum PredicateUnit {
 }
 
 "How completely a kind of evidence is known."
-type PredicateCoverage {
+type PredicateCoverage @requiresScopes(scopes: ["vuln:view"]) {
   kind: EvidenceKind!
   completeness: CoverageState!
   "Since when the source that looked best says it has looked; null: from the beginning, or it does not say."
@@ -9328,7 +9337,7 @@ type PredicateCoverage {
 }
 
 "What a rule says of a path now."
-type RuleVerdict {
+type RuleVerdict @requiresScopes(scopes: ["vuln:view"]) {
   rule: FindingType!
   "False: the organization switched the rule off."
   enabled: Boolean!
@@ -9591,7 +9600,7 @@ What exposures rest on: rules and their versions, predicates, evidence, coverage
 versions and timeline, in one document that needs nothing else to be read. The same
 state of the organization gives the same bytes.
 """
-type EvidencePack {
+type EvidencePack @requiresScopes(scopes: ["vuln:view"]) {
   "SHA-256 of ` + "`" + `document` + "`" + `: ` + "`" + `sha256:` + "`" + ` and 64 hexadecimal digits."
   digest: String!
   "The same of the document without its ` + "`" + `asOf` + "`" + `: equal as long as nothing in it has changed, however often somebody looked."
@@ -9608,7 +9617,7 @@ type EvidencePack {
 A combination of exposures that says what to look at first. Its members are the
 authority paths that have it; clusters may overlap.
 """
-type RiskCluster implements Node {
+type RiskCluster implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   "Its name for programs, such as ` + "`" + `orphaned-sensitive` + "`" + `."
   key: String!
@@ -9680,7 +9689,7 @@ type RiskCluster implements Node {
 }
 
 "What a risk cluster came to at an instant."
-type RiskClusterPoint {
+type RiskClusterPoint @requiresScopes(scopes: ["vuln:view"]) {
   at: DateTime!
   "How many paths were members."
   pathCount: Int64!
@@ -9695,7 +9704,7 @@ type RiskClusterPoint {
 }
 
 "What a risk cluster asks, and what follows from its members."
-type RiskClusterExplanation {
+type RiskClusterExplanation @requiresScopes(scopes: ["vuln:view"]) {
   "The version of the definition; another one asks something else."
   definitionVersion: Int!
   grain: ClusterGrain!
@@ -9709,13 +9718,13 @@ type RiskClusterExplanation {
 }
 
 "A term of a risk cluster."
-type ClusterTerm {
+type ClusterTerm @requiresScopes(scopes: ["vuln:view"]) {
   "Any of these exposures."
   types: [ExposureType!]!
 }
 
 "What the members up to a level come to."
-type ClusterLevelCounts {
+type ClusterLevelCounts @requiresScopes(scopes: ["vuln:view"]) {
   level: ExposureLevel!
   pathCount: Int!
   identityCount: Int!
@@ -9724,7 +9733,7 @@ type ClusterLevelCounts {
 }
 
 "What a priority follows from."
-type PriorityExplanation {
+type PriorityExplanation @requiresScopes(scopes: ["vuln:view"]) {
   value: Priority
   "How grave the combination is."
   severity: Severity!
@@ -9733,7 +9742,7 @@ type PriorityExplanation {
 }
 
 "What an urgency follows from."
-type UrgencyExplanation {
+type UrgencyExplanation @requiresScopes(scopes: ["vuln:view"]) {
   value: Urgency
   "In the order in which they are asked."
   because: [UrgencyFact!]!
@@ -9742,7 +9751,7 @@ type UrgencyExplanation {
 }
 
 "One of the facts that an urgency follows from."
-type UrgencyFact {
+type UrgencyFact @requiresScopes(scopes: ["vuln:view"]) {
   fact: UrgencyFactName!
   count: Int64!
   "Whether it was looked at before the urgency was found."
@@ -9762,7 +9771,7 @@ enum UrgencyFactName {
 }
 
 "Why a path is a member of a risk cluster, or is not."
-type ClusterMembership {
+type ClusterMembership @requiresScopes(scopes: ["vuln:view"]) {
   cluster: RiskCluster!
   "Up to which disposition exposures count."
   level: ExposureLevel!
@@ -9788,7 +9797,7 @@ enum MembershipObstacle {
 }
 
 "How far a term of a risk cluster is satisfied."
-type ClusterTermState {
+type ClusterTermState @requiresScopes(scopes: ["vuln:view"]) {
   "Any of these exposures satisfies it."
   types: [ExposureType!]!
   satisfied: Boolean!
@@ -9807,7 +9816,7 @@ type ClusterTermState {
 }
 
 "Why an exposure does not count."
-type MissingExposure {
+type MissingExposure @requiresScopes(scopes: ["vuln:view"]) {
   type: ExposureType!
   reason: MissingExposureReason!
   "The exposure that there is, or was last; null where there never was one."
@@ -9839,7 +9848,7 @@ enum MissingExposureReason {
 }
 
 "Why a path is shown under one of its risk clusters."
-type PrimaryClusterExplanation {
+type PrimaryClusterExplanation @requiresScopes(scopes: ["vuln:view"]) {
   "What puts the first before the second."
   decidedBy: PrimaryClusterDecision!
   "The risk clusters of the path, the primary one first."
@@ -9847,7 +9856,7 @@ type PrimaryClusterExplanation {
 }
 
 "A risk cluster, and what it is ranked by."
-type RankedCluster {
+type RankedCluster @requiresScopes(scopes: ["vuln:view"]) {
   cluster: RiskCluster!
   severity: Severity!
   "How many terms it has."
@@ -9868,7 +9877,7 @@ enum PrimaryClusterDecision {
 }
 
 "Paths by who answers for their workload."
-type OwnershipBreakdown {
+type OwnershipBreakdown @requiresScopes(scopes: ["vuln:view"]) {
   valid: Int!
   degraded: Int!
   ambiguous: Int!
@@ -9877,7 +9886,7 @@ type OwnershipBreakdown {
 }
 
 "Paths by how sensitive their destination is."
-type SensitivityBreakdown {
+type SensitivityBreakdown @requiresScopes(scopes: ["vuln:view"]) {
   unknown: Int!
   public: Int!
   internal: Int!
@@ -9931,7 +9940,7 @@ What the authority of one workload comes to: a row of a list, and all that is
 known of the workload in one place. A workload has one, whatever it runs as. Of a
 removed workload the numbers are 0, and what is unknown is null.
 """
-type WorkloadExposure {
+type WorkloadExposure @requiresScopes(scopes: ["vuln:view"]) {
   """
   Such as ` + "`" + `EXP-a1b2c3d4` + "`" + `: a prefix of a digest over organization and workload,
   longer than 8 digits only where that is taken. Never changes, and is never given
@@ -10026,7 +10035,7 @@ enum IdentityBindingState {
 }
 
 "Who answers for a workload."
-type WorkloadOwnership {
+type WorkloadOwnership @requiresScopes(scopes: ["vuln:view"]) {
   "Who is tied to the workload, active or not: owners first, then creators, each by name."
   owners: [WorkloadOwner!]!
   "What this comes to. Creators do not answer for a workload."
@@ -10034,7 +10043,7 @@ type WorkloadOwnership {
 }
 
 "An owner or creator of a workload."
-type WorkloadOwner {
+type WorkloadOwner @requiresScopes(scopes: ["vuln:view"]) {
   "The id of ` + "`" + `owner` + "`" + `."
   id: ID!
   "The owner itself."
@@ -10060,7 +10069,7 @@ enum OwnershipRelation {
 }
 
 "Where a workload comes from."
-type WorkloadMetadata {
+type WorkloadMetadata @requiresScopes(scopes: ["vuln:view"]) {
   "The system it lives in."
   sourceSystem: String!
   "Its name there."
@@ -10077,7 +10086,7 @@ type WorkloadMetadata {
 What is recorded of the executions of a workload. A record is what one source
 counted on one day of one action of whom it names.
 """
-type ExecutionEvidenceSummary {
+type ExecutionEvidenceSummary @requiresScopes(scopes: ["vuln:view"]) {
   "How many records, of any age, name the workload."
   totalDirectRecords: Int!
   "How many more tell of it: those that a source marks as related, and those that name nobody but an identity of it."
@@ -10089,7 +10098,7 @@ type ExecutionEvidenceSummary {
 }
 
 "What the authority paths of a workload come to."
-type PathSummary {
+type PathSummary @requiresScopes(scopes: ["vuln:view"]) {
   "How many there are."
   totalPaths: Int!
   "How many reach confidential or restricted data."
@@ -10158,7 +10167,7 @@ enum WorkloadExposureOrderField {
 # ---------------------------------------------------------------- posture
 
 "What an organization comes to: paths, identities and workloads. It counts what stands, whether or not an exposure is on it."
-type Posture {
+type Posture @requiresScopes(scopes: ["vuln:view"]) {
   "The organization's clock: its last sync or judgement."
   at: DateTime!
   "How many authority paths stand."
@@ -10194,7 +10203,7 @@ type Posture {
 }
 
 "What a number of a posture counts."
-type PostureCountExplanation {
+type PostureCountExplanation @requiresScopes(scopes: ["vuln:view"]) {
   count: PostureCount!
   "The number; null where it was not measured, or there is no snapshot to count from."
   value: Int64
@@ -10211,7 +10220,7 @@ type PostureCountExplanation {
 }
 
 "A list of the organization and its filter."
-type PostureCountFilter {
+type PostureCountFilter @requiresScopes(scopes: ["vuln:view"]) {
   list: PostureCountList!
   "Of ` + "`" + `AuthorityPathFilter` + "`" + `; null: any."
   sensitivity: [Sensitivity!]
@@ -10230,7 +10239,7 @@ enum PostureCountList {
 }
 
 "A row that a number of a posture counts."
-type PostureRow {
+type PostureRow @requiresScopes(scopes: ["vuln:view"]) {
   "The authority path, workload or identity."
   node: Node
   "How much of the number it is."
@@ -10273,7 +10282,7 @@ enum PostureCount {
 }
 
 "Identities that authority paths lead through. One can be in more than one of these numbers."
-type IdentityCounts {
+type IdentityCounts @requiresScopes(scopes: ["vuln:view"]) {
   "How many have a path that starts at an autonomous workload and was used within the window of 30 days."
   activeAutonomous: Int!
   "How many have stopped acting: every effective path through them is dormant."
@@ -10285,7 +10294,7 @@ type IdentityCounts {
 }
 
 "Living workloads by who makes them run. The four add up to ` + "`" + `total` + "`" + `."
-type WorkloadCounts {
+type WorkloadCounts @requiresScopes(scopes: ["vuln:view"]) {
   "Nobody: they run by themselves or by schedule."
   autonomous: Int!
   "An operator supervises them."
@@ -10299,7 +10308,7 @@ type WorkloadCounts {
 }
 
 "Workload exposures by ` + "`" + `maxSeverity` + "`" + `. The severities and ` + "`" + `none` + "`" + ` add up to ` + "`" + `total` + "`" + `."
-type WorkloadExposureCounts {
+type WorkloadExposureCounts @requiresScopes(scopes: ["vuln:view"]) {
   critical: Int!
   high: Int!
   medium: Int!
@@ -10311,7 +10320,7 @@ type WorkloadExposureCounts {
 }
 
 "What has changed since a snapshot. A number is null where the snapshot does not have what it is counted from."
-type PostureDelta {
+type PostureDelta @requiresScopes(scopes: ["vuln:view"]) {
   "The snapshot that it is counted from."
   snapshot: PostureSnapshot!
   "How often a path began to stand since, again or for the first time."
@@ -10327,7 +10336,7 @@ type PostureDelta {
 }
 
 "When a source last refreshed what is known."
-type SourceRefresh {
+type SourceRefresh @requiresScopes(scopes: ["vuln:view"]) {
   source: Source!
   "Its last complete delivery, on the organization's clock; null where it never delivered completely."
   lastRefresh: DateTime
@@ -10339,7 +10348,7 @@ type SourceRefresh {
 What an organization came to when a sync or an evaluation had ended. It is kept as
 it was; a field that was not measured then is null.
 """
-type PostureSnapshot {
+type PostureSnapshot @requiresScopes(scopes: ["vuln:view"]) {
   "When, on the organization's clock."
   at: DateTime!
   "The sync that it follows; null for an evaluation."
@@ -10365,7 +10374,7 @@ type PostureSnapshot {
 }
 
 "What a risk cluster came to."
-type ClusterSnapshot {
+type ClusterSnapshot @requiresScopes(scopes: ["vuln:view"]) {
   "The cluster's key then."
   key: String!
   "How many paths were members."
@@ -10400,7 +10409,7 @@ One thing that changed, published once and never altered. The feed numbers them
 without a gap, in the order of their publication; ` + "`" + `occurredAt` + "`" + ` is when it happened.
 docs/changes.md says what each type carries.
 """
-type ExposureChange implements Node {
+type ExposureChange implements Node @requiresScopes(scopes: ["vuln:view"]) {
   "Of what happened: the same should it be published anew from history."
   id: ID!
   "Its place in the feed, counted from 1."
@@ -10467,7 +10476,7 @@ type Subscription {
   that everything so far was sent, and another one follows every ten seconds in
   which there is nothing else. ` + "`" + `Organization.exposureChangeFeed.cursor` + "`" + ` is from now on.
   """
-  exposureChanges("The slug of the organization." organization: String!, after: String, filter: ExposureChangeFilter): ExposureChangeFrame!
+  exposureChanges("The slug of the organization." organization: String!, after: String, filter: ExposureChangeFilter): ExposureChangeFrame! @requiresScopes(scopes: ["vuln:view"])
 
   """
   How far a delivery has come: first how far it is now, then whenever that changes, and
@@ -10476,11 +10485,11 @@ type Subscription {
   ten seconds before the import begins; or that of a sync, which is done. It does not
   matter which server the import runs on.
   """
-  syncProgress("The slug of the organization." organization: String!, "Of the delivery, or of the sync that it has become." id: ID!): SyncProgress!
+  syncProgress("The slug of the organization." organization: String!, "Of the delivery, or of the sync that it has become." id: ID!): SyncProgress! @requiresScopes(scopes: ["vuln:view"])
 }
 
 "How far a delivery has come."
-type SyncProgress {
+type SyncProgress @requiresScopes(scopes: ["vuln:view"]) {
   phase: SyncPhase!
   "The records that were read so far."
   records: Int64!
@@ -10522,7 +10531,7 @@ enum SyncPhase {
 A piece of the live feed: a change, or a heartbeat, which says that there was nothing
 else up to its cursor.
 """
-type ExposureChangeFrame {
+type ExposureChangeFrame @requiresScopes(scopes: ["vuln:view"]) {
   "Where the feed goes on behind this frame."
   cursor: String!
   "Whether it is a heartbeat. The first one says that everything before it was sent."
@@ -10652,7 +10661,7 @@ enum ExposureChangeOrderField {
 }
 
 "What is other at an instant than it was at an earlier one, and what brought it."
-type PostureDiff {
+type PostureDiff @requiresScopes(scopes: ["vuln:view"]) {
   from: DateTime!
   to: DateTime!
   "The numbers that moved, in the order of PostureCount."
@@ -10666,7 +10675,7 @@ type PostureDiff {
 }
 
 "A number of a posture that moved."
-type PostureChange {
+type PostureChange @requiresScopes(scopes: ["vuln:view"]) {
   count: PostureCount!
   "What it was; 0 for a number that counts what happened in between."
   before: Int64!
@@ -10675,7 +10684,7 @@ type PostureChange {
 }
 
 "What one cause brought."
-type PostureCause {
+type PostureCause @requiresScopes(scopes: ["vuln:view"]) {
   kind: PostureCauseKind!
   "Whose deliveries; null for anything else."
   source: Source
@@ -10705,19 +10714,19 @@ enum PostureCauseKind {
 }
 
 "How many exposures of a type were opened."
-type OpenedCount {
+type OpenedCount @requiresScopes(scopes: ["vuln:view"]) {
   type: ExposureType!
   count: Int64!
 }
 
 "How many exposures resolved for a reason."
-type ResolvedCount {
+type ResolvedCount @requiresScopes(scopes: ["vuln:view"]) {
   reason: ResolutionReason!
   count: Int64!
 }
 
 "How far the feed of an organization has come."
-type ExposureChangeFeed {
+type ExposureChangeFeed @requiresScopes(scopes: ["vuln:view"]) {
   "The place of its last change; 0 before the first."
   seq: Int64!
   "The same as a cursor: ` + "`" + `exposureChanges(after:)` + "`" + ` goes on from now."
@@ -10729,7 +10738,7 @@ type ExposureChangeFeed {
 }
 
 "How many changes there were in a number of days, and in as many days before."
-type ExposureChangeSummary {
+type ExposureChangeSummary @requiresScopes(scopes: ["vuln:view"]) {
   "When its first day begins, in UTC."
   from: DateTime!
   "When its last day ends."
@@ -10748,7 +10757,7 @@ type ExposureChangeSummary {
 }
 
 "How many changes of a type there were."
-type ExposureChangeTypeCount {
+type ExposureChangeTypeCount @requiresScopes(scopes: ["vuln:view"]) {
   type: ExposureChangeType!
   count: Int64!
   "As many days before."
@@ -10756,7 +10765,7 @@ type ExposureChangeTypeCount {
 }
 
 "How many changes of a severity there were."
-type ExposureChangeSeverityCount {
+type ExposureChangeSeverityCount @requiresScopes(scopes: ["vuln:view"]) {
   "Null: changes that have none."
   severity: Severity
   count: Int64!
@@ -10765,7 +10774,7 @@ type ExposureChangeSeverityCount {
 }
 
 "How many changes there were on a day."
-type ExposureChangeDay {
+type ExposureChangeDay @requiresScopes(scopes: ["vuln:view"]) {
   "The day in UTC: ` + "`" + `2026-03-01` + "`" + `."
   date: String!
   count: Int64!
@@ -10774,7 +10783,7 @@ type ExposureChangeDay {
 }
 
 "How many changes of a severity there were on a day."
-type ExposureChangeDayCount {
+type ExposureChangeDayCount @requiresScopes(scopes: ["vuln:view"]) {
   "Null: changes that have none."
   severity: Severity
   count: Int64!
@@ -10783,7 +10792,7 @@ type ExposureChangeDayCount {
 # ---------------------------------------------------------------- settings
 
 "The thresholds by which an organization is judged."
-type EvaluationSettings {
+type EvaluationSettings @requiresScopes(scopes: ["vuln:view"]) {
   "Counted from 1 for the first change; 0 says that the defaults hold."
   version: Int!
   "An identity that did nothing for so many days is dormant."
@@ -10817,7 +10826,7 @@ input ChangeEvaluationSettingsInput {
 }
 
 "What a change of the thresholds did."
-type ChangeEvaluationSettingsPayload {
+type ChangeEvaluationSettingsPayload @requiresScopes(scopes: []) {
   "The settings that hold now; null if there was an error."
   settings: EvaluationSettings
   "What the judgement by them did."
@@ -10832,13 +10841,13 @@ input EvaluateOrganizationInput {
 }
 
 "What judging an organization did."
-type EvaluateOrganizationPayload {
+type EvaluateOrganizationPayload @requiresScopes(scopes: []) {
   evaluation: Evaluation
   userErrors: [UserError!]!
 }
 
 "A judgement of everything."
-type Evaluation {
+type Evaluation @requiresScopes(scopes: ["vuln:view"]) {
   "Its place on the organization's clock; null where no sync has reached the organization yet, and so there was nothing to judge."
   at: DateTime
   "How many exposures it opened."
@@ -10850,7 +10859,7 @@ type Evaluation {
 # ---------------------------------------------------------------- what analysts put on record
 
 "An instant whose scope an identity is compared with: what it holds beyond that is drift."
-type ScopeBaseline {
+type ScopeBaseline @requiresScopes(scopes: ["vuln:view"]) {
   "On the organization's clock."
   at: DateTime!
   "How it came to be one."
@@ -10870,7 +10879,7 @@ enum BaselineBasis {
 }
 
 "Why a path keeps actions that nobody uses, in its interval: from ` + "`" + `effectiveFrom` + "`" + ` up to, and without, ` + "`" + `effectiveTo` + "`" + `."
-type PrivilegeJustification {
+type PrivilegeJustification @requiresScopes(scopes: ["vuln:view"]) {
   "When it was recorded, on the organization's clock."
   effectiveFrom: DateTime!
   "When it was withdrawn or replaced; null while it is in force."
@@ -10894,7 +10903,7 @@ input AttestBaselineInput {
 }
 
 "What vouching for an identity did."
-type AttestBaselinePayload {
+type AttestBaselinePayload @requiresScopes(scopes: []) {
   "The baseline that counts now; null if there was an error."
   baseline: ScopeBaseline
   "What the judgement by it did."
@@ -10913,7 +10922,7 @@ input RecordJustificationInput {
 }
 
 "What recording a justification did."
-type RecordJustificationPayload {
+type RecordJustificationPayload @requiresScopes(scopes: []) {
   "What is in force now; null if there was an error."
   justification: PrivilegeJustification
   "What it took the place of; null if there was nothing."
@@ -10930,7 +10939,7 @@ input WithdrawJustificationInput {
 }
 
 "What ending a justification did."
-type WithdrawJustificationPayload {
+type WithdrawJustificationPayload @requiresScopes(scopes: []) {
   "The one that was ended; null if there was an error."
   justification: PrivilegeJustification
   "What the judgement without it did."
@@ -10985,7 +10994,7 @@ enum FalsePositiveReason {
 }
 
 "What a person decided on an exposure, as the ledger has it."
-type Decision {
+type Decision @requiresScopes(scopes: ["vuln:view"]) {
   action: ExposureAction!
   "What the exposure was."
   from: ExposureState!
@@ -11047,7 +11056,7 @@ input MarkFalsePositiveInput {
 }
 
 "What a decision on one exposure did."
-type JudgeExposurePayload {
+type JudgeExposurePayload @requiresScopes(scopes: []) {
   "The exposure as it is now; null if there was an error."
   exposure: Exposure
   "What was put on record; null if there was an error."
@@ -11095,14 +11104,14 @@ input UndoBatchInput {
 }
 
 "What a decision on many exposures did."
-type JudgeExposuresPayload {
+type JudgeExposuresPayload @requiresScopes(scopes: []) {
   "What was done, or would be; null if there was an error."
   batch: Batch
   userErrors: [UserError!]!
 }
 
 "A decision on many exposures."
-type Batch {
+type Batch @requiresScopes(scopes: ["vuln:investigate"]) {
   "Null of a dry run. Good for ` + "`" + `batch` + "`" + ` of the organization and for ` + "`" + `undoBatch` + "`" + `."
   id: ID
   "What was done; of an undoing, what it took back."
@@ -11141,7 +11150,7 @@ type Batch {
 }
 
 "How many exposures of a batch stood alike and fared alike."
-type BatchCount {
+type BatchCount @requiresScopes(scopes: ["vuln:investigate"]) {
   "What they were before; null of exposures that there are not."
   state: ExposureState
   "Why they were left alone: the code of an error; null if they were not."
@@ -11150,7 +11159,7 @@ type BatchCount {
 }
 
 "What became of one exposure of a batch."
-type BatchOutcome {
+type BatchOutcome @requiresScopes(scopes: ["vuln:investigate"]) {
   "The id of the exposure."
   exposure: ID!
   "What it was before; null of an exposure that there is not."
@@ -11166,7 +11175,7 @@ type BatchOutcome {
 }
 
 "A key with which somebody signs decisions, in its interval: from ` + "`" + `validFrom` + "`" + ` up to, and without, ` + "`" + `validTo` + "`" + `."
-type SigningKey {
+type SigningKey @requiresScopes(scopes: ["vuln:view"]) {
   "SHA-256 of the public key, in hexadecimal."
   keyId: String!
   "Whose key it is."
@@ -11202,7 +11211,7 @@ input RevokeSigningKeyInput {
 }
 
 "What became of a key."
-type SigningKeyPayload {
+type SigningKeyPayload @requiresScopes(scopes: []) {
   "The key as it is now; null if there was an error."
   key: SigningKey
   userErrors: [UserError!]!
@@ -11215,7 +11224,7 @@ input SealEvidencePackInput {
 }
 
 "What sealing an evidence pack did."
-type SealEvidencePackPayload {
+type SealEvidencePackPayload @requiresScopes(scopes: []) {
   "The pack; null if there was an error."
   evidencePack: EvidencePack
   "The entry that holds its digests; null if there was an error."
@@ -11229,7 +11238,7 @@ type SealEvidencePackPayload {
 What people decided and what was kept, each entry naming the one before it by its
 hash. docs/formats/ledger.md says how to prove it without this server.
 """
-type Ledger {
+type Ledger @requiresScopes(scopes: ["vuln:audit"]) {
   "How many entries there are."
   size: Int64!
   "The hash of the last one; null while there is none."
@@ -11255,7 +11264,7 @@ type Ledger {
 }
 
 "Something that was put on record."
-type LedgerEntry {
+type LedgerEntry @requiresScopes(scopes: ["vuln:audit"]) {
   "Counted from 1, without a gap."
   seq: Int64!
   "SHA-256 over a tag, the previous hash and the body, in hexadecimal."
@@ -11297,7 +11306,7 @@ input LedgerFilter {
 }
 
 "A signed statement of what the ledger was at a size."
-type LedgerCheckpoint {
+type LedgerCheckpoint @requiresScopes(scopes: ["vuln:audit"]) {
   size: Int64!
   "The root of the Merkle tree, in hexadecimal."
   root: String!
@@ -11310,7 +11319,7 @@ type LedgerCheckpoint {
 }
 
 "The hashes that lead from an entry to the root, in hexadecimal."
-type InclusionProof {
+type InclusionProof @requiresScopes(scopes: ["vuln:audit"]) {
   seq: Int64!
   size: Int64!
   "The hash of the entry, which the leaf of the tree is made of."
@@ -11321,7 +11330,7 @@ type InclusionProof {
 }
 
 "The hashes that lead from one root to another, in hexadecimal."
-type ConsistencyProof {
+type ConsistencyProof @requiresScopes(scopes: ["vuln:audit"]) {
   from: Int64!
   to: Int64!
   fromRoot: String!
@@ -11354,7 +11363,7 @@ interface Entity {
 }
 
 "What runs."
-type Workload implements Node & Entity {
+type Workload implements Node & Entity @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   sourceId: String!
   name: String!
@@ -11407,7 +11416,7 @@ type Workload implements Node & Entity {
 }
 
 "What a workload runs as."
-type Identity implements Node & Entity {
+type Identity implements Node & Entity @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   sourceId: String!
   name: String!
@@ -11440,7 +11449,7 @@ type Identity implements Node & Entity {
 }
 
 "What can be reached."
-type Resource implements Node & Entity {
+type Resource implements Node & Entity @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   sourceId: String!
   name: String!
@@ -11471,7 +11480,7 @@ type Resource implements Node & Entity {
 }
 
 "What grants: a role or a policy of a system."
-type AccessRole implements Node & Entity {
+type AccessRole implements Node & Entity @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   sourceId: String!
   name: String!
@@ -11484,7 +11493,7 @@ type AccessRole implements Node & Entity {
 }
 
 "Who answers for a workload: a person or a group."
-type Owner implements Node & Entity {
+type Owner implements Node & Entity @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   sourceId: String!
   name: String!
@@ -11503,7 +11512,7 @@ type Owner implements Node & Entity {
 }
 
 "A tie between a workload and an identity."
-type IdentityBinding {
+type IdentityBinding @requiresScopes(scopes: ["vuln:view"]) {
   "How the workload comes to the identity."
   type: IdentityBindingType!
   "The same as ` + "`" + `type` + "`" + `."
@@ -11524,14 +11533,14 @@ enum IdentityBindingType {
 }
 
 "A role that an identity holds, and where."
-type RoleBinding {
+type RoleBinding @requiresScopes(scopes: ["vuln:view"]) {
   role: AccessRole!
   "A namespace, an account, or ` + "`" + `*` + "`" + ` for everywhere."
   scope: String!
 }
 
 "What is known of one attribute."
-type Attribute {
+type Attribute @requiresScopes(scopes: ["vuln:view"]) {
   "The attribute, such as ` + "`" + `environment` + "`" + `."
   name: String!
   "The value that counts, in the source's own word."
@@ -11603,7 +11612,7 @@ Something that is seen from outside: a name, a host, a port that answers, a page
 certificate, a product, a collected file. One for all scanners that see it; what they
 say of it is put together in ` + "`" + `attributes` + "`" + `. docs/assets.md says how.
 """
-type Asset implements Node {
+type Asset implements Node @requiresScopes(scopes: ["vuln:view"]) {
   "The same whoever sees it, and when."
   id: ID!
   type: AssetType!
@@ -11692,7 +11701,7 @@ enum PortState {
 }
 
 "A product on a service or a page."
-type AssetTechnology {
+type AssetTechnology @requiresScopes(scopes: ["vuln:view"]) {
   "As the scanner calls it: two scanners may call one product by two names."
   name: String!
   "Null where nobody could tell."
@@ -11700,7 +11709,7 @@ type AssetTechnology {
 }
 
 "What one source saw of an asset, unchanged in every delivery of an interval."
-type AssetSighting {
+type AssetSighting @requiresScopes(scopes: ["vuln:view"]) {
   source: Source!
   "The first delivery of the interval, on the organization's clock."
   firstSeenAt: DateTime!
@@ -11719,7 +11728,7 @@ type AssetSighting {
 }
 
 "What an asset was in an interval, on the organization's clock."
-type AssetVersion {
+type AssetVersion @requiresScopes(scopes: ["vuln:view"]) {
   from: DateTime!
   "Null for what it is."
   to: DateTime
@@ -11730,7 +11739,7 @@ type AssetVersion {
 }
 
 "Why a workload stands behind an asset."
-type AssetLink {
+type AssetLink @requiresScopes(scopes: ["vuln:view"]) {
   basis: AssetLinkBasis!
   "The name, address or image that says so."
   detail: String!
@@ -11753,7 +11762,7 @@ enum AssetLinkBasis {
 }
 
 "What is known of the content of a file."
-type CollectedFile {
+type CollectedFile @requiresScopes(scopes: ["vuln:view"]) {
   "What its first sender called it: a label, never a path."
   name: String!
   "Of its content, in lower case hexadecimal digits."
@@ -11773,7 +11782,7 @@ type CollectedFile {
 }
 
 "What a delivery did to the assets of an organization."
-type AssetCounts {
+type AssetCounts @requiresScopes(scopes: ["vuln:view"]) {
   "Assets that were never seen before."
   added: Int!
   "Assets that it says something else of, or that are seen again."
@@ -11826,7 +11835,7 @@ enum AssetOrderField {
 }
 
 "A page of assets."
-type AssetConnection {
+type AssetConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [AssetEdge!]!
   nodes: [Asset!]!
   pageInfo: PageInfo!
@@ -11835,14 +11844,14 @@ type AssetConnection {
 }
 
 "One row of a page and its cursor."
-type AssetEdge {
+type AssetEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Asset!
 }
 
 "A page of the assets of a workload."
-type WorkloadAssetConnection {
+type WorkloadAssetConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [WorkloadAssetEdge!]!
   nodes: [Asset!]!
   pageInfo: PageInfo!
@@ -11851,7 +11860,7 @@ type WorkloadAssetConnection {
 }
 
 "An asset of a workload, its cursor, and what links the two."
-type WorkloadAssetEdge {
+type WorkloadAssetEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list and filter."
   cursor: String!
   node: Asset!
@@ -11860,7 +11869,7 @@ type WorkloadAssetEdge {
 }
 
 "A page of the workloads behind an asset."
-type AssetWorkloadConnection {
+type AssetWorkloadConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [AssetWorkloadEdge!]!
   nodes: [Workload!]!
   pageInfo: PageInfo!
@@ -11869,7 +11878,7 @@ type AssetWorkloadConnection {
 }
 
 "A workload behind an asset, its cursor, and what links the two."
-type AssetWorkloadEdge {
+type AssetWorkloadEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list."
   cursor: String!
   node: Workload!
@@ -11880,7 +11889,7 @@ type AssetWorkloadEdge {
 # ---------------------------------------------------------------- sources and syncs
 
 "A feed: what one connector says about one system."
-type Source implements Node {
+type Source implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   "Its name, such as ` + "`" + `kubernetes` + "`" + `."
   name: String!
@@ -11899,7 +11908,7 @@ type Source implements Node {
 }
 
 "One delivery of a source."
-type Sync implements Node {
+type Sync implements Node @requiresScopes(scopes: ["vuln:view"]) {
   id: ID!
   "Counted from 1 in the organization."
   version: Int64!
@@ -11942,7 +11951,7 @@ enum SyncOutcome {
 }
 
 "A record that was not accepted."
-type SyncRejection {
+type SyncRejection @requiresScopes(scopes: ["vuln:view"]) {
   file: String
   "Counted from 1; null where the format has no lines."
   line: Int
@@ -11952,7 +11961,7 @@ type SyncRejection {
 }
 
 "Something that a reader of the sync should know and that rejected nothing."
-type SyncWarning {
+type SyncWarning @requiresScopes(scopes: ["vuln:view"]) {
   file: String
   "Counted from 1; null where the format has no lines."
   line: Int
@@ -11971,7 +11980,7 @@ input SyncFilter {
 # ---------------------------------------------------------------- lists
 
 "Where a page stands in its list."
-type PageInfo {
+type PageInfo @requiresScopes(scopes: []) {
   hasNextPage: Boolean!
   hasPreviousPage: Boolean!
   "For ` + "`" + `before` + "`" + `, to read on towards the start; null on an empty page."
@@ -11981,7 +11990,7 @@ type PageInfo {
 }
 
 "A page of organizations."
-type OrganizationConnection {
+type OrganizationConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [OrganizationEdge!]!
   nodes: [Organization!]!
   pageInfo: PageInfo!
@@ -11990,14 +11999,14 @@ type OrganizationConnection {
 }
 
 "One row of a page and its cursor."
-type OrganizationEdge {
+type OrganizationEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Organization!
 }
 
 "A page of authority paths."
-type AuthorityPathConnection {
+type AuthorityPathConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [AuthorityPathEdge!]!
   nodes: [AuthorityPath!]!
   pageInfo: PageInfo!
@@ -12006,14 +12015,14 @@ type AuthorityPathConnection {
 }
 
 "One row of a page and its cursor."
-type AuthorityPathEdge {
+type AuthorityPathEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: AuthorityPath!
 }
 
 "A page of versions of a path."
-type AuthorityPathVersionConnection {
+type AuthorityPathVersionConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [AuthorityPathVersionEdge!]!
   nodes: [AuthorityPathVersion!]!
   pageInfo: PageInfo!
@@ -12022,14 +12031,14 @@ type AuthorityPathVersionConnection {
 }
 
 "One row of a page and its cursor."
-type AuthorityPathVersionEdge {
+type AuthorityPathVersionEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: AuthorityPathVersion!
 }
 
 "A page of exposures."
-type ExposureConnection {
+type ExposureConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [ExposureEdge!]!
   nodes: [Exposure!]!
   pageInfo: PageInfo!
@@ -12038,14 +12047,14 @@ type ExposureConnection {
 }
 
 "One row of a page and its cursor."
-type ExposureEdge {
+type ExposureEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Exposure!
 }
 
 "A page of versions of an exposure."
-type ExposureVersionConnection {
+type ExposureVersionConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [ExposureVersionEdge!]!
   nodes: [ExposureVersion!]!
   pageInfo: PageInfo!
@@ -12054,14 +12063,14 @@ type ExposureVersionConnection {
 }
 
 "One row of a page and its cursor."
-type ExposureVersionEdge {
+type ExposureVersionEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: ExposureVersion!
 }
 
 "A page of entries of a ledger."
-type LedgerEntryConnection {
+type LedgerEntryConnection @requiresScopes(scopes: ["vuln:audit"]) {
   edges: [LedgerEntryEdge!]!
   nodes: [LedgerEntry!]!
   pageInfo: PageInfo!
@@ -12070,14 +12079,14 @@ type LedgerEntryConnection {
 }
 
 "One row of a page and its cursor."
-type LedgerEntryEdge {
+type LedgerEntryEdge @requiresScopes(scopes: ["vuln:audit"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: LedgerEntry!
 }
 
 "A page of risk clusters."
-type RiskClusterConnection {
+type RiskClusterConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [RiskClusterEdge!]!
   nodes: [RiskCluster!]!
   pageInfo: PageInfo!
@@ -12086,14 +12095,14 @@ type RiskClusterConnection {
 }
 
 "One row of a page and its cursor."
-type RiskClusterEdge {
+type RiskClusterEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: RiskCluster!
 }
 
 "A page of workload exposures."
-type WorkloadExposureConnection {
+type WorkloadExposureConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [WorkloadExposureEdge!]!
   nodes: [WorkloadExposure!]!
   pageInfo: PageInfo!
@@ -12104,14 +12113,14 @@ type WorkloadExposureConnection {
 }
 
 "One row of a page and its cursor."
-type WorkloadExposureEdge {
+type WorkloadExposureEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: WorkloadExposure!
 }
 
 "A page of snapshots."
-type PostureSnapshotConnection {
+type PostureSnapshotConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [PostureSnapshotEdge!]!
   nodes: [PostureSnapshot!]!
   pageInfo: PageInfo!
@@ -12120,14 +12129,14 @@ type PostureSnapshotConnection {
 }
 
 "One row of a page and its cursor."
-type PostureSnapshotEdge {
+type PostureSnapshotEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: PostureSnapshot!
 }
 
 "A page of changes."
-type ExposureChangeConnection {
+type ExposureChangeConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [ExposureChangeEdge!]!
   nodes: [ExposureChange!]!
   pageInfo: PageInfo!
@@ -12136,14 +12145,14 @@ type ExposureChangeConnection {
 }
 
 "One row of a page and its cursor."
-type ExposureChangeEdge {
+type ExposureChangeEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque. Of ` + "`" + `Organization.exposureChanges` + "`" + ` a place in the feed, good under any filter; of others good for the same list and filter."
   cursor: String!
   node: ExposureChange!
 }
 
 "A page of the rows that a number counts."
-type PostureRowConnection {
+type PostureRowConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [PostureRowEdge!]!
   "The rows themselves, without their cursors."
   nodes: [PostureRow!]!
@@ -12153,13 +12162,13 @@ type PostureRowConnection {
 }
 
 "A row of a page."
-type PostureRowEdge {
+type PostureRowEdge @requiresScopes(scopes: ["vuln:view"]) {
   node: PostureRow!
   cursor: String!
 }
 
 "A page of workloads."
-type WorkloadConnection {
+type WorkloadConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [WorkloadEdge!]!
   nodes: [Workload!]!
   pageInfo: PageInfo!
@@ -12168,14 +12177,14 @@ type WorkloadConnection {
 }
 
 "One row of a page and its cursor."
-type WorkloadEdge {
+type WorkloadEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Workload!
 }
 
 "A page of identities."
-type IdentityConnection {
+type IdentityConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [IdentityEdge!]!
   nodes: [Identity!]!
   pageInfo: PageInfo!
@@ -12184,14 +12193,14 @@ type IdentityConnection {
 }
 
 "One row of a page and its cursor."
-type IdentityEdge {
+type IdentityEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Identity!
 }
 
 "A page of resources."
-type ResourceConnection {
+type ResourceConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [ResourceEdge!]!
   nodes: [Resource!]!
   pageInfo: PageInfo!
@@ -12200,14 +12209,14 @@ type ResourceConnection {
 }
 
 "One row of a page and its cursor."
-type ResourceEdge {
+type ResourceEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Resource!
 }
 
 "A page of owners."
-type OwnerConnection {
+type OwnerConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [OwnerEdge!]!
   nodes: [Owner!]!
   pageInfo: PageInfo!
@@ -12216,14 +12225,14 @@ type OwnerConnection {
 }
 
 "One row of a page and its cursor."
-type OwnerEdge {
+type OwnerEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Owner!
 }
 
 "A page of deliveries."
-type SyncConnection {
+type SyncConnection @requiresScopes(scopes: ["vuln:view"]) {
   edges: [SyncEdge!]!
   nodes: [Sync!]!
   pageInfo: PageInfo!
@@ -12232,7 +12241,7 @@ type SyncConnection {
 }
 
 "One row of a page and its cursor."
-type SyncEdge {
+type SyncEdge @requiresScopes(scopes: ["vuln:view"]) {
   "Opaque; good for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` of the same list, filter and order."
   cursor: String!
   node: Sync!
