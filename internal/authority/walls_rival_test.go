@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,41 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 )
+
+// shadowColumn is what shadow has to know of a column.
+type shadowColumn struct {
+	Name, Type  string
+	Bound, Key  bool
+	Enumeration bool
+	Checked     bool
+	Words       string // of the enumeration
+}
+
+// shadowColumns keeps what the catalog says, which is the same in every database of
+// the tests and asked before every step of the story.
+var shadowColumns sync.Map
+
+func shadowed(t testing.TB, super *pgx.Conn, table string) []shadowColumn {
+	t.Helper()
+	if known, ok := shadowColumns.Load(table); ok {
+		return known.([]shadowColumn)
+	}
+	rows, err := super.Query(context.Background(), `
+		SELECT quote_ident(a.attname) AS name, format_type(a.atttypid, NULL) AS type,
+		       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)) AS bound,
+		       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS key,
+		       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)
+		                 AND pg_get_constraintdef(k.oid) LIKE '%ANY (ARRAY[%') AS enumeration,
+		       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)) AS checked,
+		       coalesce((SELECT substring(pg_get_constraintdef(k.oid) FROM 'ANY \((ARRAY\[[^]]*\])') FROM pg_constraint k
+		                 WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum] LIMIT 1), '') AS words
+		FROM pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, table)
+	require.NoError(t, err)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[shadowColumn])
+	require.NoError(t, err)
+	shadowColumns.Store(table, list)
+	return list
+}
 
 // shadow makes the rival's rows copies of acme's: the same ids, and everything
 // that is no id and bound to no list of words different. A statement that
@@ -24,29 +60,10 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 	exec(t, super, `INSERT INTO organization VALUES ($1, 'rival', 'rival', now()) ON CONFLICT DO NOTHING`, rival)
 	for _, table := range tenantTables(t, super) {
 		exec(t, super, `DELETE FROM `+table+` WHERE organization_id = $1`, rival)
-		type info struct {
-			Name, Type  string
-			Bound, Key  bool
-			Enumeration bool
-			Checked     bool
-			Words       string // of the enumeration
-		}
-		rows, err := super.Query(context.Background(), `
-			SELECT quote_ident(a.attname) AS name, format_type(a.atttypid, NULL) AS type,
-			       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)) AS bound,
-			       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS key,
-			       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)
-			                 AND pg_get_constraintdef(k.oid) LIKE '%ANY (ARRAY[%') AS enumeration,
-			       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)) AS checked,
-			       coalesce((SELECT substring(pg_get_constraintdef(k.oid) FROM 'ANY \((ARRAY\[[^]]*\])') FROM pg_constraint k
-			                 WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum] LIMIT 1), '') AS words
-			FROM pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, table)
-		require.NoError(t, err)
-		list, err := pgx.CollectRows(rows, pgx.RowToStructByName[info])
-		require.NoError(t, err)
+		list := shadowed(t, super, table)
 		var columns, expressions []string
 		differs := false
-		fixed := slices.ContainsFunc(list, func(c info) bool { return c.Name == "from_at" && c.Key })
+		fixed := slices.ContainsFunc(list, func(c shadowColumn) bool { return c.Name == "from_at" && c.Key })
 		for _, c := range list {
 			columns = append(columns, c.Name)
 			expression := c.Name
