@@ -87,7 +87,7 @@ func NewHandler(config Config) http.Handler {
 	server.SetQueryCache(cache)
 	server.SetParserTokenLimit(tokens(config.Limits))
 	server.SetDisableSuggestion(true)
-	server.Use(limit.New(config.Limits, cache))
+	server.Use(limit.New(config.Limits, cache).For(caller, time.Now))
 	server.Use(extension.Introspection{})
 
 	server.SetErrorPresenter(presenter(config.Log, config.RequestID))
@@ -115,6 +115,12 @@ func NewHandler(config Config) http.Handler {
 		return next(loader.With(ctx, response))
 	})
 	return forCallers(server)
+}
+
+// caller is who pays for an operation.
+func caller(ctx context.Context) string {
+	actor, _ := access.From(ctx)
+	return actor.Subject
 }
 
 // forCallers turns callers without a token away before anything is parsed: no

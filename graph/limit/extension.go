@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -12,12 +13,14 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
+	"golang.org/x/time/rate"
 )
 
 // Extension is the gqlgen handler extension of this package.
 type Extension struct {
-	limits Limits
-	known  graphql.Cache[*ast.QueryDocument]
+	limits  Limits
+	known   graphql.Cache[*ast.QueryDocument]
+	budgets *budgets // nil: callers are not told apart
 }
 
 var _ interface {
@@ -35,8 +38,18 @@ func New(limits Limits, known graphql.Cache[*ast.QueryDocument]) *Extension {
 	return &Extension{limits: limits.orDefault(), known: known}
 }
 
+// For has each caller spend from a budget of its own. The caller is who the context
+// says is asking.
+func (e *Extension) For(caller func(context.Context) string, now func() time.Time) *Extension {
+	e.budgets = &budgets{caller: caller, now: now, size: e.limits.Budget, perSecond: e.limits.BudgetPerSecond, held: map[string]*rate.Limiter{}}
+	return e
+}
+
 // name is the extension's in gqlgen, and the key of its figures there.
 const name = "Limit"
+
+// budgetName is the key of what is left.
+const budgetName = "Budget"
 
 // ExtensionName is for gqlgen.
 func (*Extension) ExtensionName() string { return name }
@@ -95,11 +108,19 @@ func (e *Extension) parseError(err error) *gqlerror.Error {
 	return typed
 }
 
-// MutateOperationContext refuses a valid operation by its cost.
-func (e *Extension) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+// MutateOperationContext refuses a valid operation by its cost, or because the
+// caller has nothing left.
+func (e *Extension) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	cost := e.limits.CostOf(operation.Operation, operation.Variables)
 	operation.Stats.SetExtension(name, &Cost{Requested: cost, Limit: e.limits.Cost})
-	return e.limits.checkCost(cost)
+	if err := e.limits.checkCost(cost); err != nil || e.budgets == nil {
+		return err
+	}
+	left, err := e.budgets.spend(ctx, cost)
+	if left.Left < left.Size/2 {
+		operation.Stats.SetExtension(budgetName, &left)
+	}
+	return err
 }
 
 // FromContext is the cost of the operation under way, for logs and metrics; nil if
@@ -120,6 +141,9 @@ func (e *Extension) InterceptResponse(ctx context.Context, next graphql.Response
 	if cost := FromContext(ctx); cost != nil &&
 		graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
 		graphql.RegisterExtension(ctx, "cost", cost)
+		if left, low := graphql.GetOperationContext(ctx).Stats.GetExtension(budgetName).(*Budget); low {
+			graphql.RegisterExtension(ctx, "budget", left)
+		}
 	}
 	response := next(ctx)
 	if response == nil || len(response.Data) > 0 {

@@ -48,18 +48,23 @@ type Subscription { findingChanged: Finding }
 
 // server is a gqlgen server with the extension, as the product wires it.
 func server(limits Limits) *handler.Server {
+	cache := lru.New[*ast.QueryDocument](100)
+	srv := serverWith(New(limits, cache))
+	srv.SetQueryCache(cache)
+	return srv
+}
+
+func serverWith(extension *Extension) *handler.Server {
 	srv := handler.New(&graphql.ExecutableSchemaMock{
 		SchemaFunc: func() *ast.Schema { return schema },
 		ExecFunc: func(context.Context) graphql.ResponseHandler {
 			return graphql.OneShot(&graphql.Response{Data: json.RawMessage(`{"ok":true}`)})
 		},
 	})
-	cache := lru.New[*ast.QueryDocument](100)
 	srv.AddTransport(transport.GET{})
 	srv.AddTransport(transport.POST{})
-	srv.SetQueryCache(cache)
 	srv.SetParserTokenLimit(1000)
-	srv.Use(New(limits, cache))
+	srv.Use(extension)
 	return srv
 }
 
@@ -72,7 +77,10 @@ type answer struct {
 		}
 	}
 	Data       json.RawMessage
-	Extensions struct{ Cost *Cost }
+	Extensions struct {
+		Cost   *Cost
+		Budget *Budget
+	}
 }
 
 // post runs one operation. The deadline is far above any bounded answer, so only an

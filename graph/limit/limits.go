@@ -19,6 +19,7 @@ const (
 	CodeOperations = "LIMIT_OPERATIONS"
 	CodeName       = "LIMIT_NAME"
 	CodeCost       = "LIMIT_COST"
+	CodeBudget     = "LIMIT_BUDGET"
 
 	// CodeBadInput refuses text that no column can hold, such as a NUL.
 	CodeBadInput = "BAD_USER_INPUT"
@@ -29,7 +30,7 @@ const (
 func init() {
 	for _, code := range []string{
 		CodeTokens, CodeDepth, CodeAliases, CodeDirectives, CodeFragments,
-		CodeRootFields, CodeRepeats, CodeOperations, CodeName, CodeCost, CodeBadInput,
+		CodeRootFields, CodeRepeats, CodeOperations, CodeName, CodeCost, CodeBudget, CodeBadInput,
 	} {
 		errcode.RegisterErrorType(code, errcode.KindProtocol)
 	}
@@ -54,7 +55,13 @@ type Limits struct {
 	// Cost of the operation that runs; 150,000. Twelve clusters with a page of a
 	// hundred paths each and ten exposures on every path, with the fields that a
 	// person reads, cost 123,818, in eight statements.
-	Cost     int64
+	Cost int64
+
+	// Budget is what the operations of one caller may cost at once; twenty of the most
+	// that one may cost. BudgetPerSecond comes back of it each second; two of them.
+	Budget          int64
+	BudgetPerSecond int64
+
 	PageSize int64 // items of a connection without first and last; 20
 	ListSize int64 // items of a list that takes no size; 5
 
@@ -81,6 +88,8 @@ func (l Limits) orDefault() Limits {
 	l.Name = cmp.Or(l.Name, 128)
 	l.Errors = cmp.Or(l.Errors, 20)
 	l.Cost = cmp.Or(l.Cost, 150_000)
+	l.Budget = cmp.Or(l.Budget, 20*l.Cost)
+	l.BudgetPerSecond = cmp.Or(l.BudgetPerSecond, 2*l.Cost)
 	l.PageSize = cmp.Or(l.PageSize, 20)
 	l.ListSize = cmp.Or(l.ListSize, 5)
 	if l.Weights == nil {

@@ -33,6 +33,20 @@ type line struct {
 	Before   int64
 }
 
+// loud says what failed to the test itself, too: rapid repeats a history that failed,
+// and shows nothing of one that did not fail again.
+type loud struct {
+	*rapid.T
+	say func(format string, args ...any)
+}
+
+func (l loud) Errorf(format string, args ...any) {
+	l.say(format, args...)
+	l.T.Errorf(format, args...)
+}
+
+func (h *history) loud(rt *rapid.T) loud { return loud{rt, h.seen.say} }
+
 func (h *history) compare(rt *rapid.T) {
 	h.compareRows(rt)
 	h.compareClusters(rt)
@@ -42,8 +56,8 @@ func (h *history) compare(rt *rapid.T) {
 // recount has everything counted anew by the checks of an operator.
 func (h *history) recount(rt *rapid.T) {
 	found, err := h.broken(h.slug)
-	require.NoError(rt, err)
-	require.Empty(rt, found)
+	require.NoError(h.loud(rt), err)
+	require.Empty(h.loud(rt), found)
 }
 
 func (h *history) compareRows(rt *rapid.T) {
@@ -72,9 +86,9 @@ func (h *history) compareRows(rt *rapid.T) {
 	rows, err := h.conn.Query(context.Background(), `SELECT path_id, type, ordinal, version, disposition, decided_seq, version_from AS from_at, to_at, coalesce(resolution_reason, '') AS reason,
 		  coalesce(decided_before, 0) AS before FROM exposure WHERE organization_id = $1
 		UNION ALL SELECT path_id, type, ordinal, version, disposition, decided_seq, from_at, to_at, '', 0 FROM exposure_version WHERE organization_id = $1`, h.org)
-	require.NoError(rt, err)
+	require.NoError(h.loud(rt), err)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-	require.NoError(rt, err)
+	require.NoError(h.loud(rt), err)
 	var have []line
 	for _, r := range list {
 		names := h.paths[r.PathID]
@@ -92,7 +106,7 @@ func (h *history) compareRows(rt *rapid.T) {
 	}
 	slices.SortFunc(want, order)
 	slices.SortFunc(have, order)
-	require.Equal(rt, want, have)
+	require.Equal(h.loud(rt), want, have)
 }
 
 // compareClusters counts the paths of each cluster at each level by the states of
@@ -130,7 +144,7 @@ func (h *history) compareClusters(rt *rapid.T) {
 	defer snapshot.Close(machine)
 	var reader posture.Reader
 	overview, err := reader.Overview(machine, snapshot, h.org, posture.Open)
-	require.NoError(rt, err)
+	require.NoError(h.loud(rt), err)
 	for _, c := range overview {
 		for level, totals := range c.Levels {
 			if totals.Paths > 0 {
@@ -138,31 +152,31 @@ func (h *history) compareClusters(rt *rapid.T) {
 			}
 		}
 	}
-	require.Equal(rt, want, have)
+	require.Equal(h.loud(rt), want, have)
 }
 
 // compareLedger holds the ledger against the decisions of the model, against
 // itself, and against the rows.
 func (h *history) compareLedger(rt *rapid.T) {
 	rows, err := h.conn.Query(context.Background(), `SELECT body FROM ledger_entry WHERE organization_id = $1 AND type IS NOT NULL ORDER BY seq`, h.org)
-	require.NoError(rt, err)
+	require.NoError(h.loud(rt), err)
 	bodies, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-	require.NoError(rt, err)
-	require.Len(rt, bodies, len(h.decisions))
+	require.NoError(h.loud(rt), err)
+	require.Len(h.loud(rt), bodies, len(h.decisions))
 	for i, body := range bodies {
 		entry, err := ledger.Parse(body)
-		require.NoError(rt, err)
+		require.NoError(h.loud(rt), err)
 		d := h.decisions[i]
-		require.Equal(rt, d.Seq, entry.Seq)
-		require.Equal(rt, d.Actor, entry.Actors[0].Subject)
-		require.Equal(rt, d.Batch, entry.Batch)
-		require.Contains(rt, string(entry.Payload), fmt.Sprintf(`"from":"%s"`, d.From))
-		require.Contains(rt, string(entry.Payload), fmt.Sprintf(`"to":"%s"`, d.To))
+		require.Equal(h.loud(rt), d.Seq, entry.Seq)
+		require.Equal(h.loud(rt), d.Actor, entry.Actors[0].Subject)
+		require.Equal(h.loud(rt), d.Batch, entry.Batch)
+		require.Contains(h.loud(rt), string(entry.Payload), fmt.Sprintf(`"from":"%s"`, d.From))
+		require.Contains(h.loud(rt), string(entry.Payload), fmt.Sprintf(`"to":"%s"`, d.To))
 	}
 	snapshot := h.Snapshot()
 	defer snapshot.Close(machine)
 	report, err := book.New(h.desk.now).Verify(machine, snapshot, &org.Organization{ID: h.org, Slug: h.slug}, book.Trust{})
-	require.NoError(rt, err)
-	require.True(rt, report.Holds(), "%+v", report.Faults)
-	require.Equal(rt, report.Projection, report.Tables)
+	require.NoError(h.loud(rt), err)
+	require.True(h.loud(rt), report.Holds(), "%+v", report.Faults)
+	require.Equal(h.loud(rt), report.Projection, report.Tables)
 }

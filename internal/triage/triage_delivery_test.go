@@ -112,7 +112,7 @@ func (h *history) deliver(rt *rapid.T) {
 				}
 				return nil
 			})
-		require.NoError(rt, err)
+		require.NoError(h.loud(rt), err)
 		if slug == h.slug {
 			at = report.At.UTC()
 		}
@@ -126,7 +126,7 @@ func (h *history) evaluate(rt *rapid.T) {
 	var at time.Time
 	for _, slug := range []string{h.slug, h.twin} {
 		evaluation, err := h.desk.paths.Reevaluate(machine, id.Organization(slug), authority.ByRequest, nil)
-		require.NoError(rt, err)
+		require.NoError(h.loud(rt), err)
 		if slug == h.slug {
 			at = evaluation.At.UTC()
 		}
@@ -161,9 +161,9 @@ func (h *history) judged(rt *rapid.T, at time.Time, everything bool) {
 			FROM exposure x JOIN authority_path p ON p.organization_id = x.organization_id AND p.id = x.path_id
 			JOIN entity w ON w.organization_id = x.organization_id AND w.id = p.workload_id JOIN entity r ON r.organization_id = x.organization_id AND r.id = p.resource_id
 			WHERE x.organization_id = $1 AND `+condition+` ORDER BY w.external_id, r.external_id, x.type, x.ordinal DESC`, id.Organization(slug))
-		require.NoError(rt, err)
+		require.NoError(h.loud(rt), err)
 		list, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-		require.NoError(rt, err)
+		require.NoError(h.loud(rt), err)
 		return list
 	}
 	holds, reasons := map[spot]content{}, map[spot]string{}

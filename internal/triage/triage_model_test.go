@@ -51,7 +51,7 @@ func rounds(t *testing.T) int {
 func TestHistoryOfTriage(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	seen := &tally{counts: map[string]int{}}
+	seen := &tally{counts: map[string]int{}, say: t.Logf}
 	t.Cleanup(func() {
 		t.Log(seen)
 		if t.Failed() || seen.counts["histories"] < histories*shards {
@@ -106,6 +106,7 @@ func TestHistoryOfTriage(t *testing.T) {
 type tally struct {
 	mu     sync.Mutex
 	counts map[string]int
+	say    func(format string, args ...any)
 }
 
 func (c *tally) add(what string) {

@@ -324,6 +324,32 @@ func TestWithHandler(t *testing.T) {
 	})
 }
 
+// TestSpentBudget: whoever has spent theirs is told when to come again.
+func TestSpentBudget(t *testing.T) {
+	t.Parallel()
+	handler, now := testserver.New(), time.Now()
+	handler.AddTransport(transport.POST{})
+	handler.Use(limit.New(limit.Limits{Budget: 10, BudgetPerSecond: 1}, nil).For(func(context.Context) string { return "all" }, func() time.Time { return now }))
+	wrapped := Wrap(Status(handler), Limits{})
+	for i := range 13 {
+		media := []string{mediaJSON, mediaResponse}[i%2]
+		request := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(`{"query":"{name}"}`))
+		request.Header.Set("Content-Type", mediaJSON)
+		request.Header.Set("Accept", media)
+		recorder := httptest.NewRecorder()
+		wrapped.ServeHTTP(recorder, request)
+		if i < 10 {
+			require.Equal(t, http.StatusOK, recorder.Code)
+			continue
+		}
+		require.Equal(t, http.StatusTooManyRequests, recorder.Code, recorder.Body.String())
+		require.Equal(t, "1", recorder.Header().Get("Retry-After"))
+		require.Equal(t, media, recorder.Header().Get("Content-Type"))
+		require.Contains(t, recorder.Body.String(), `"code":"`+limit.CodeBudget+`"`)
+		require.NotContains(t, recorder.Body.String(), `"data"`)
+	}
+}
+
 func send(t *testing.T, address, accept string, body io.Reader) (int, string, map[string]json.RawMessage) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

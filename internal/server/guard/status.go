@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -17,7 +18,8 @@ const (
 // Status corrects what gqlgen answers to an operation it refuses: no null data in
 // either media type, and for application/json the status 200 in place of 422, as
 // the GraphQL-over-HTTP specification has it, except that a document refused by a
-// limit or for its text stays a 400, which proxies and dashboards can see. Answers
+// limit or for its text stays a 400, which proxies and dashboards can see, and one of
+// a caller whose budget is spent is a 429 that says when to come again. Answers
 // with any other status, streams among them, pass as they are written.
 func Status(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,11 +82,15 @@ func (w *writer) finish() {
 		Extensions json.RawMessage `json:"extensions,omitempty"`
 	}
 	if (media == mediaJSON || media == mediaResponse) && json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0 {
-		if status == http.StatusUnprocessableEntity && media == mediaJSON {
+		limited, wait := byLimit(answer.Errors)
+		switch {
+		case wait > 0:
+			status = http.StatusTooManyRequests
+			w.Header().Set("Retry-After", strconv.FormatInt(wait, 10))
+		case status == http.StatusUnprocessableEntity && media == mediaJSON && limited:
+			status = http.StatusBadRequest
+		case status == http.StatusUnprocessableEntity && media == mediaJSON:
 			status = http.StatusOK
-			if byLimit(answer.Errors) {
-				status = http.StatusBadRequest
-			}
 		}
 		if string(answer.Data) == "null" {
 			answer.Data = nil
@@ -98,20 +104,22 @@ func (w *writer) finish() {
 	_, _ = w.ResponseWriter.Write(body) // the client may be gone
 }
 
-// byLimit tells refusals by package limit from faults that validation finds.
-func byLimit(list json.RawMessage) bool {
+// byLimit tells refusals by package limit from faults that validation finds, and
+// after how many seconds the same may be sent again; 0 where time does not help.
+func byLimit(list json.RawMessage) (limited bool, wait int64) {
 	var errs []struct {
 		Extensions struct {
-			Code string `json:"code"`
+			Code       string `json:"code"`
+			RetryAfter int64  `json:"retryAfter"`
 		} `json:"extensions"`
 	}
 	if json.Unmarshal(list, &errs) != nil {
-		return false
+		return false, 0
 	}
 	for _, err := range errs {
 		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput {
-			return true
+			return true, err.Extensions.RetryAfter
 		}
 	}
-	return false
+	return false, 0
 }
