@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -214,6 +215,115 @@ func TestPlainChanges(t *testing.T) {
 		status, body := plain(t, a, stranger, "/api/v1/organizations/acme/changes?after="+whole.Nodes[0].Cursor)
 		requirePlainRefusal(t, "a stranger with a cursor", status, body, 404, "ORGANIZATION_NOT_FOUND", "")
 	})
+}
+
+// lookAt imports a scan of one host, whose port runs a product.
+func lookAt(t *testing.T, a *app.App, token string, observed time.Time, state, version string) {
+	t.Helper()
+	report := `<nmaprun scanner="nmap" args="nmap -sV -p 443 203.0.113.7"><scaninfo protocol="tcp" services="443"/>
+		<host><status state="up" reason="echo-reply"/><address addr="203.0.113.7" addrtype="ipv4"/>
+		<ports><port protocol="tcp" portid="443"><state state="` + state + `"/><service name="http" product="nginx" version="` + version + `" method="probed" conf="10"/></port></ports></host>
+		<runstats><finished exit="success"/><hosts up="1" down="0" total="1"/></runstats></nmaprun>`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		a.URL()+"/imports/nmap?org=acme&strict=true&observedAt="+url.QueryEscape(observed.UTC().Format(time.RFC3339)), strings.NewReader(report))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/octet-stream")
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode, string(body))
+}
+
+// TestPlainAssetChanges: the plain address of an asset's changes says what the API
+// says of it, and nothing of its neighbours.
+func TestPlainAssetChanges(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	a, _ := start(t, config(database))
+	admin := tokenFor(t, database, access.Actor{Subject: "root", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
+	begin := time.Now().Add(-time.Hour).Truncate(time.Second)
+	deliver(t, a, admin, begin, "first") // which makes the organization
+	for n, seen := range []struct{ state, version string }{{"open", "1.24.0"}, {"open", "1.26.2"}, {"closed", ""}, {"open", "1.26.2"}} {
+		lookAt(t, a, admin, begin.Add(time.Duration(n+1)*time.Minute), seen.state, seen.version)
+	}
+	published(t, a, admin)
+	viewer := tokenFor(t, database, access.Actor{Subject: "bob", Role: access.Client, Organizations: []string{"acme"}, Scopes: []access.Scope{access.View}})
+
+	type page struct {
+		Nodes []struct {
+			ID, Cursor, Type, EntityType, EntityID, Title, OccurredAt, CreatedAt string
+			Description, ScanID, ScanJobID                                       *string
+			Seq                                                                  int64
+			OldValue, NewValue, Metadata                                         json.RawMessage
+			CausedBy                                                             *struct{ ID string }
+		}
+		PageInfo struct {
+			HasNextPage, HasPreviousPage bool
+			StartCursor, EndCursor       string
+		}
+		TotalCount int
+	}
+	const fields = `nodes { id seq cursor type entityType entityId title description oldValue newValue metadata scanId scanJobId occurredAt createdAt causedBy { id } }
+		pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount`
+	answer := ask(t, a, viewer, `{ organization(slug: "acme") { asset(type: SERVICE, value: "203.0.113.7 tcp/443") { id changes(first: 100) { `+fields+` } } } }`)
+	require.Empty(t, answer.Errors)
+	var organization struct {
+		Asset struct {
+			ID      string
+			Changes json.RawMessage
+		}
+	}
+	require.NoError(t, json.Unmarshal(answer.Data["organization"], &organization))
+	address := "/api/v1/organizations/acme/assets/" + organization.Asset.ID + "/changes"
+	read := func(parameters string) (p page) {
+		t.Helper()
+		status, body := plain(t, a, viewer, address+parameters)
+		require.Equal(t, 200, status, string(body))
+		require.NoError(t, json.Unmarshal(body, &p))
+		return p
+	}
+	types := func(p page) (types []string) {
+		for _, n := range p.Nodes {
+			require.Equal(t, organization.Asset.ID, n.EntityID)
+			types = append(types, n.Type)
+		}
+		return types
+	}
+
+	status, body := plain(t, a, viewer, address+"?first=100")
+	require.Equal(t, 200, status, string(body))
+	require.JSONEq(t, string(organization.Asset.Changes), string(body), "what the API says, field by field")
+	whole := read("")
+	require.Equal(t, []string{"PORT_OPENED", "PORT_CLOSED", "TECHNOLOGY_CHANGED", "SERVICE_DISCOVERED"}, types(whole), "the newest first, and none of the host's")
+	require.Equal(t, 4, whole.TotalCount)
+
+	require.Equal(t, []string{"PORT_CLOSED", "TECHNOLOGY_CHANGED"}, types(read("?type=port_closed&type=TECHNOLOGY_CHANGED")))
+	changed := whole.Nodes[2]
+	require.Equal(t, whole.Nodes[2:3], read("?scan="+*changed.ScanID).Nodes)
+	then := url.QueryEscape(changed.OccurredAt)
+	require.Equal(t, []string{"SERVICE_DISCOVERED"}, types(read("?occurredBefore="+then)))
+	require.Equal(t, []string{"PORT_OPENED", "PORT_CLOSED", "TECHNOLOGY_CHANGED"}, types(read("?occurredAfter="+then)))
+	require.Equal(t, []string{"TECHNOLOGY_CHANGED", "SERVICE_DISCOVERED"}, types(read("?asOf="+then)))
+
+	first := read("?first=3")
+	require.True(t, first.PageInfo.HasNextPage)
+	require.Equal(t, whole.Nodes[:3], first.Nodes)
+	rest := read("?first=3&after=" + first.PageInfo.EndCursor)
+	require.False(t, rest.PageInfo.HasNextPage)
+	require.Equal(t, whole.Nodes[3:], rest.Nodes)
+	require.Equal(t, whole.Nodes[3:], read("?last=1").Nodes)
+
+	stranger := tokenFor(t, database, access.Actor{Subject: "eve", Role: access.Client, Organizations: []string{"other"}, Scopes: access.Scopes})
+	for token, want := range map[string]struct {
+		status int
+		code   string
+	}{"": {401, "TOKEN_MISSING"}, stranger: {404, "ORGANIZATION_NOT_FOUND"}} {
+		status, body := plain(t, a, token, address)
+		requirePlainRefusal(t, address, status, body, want.status, want.code, "")
+	}
 }
 
 func requirePlainRefusal(t *testing.T, what string, status int, body []byte, wantStatus int, code, field string) {

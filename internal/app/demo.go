@@ -165,16 +165,7 @@ func (a *App) demoStep(ctx context.Context, step demo.Step) error {
 		}
 		return err
 	}
-	content, err := step.Delivery.Snapshot()
-	if err != nil {
-		return err
-	}
-	_, err = a.importer.Run(ctx, importer.Request{
-		SyncRequest: authority.SyncRequest{Organization: demoOrganization, Format: "snapshot", Strict: true},
-		Files: func(yield func(importer.File, error) bool) {
-			yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
-		},
-	})
+	_, err := teller.Deliver(ctx, a.importer, step.Delivery, authority.SyncRequest{Organization: demoOrganization, Strict: true})
 	return err
 }
 

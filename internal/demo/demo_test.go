@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/demo"
 	"github.com/exposuregraph/exposuregraph/internal/demo/teller"
@@ -58,21 +58,14 @@ func (w world) tell(t *testing.T, people *teller.Teller, assessor authority.Asse
 		return
 	}
 	now := func() time.Time { return step.At }
-	service := authority.New(w.DB, assessor, now, slog.New(slog.DiscardHandler))
+	service := authority.New(w.DB, assessor, now, slog.New(slog.DiscardHandler)).WithSurface(asset.NewSurface(asset.DefaultThresholds()))
 	if step.Delivery == nil {
 		evaluation, err := service.Reevaluate(w.ctx, id.Organization("demo"), authority.ByTime, nil)
 		require.NoError(t, err)
 		require.Equal(t, step.At, evaluation.At.UTC())
 		return
 	}
-	content, err := step.Delivery.Snapshot()
-	require.NoError(t, err)
-	report, err := importer.New(service, now).Run(w.ctx, importer.Request{
-		SyncRequest: authority.SyncRequest{Organization: "demo", CreateOrganization: true, Format: "snapshot"},
-		Files: func(yield func(importer.File, error) bool) {
-			yield(importer.File{Name: step.Delivery.Name(), Content: bytes.NewReader(content)}, nil)
-		},
-	})
+	report, err := teller.Deliver(w.ctx, importer.New(service, now), step.Delivery, authority.SyncRequest{Organization: "demo", CreateOrganization: true})
 	require.NoError(t, err)
 	require.Empty(t, report.Rejections, step.Delivery.Name())
 	require.Empty(t, report.Warnings, step.Delivery.Name())
@@ -186,7 +179,7 @@ func TestDemo(t *testing.T) {
 
 	t.Run("what an analyst finds", func(t *testing.T) {
 		require.Equal(t, []string{
-			"dormant-external", "drifted-sensitive", "llm-egress", "orphaned-external", "orphaned-sensitive", "overprivileged-egress",
+			"dormant-external", "drifted-sensitive", "internet-facing-sensitive", "llm-egress", "orphaned-external", "orphaned-sensitive", "overprivileged-egress",
 			"shared-sensitive", "standing-sensitive", "unaccountable-sensitive", "unbound-sensitive", "weak-ownership-drift",
 		}, column[string](t, w, `SELECT unnest($1::text[]) ORDER BY 1`, keys(members)))
 		require.Equal(t, []string{"ambiguous", "degraded", "orphaned", "valid"},
@@ -219,6 +212,8 @@ func TestDemo(t *testing.T) {
 			WHERE x.resolution_reason = 'sensitivity_reclassified'`))
 	})
 
+	t.Run("what the outside sees", func(t *testing.T) { outside(t, w, members) })
+
 	t.Run("what people decided", func(t *testing.T) { decided(t, w, clusters) })
 
 	t.Run("the counters hold", func(t *testing.T) {
@@ -231,19 +226,64 @@ func TestDemo(t *testing.T) {
 	})
 }
 
-// decided looks at what people said of what the server found.
-func decided(t *testing.T, w world, clusters []*posture.Cluster) {
-	const intervals = `
+// intervals are what became of an exposure, from its first interval on.
+func intervals(t *testing.T, w world, workload, identity, resource string, kind rule.Type) []string {
+	t.Helper()
+	return column[string](t, w, `
 		SELECT format('%s %s %s', x.ordinal, CASE x.disposition WHEN 1 THEN 'open' WHEN 2 THEN 'acknowledged' WHEN 4 THEN 'false positive' END,
 		         coalesce(x.resolution_reason, 'holds'))
 		FROM exposure x
 		JOIN authority_path p ON p.id = x.path_id AND p.status = 'active'
 		JOIN entity w ON w.id = p.workload_id JOIN entity r ON r.id = p.resource_id LEFT JOIN entity i ON i.id = p.identity_id
 		WHERE w.external_id = $1 AND coalesce(i.external_id, '') = $2 AND r.external_id = $3 AND x.type = $4
-		ORDER BY x.ordinal`
+		ORDER BY x.ordinal`, workload, identity, resource, kind)
+}
+
+// outside looks at what two looks from outside found.
+func outside(t *testing.T, w world, members map[string]int64) {
+	first, second := base.AddDate(0, 0, -9).Add(3*time.Hour), base.AddDate(0, 0, -1).Add(3*time.Hour)
+	services := func(status string) []string {
+		return column[string](t, w, `SELECT value FROM asset WHERE kind = 'service' AND status = $1 ORDER BY 1`, status)
+	}
+	require.Equal(t, []string{
+		"192.0.2.10 tcp/443", "192.0.2.10 tcp/80", "192.0.2.10 tcp/8443", "192.0.2.13 tcp/443", "198.51.100.40 tcp/443", "198.51.100.41 tcp/80",
+	}, services("active"), "what is on a host that is down is not gone")
+	require.Equal(t, []string{"192.0.2.12 tcp/22"}, services("closed"))
+	require.Equal(t, []string{"certificate 3", "domain 5", "host 5", "service 7", "technology 7", "url 3", "url_path 3"},
+		column[string](t, w, `SELECT kind || ' ' || count(*) FROM asset GROUP BY kind ORDER BY 1`))
+	require.Equal(t, 2, one[int](t, w, `SELECT count(*)::int FROM asset WHERE status <> 'active'`), "a port, and what ran there")
+
+	require.Equal(t, []string{"192.0.2.10 tcp/443 1.24.0", "192.0.2.10 tcp/80 1.24.0"}, column[string](t, w, `
+		SELECT format('%s %s', a.value, v.technology -> 0 ->> 'version') FROM asset_version v JOIN asset a ON a.id = v.id
+		WHERE a.kind = 'service' AND a.status = 'active' AND v.status = 'active' AND v.technology IS DISTINCT FROM a.technology
+		  AND v.from_at = $1 AND v.to_at = $2 ORDER BY 1`, first, second), "products of another version")
+	require.Equal(t, []string{"perimeter-scan", "page-scan"}, column[string](t, w, `
+		SELECT s.name FROM asset_sighting g JOIN asset a ON a.id = g.asset_id JOIN source s ON s.id = g.source_id
+		WHERE a.kind = 'service' AND a.value = '198.51.100.40 tcp/443' ORDER BY g.from_at`))
+
+	require.Equal(t, []string{
+		"wl-payment-reconciler service 198.51.100.40 tcp/443 hostname",
+		"wl-payment-reconciler url https://hooks.contoso.example:443/bank/events hostname",
+		"wl-vendor-sync service 192.0.2.12 tcp/22 mapping",
+	}, column[string](t, w, `
+		SELECT format('%s %s %s %s', w.external_id, a.kind, a.value, l.basis) FROM asset_link l
+		JOIN asset a ON a.id = l.asset_id JOIN entity w ON w.id = l.workload_id
+		WHERE l.to_at IS NULL AND a.kind IN ('service', 'url') ORDER BY 1`))
+
+	require.EqualValues(t, 4, members["internet-facing-sensitive"])
+	for _, resource := range []string{"res-erp-ledger", "res-payment-gateway", "res-vendor-master", "res-invoice-table"} {
+		require.Equal(t, []string{"1 open holds"}, intervals(t, w, "wl-payment-reconciler", "id-svc-finance-api", resource, rule.OutwardFacing))
+	}
+	require.Equal(t, []string{"1 open asset_gone"}, intervals(t, w, "wl-vendor-sync", "", "res-vendor-master", rule.OutwardFacing))
+	require.Equal(t, 5, one[int](t, w, `SELECT count(*)::int FROM exposure WHERE type = $1`, rule.OutwardFacing))
+	require.Equal(t, []time.Time{first, second}, column[time.Time](t, w, `SELECT DISTINCT from_at AT TIME ZONE 'UTC' FROM exposure WHERE type = $1 ORDER BY 1`, rule.OutwardFacing))
+}
+
+// decided looks at what people said of what the server found.
+func decided(t *testing.T, w world, clusters []*posture.Cluster) {
 	became := func(workload, identity, resource string, kind rule.Type) []string {
 		t.Helper()
-		return column[string](t, w, intervals, workload, identity, resource, kind)
+		return intervals(t, w, workload, identity, resource, kind)
 	}
 	// A line for each request, with how many entries it left.
 	require.Equal(t, []string{

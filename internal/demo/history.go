@@ -58,12 +58,13 @@ type Step struct {
 	Decision *Decision
 }
 
-// Delivery is what a source says at one instant.
+// Delivery is what a source says at one instant: facts, or what a scanner saw.
 type Delivery struct {
 	Source string
 	System string
 	At     time.Time
 	Facts  []record.Fact
+	Scan   Scan
 }
 
 // Begins is when the history up to a base date begins: with its first step.
@@ -78,7 +79,7 @@ func Midnight(at time.Time) time.Time {
 	return time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC)
 }
 
-// delivered is a delivery of an inventory on a day.
+// delivered is a delivery of an inventory, or of a scanner, on a day.
 type delivered struct {
 	day, hour, minute int
 	source            func(base time.Time, day int) Delivery
@@ -110,7 +111,7 @@ var inventories = []delivered{
 func History(base time.Time) []Step {
 	base = Midnight(base)
 	var steps []Step
-	for _, d := range inventories {
+	for _, d := range slices.Concat(inventories, scans) {
 		steps = append(steps, deliver(d.source(base, d.day), d.at(base)))
 	}
 	for n, source := range logged {
@@ -143,22 +144,42 @@ func deliver(d Delivery, at time.Time) Step {
 	return Step{At: at, Delivery: &d}
 }
 
-// Name is a name for the file of the delivery.
-func (d *Delivery) Name() string {
-	return fmt.Sprintf("%s-%s-%s.ndjson", d.Source, d.System, d.At.UTC().Format("20060102T1504Z"))
+// Format is the one that the delivery comes in.
+func (d *Delivery) Format() string {
+	if d.Scan != nil {
+		return d.Scan.Format()
+	}
+	return "snapshot"
 }
 
-// Snapshot is the delivery in the snapshot format.
-func (d *Delivery) Snapshot() ([]byte, error) {
+// Name is a name for the file of the delivery.
+func (d *Delivery) Name() string {
+	return fmt.Sprintf("%s-%s-%s.%s", d.Source, d.System, d.At.UTC().Format("20060102T1504Z"), d.Format())
+}
+
+// Content is the delivery in its format.
+func (d *Delivery) Content() ([]byte, error) {
+	write := d.snapshot
+	if d.Scan != nil {
+		write = d.Scan.write
+	}
+	content, err := write()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), err)
+	}
+	return content, nil
+}
+
+func (d *Delivery) snapshot() ([]byte, error) {
 	var file bytes.Buffer
 	writer := snapshot.NewWriter(&file, snapshot.Header{Source: d.Source, System: d.System, ObservedAt: d.At})
 	for _, fact := range d.Facts {
 		if err := writer.Write(record.Record{Fact: fact}); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Name(), err)
+			return nil, err
 		}
 	}
 	if err := writer.Close(); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name(), err)
+		return nil, err
 	}
 	return file.Bytes(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/internal/demo"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 )
 
@@ -26,7 +27,7 @@ func TestHistoryIsDeterministic(t *testing.T) {
 				said = append(said, nil)
 				continue
 			}
-			content, err := step.Delivery.Snapshot()
+			content, err := step.Delivery.Content()
 			require.NoError(t, err)
 			said = append(said, content)
 		}
@@ -41,6 +42,25 @@ func TestHistoryIsDeterministic(t *testing.T) {
 	_, next := tell(base.AddDate(0, 0, 1))
 	require.Len(t, next, len(said))
 	require.NotEqual(t, said[0], next[0])
+}
+
+// TestScansAreWhatTheirScannersWrite: the formats of the scans are recognized as
+// anybody's are.
+func TestScansAreWhatTheirScannersWrite(t *testing.T) {
+	t.Parallel()
+	var formats []string
+	for _, step := range demo.History(base) {
+		if step.Delivery == nil || step.Delivery.Scan == nil {
+			continue
+		}
+		content, err := step.Delivery.Content()
+		require.NoError(t, err)
+		found, err := importer.Detect(content)
+		require.NoError(t, err)
+		require.Equal(t, step.Delivery.Format(), found)
+		formats = append(formats, found)
+	}
+	require.Equal(t, []string{"nmap", "nmap", "httpx"}, formats)
 }
 
 func TestHistoryIsOneStory(t *testing.T) {

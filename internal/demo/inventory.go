@@ -91,6 +91,7 @@ func azure(base time.Time, day int) Delivery {
 		s.owned(reconciler, grace)
 		s.made(grace, reconciler)
 		s.sends(reconciler, record.EgressExternal, "api.bank-connect.example")
+		s.answers(reconciler, record.HostnameEndpoint, webhooks.name, 0)
 	}
 
 	curated := "restricted" // it was a copy of the raw zone, until names were masked in it
@@ -205,7 +206,8 @@ func serviceNow(base time.Time, day int) Delivery {
 }
 
 // ownerMapping is what people wrote down: who answers for what runs in
-// ServiceNow, and that the invoices matter more than the inventory says.
+// ServiceNow, that the invoices matter more than the inventory says, and where
+// vendors leave their files.
 func ownerMapping(_ time.Time, day int) Delivery {
 	s := said{system: serviceNowSystem}
 	s.entity(invoiceRule, record.Entity{Basis: record.Mapping, BusinessTier: "tier-1"})
@@ -218,6 +220,7 @@ func ownerMapping(_ time.Time, day int) Delivery {
 	s.owned(hrExport, marek)
 	s.owned(vendorSync, jonas)
 	s.owned(secLogger, secOps)
+	s.answers(vendorSync, record.MappedEndpoint, exchange.name, 22)
 	s.covers(record.Ownership)
 	return Delivery{Source: "owner-mapping", System: serviceNowSystem, Facts: s.facts}
 }

@@ -184,6 +184,10 @@ func (s *said) sends(workload record.Ref, category record.EgressCategory, hosts 
 	}
 }
 
+func (s *said) answers(workload record.Ref, known record.EndpointKind, name string, port int) {
+	s.facts = append(s.facts, record.Endpoint{Workload: s.local(workload), Kind: known, Value: name, Port: port})
+}
+
 func (s *said) covers(kinds ...record.EvidenceKind) {
 	for _, kind := range kinds {
 		s.facts = append(s.facts, record.Coverage{Kind: kind, MaxAge: 180 * day})

@@ -1,8 +1,9 @@
-// Package teller does what the people of the demo's history decide, each in their
-// own name and at their instant.
+// Package teller tells the demo's history to a server: it imports what the sources
+// deliver, and does what people decide, each in their own name and at their instant.
 package teller
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,8 +16,21 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/demo"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/importer"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
+
+// Deliver imports what a source delivers, by the door that everybody uses.
+func Deliver(ctx context.Context, service *importer.Service, d *demo.Delivery, request authority.SyncRequest) (*authority.SyncReport, error) {
+	content, err := d.Content()
+	if err != nil {
+		return nil, err
+	}
+	request.Source, request.System, request.Format, request.ObservedAt = d.Source, d.System, d.Format(), d.At
+	return service.Run(ctx, importer.Request{SyncRequest: request, Files: func(yield func(importer.File, error) bool) {
+		yield(importer.File{Name: d.Name(), Content: bytes.NewReader(content)}, nil)
+	}})
+}
 
 // Teller tells an organization what people decide.
 type Teller struct {

@@ -4,8 +4,9 @@
 //
 // It opens the page in Chromium, fails on a request to any other host, on a
 // violation of the content security policy and on an error in the page, runs
-// the first example and prints its answer (JSON) on stdout, and runs the first one
-// that has variables besides.
+// the first example and prints its answer (JSON) on stdout, and runs two more: the
+// first that has variables, and the one about the outside, whose assets it waits to
+// see.
 //
 // Chromium is found in $CHROMIUM or on the PATH.
 
@@ -138,22 +139,44 @@ async function run() {
   check(json.data && !json.errors, `the first preset failed: ${JSON.stringify(json.errors)}`);
   if (screenshot) await fresh.screenshot({ path: screenshot });
 
+  /** press opens the tab of a preset, runs it and returns its name and its data. */
+  async function press(index) {
+    const [, other] = /\bquery\s+(\w+)/.exec(presets[index].query) ?? [];
+    check(other, `preset ${index} is not a named query`);
+    await tabs.nth(index).locator('button').first().click();
+    await fresh.locator('.graphiql-tab-active', { hasText: other }).waitFor();
+    const coming = answerTo((operation) => operation === other);
+    await fresh.locator('.graphiql-execute-button').click();
+    const asked = await coming;
+    const variables = presets[index].variables ? JSON.parse(presets[index].variables) : {};
+    check(
+      JSON.stringify(asked.request().postDataJSON().variables ?? {}) === JSON.stringify(variables),
+      `${other} was sent without the variables of its preset`,
+    );
+    const found = await asked.json();
+    check(found.data && !found.errors, `${other} failed: ${JSON.stringify(found.errors)}`);
+    return { name: other, data: found.data };
+  }
+
   // A tab of another kind is opened: its variables come with it.
   const index = presets.findIndex((preset, at) => at > 0 && preset.variables);
   check(index > 0, 'no preset but the first has variables');
-  const [, other] = /\bquery\s+(\w+)/.exec(presets[index].query) ?? [];
-  check(other, 'the preset with variables is not a named query');
-  await tabs.nth(index).locator('button').first().click();
-  await fresh.locator('.graphiql-tab-active', { hasText: other }).waitFor();
-  const second = answerTo((operation) => operation === other);
-  await fresh.locator('.graphiql-execute-button').click();
-  const asked = await second;
-  check(
-    JSON.stringify(asked.request().postDataJSON().variables) === JSON.stringify(JSON.parse(presets[index].variables)),
-    `${other} was sent without the variables of its preset`,
-  );
-  const found = await asked.json();
-  check(found.data && !found.errors, `${other} failed: ${JSON.stringify(found.errors)}`);
+  await press(index);
+
+  // The outside has assets, and a way that leads in.
+  const outside = presets.findIndex((preset) => /\bquery\s+Outside\b/.test(preset.query));
+  check(outside > 0, 'no preset is about the outside');
+  const { name: pressed, data } = await press(outside);
+  const { assets, riskCluster, exposureChanges } = data.organization;
+  check(assets.nodes.length > 0, 'the outside has no assets');
+  check(riskCluster.authorityPaths.nodes.length > 0, 'no way leads in from outside');
+  check(exposureChanges.nodes.length > 0, 'nothing ever changed outside');
+  // A long line is wrapped, which takes its spaces.
+  await fresh.waitForFunction((verdict) => {
+    const shown = [...document.querySelectorAll('.result-window .view-line')].map((line) => line.textContent).join('');
+    return shown.replace(/\s/g, '').includes(verdict.replace(/\s/g, ''));
+  }, riskCluster.verdict);
+  console.error(`${pressed}: ${assets.totalCount} services, ${exposureChanges.totalCount} changes. ${riskCluster.verdict}`);
   return json;
 }
 
