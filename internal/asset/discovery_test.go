@@ -14,6 +14,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 )
 
 // TestTwoScannersOneDiscovery has two scanners deliver the same fifty hosts at once,
@@ -25,7 +26,7 @@ func TestTwoScannersOneDiscovery(t *testing.T) {
 	for round := range rounds {
 		var sightings []record.Sighting
 		for n := range hosts {
-			sightings = append(sightings, up(fmt.Sprintf("10.%d.0.%d", round, n), 80).Sighting)
+			sightings = append(sightings, surfacetest.Up(fmt.Sprintf("10.%d.0.%d", round, n), 80).Sighting)
 		}
 		barrier := make(chan struct{})
 		added, failed := make([]int, 2), make([]error, 2)
@@ -75,7 +76,7 @@ func TestWithoutTheLockADiscoveryFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
-	b.scan(t, authority.SyncRequest{Source: "nmap"}, up("10.0.0.1").Sighting)
+	b.scan(t, authority.SyncRequest{Source: "nmap"}, surfacetest.Up("10.0.0.1").Sighting)
 	const discover = `INSERT INTO asset (organization_id, id, kind, value, first_seen_at, status, attributes, from_at)
 		SELECT $1, $2, 'domain', 'example.com', now(), 'active', '{}', now()
 		WHERE NOT EXISTS (SELECT FROM asset a WHERE a.organization_id = $1 AND a.id = $2)`
