@@ -199,3 +199,25 @@ func (p *prefetcher) links() error {
 	_, err = p.scope.Paths.Prefetch(p.ctx, p.organization, slices.Collect(maps.Keys(others)))
 	return err
 }
+
+// namedBy are the things that rows name, each once.
+func namedBy[T any](rows []*T, of func(*T) *id.ID) (ids []id.ID) {
+	seen := map[id.ID]bool{}
+	for _, row := range rows {
+		if named := of(row); named != nil && !seen[*named] {
+			seen[*named] = true
+			ids = append(ids, *named)
+		}
+	}
+	return ids
+}
+
+// rowsThere are the rows that there are.
+func rowsThere[K comparable, T any](found map[K]*T) (rows []*T) {
+	for _, row := range found {
+		if row != nil {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}

@@ -25,9 +25,9 @@ func (p *prefetcher) asset(assets []*asset.Asset, field selected) error {
 	case "lastSeenAt":
 		_, err = p.scope.AssetSeen.Prefetch(p.ctx, p.organization, ids)
 	case "parent":
-		return p.assetsNamed(namedAssets(assets, func(a *asset.Asset) *id.ID { return a.ParentID }), field)
+		return p.assetsNamed(namedBy(assets, func(a *asset.Asset) *id.ID { return a.ParentID }), field)
 	case "host":
-		return p.assetsNamed(namedAssets(assets, func(a *asset.Asset) *id.ID { return model.NewAsset(a).HostID() }), field)
+		return p.assetsNamed(namedBy(assets, func(a *asset.Asset) *id.ID { return model.NewAsset(a).HostID() }), field)
 	case "parts":
 		return p.partsUnder(ids, field)
 	case "certificates", "services", "hosts", "names":
@@ -48,18 +48,6 @@ func (p *prefetcher) asset(assets []*asset.Asset, field selected) error {
 		return p.changesUnder(collect(assets, func(a *asset.Asset) change.History { return historyOfAsset(a) }), field)
 	}
 	return err
-}
-
-// namedAssets are the assets that assets name, each once.
-func namedAssets(assets []*asset.Asset, of func(*asset.Asset) *id.ID) (ids []id.ID) {
-	seen := map[id.ID]bool{}
-	for _, a := range assets {
-		if named := of(a); named != nil && !seen[*named] {
-			seen[*named] = true
-			ids = append(ids, *named)
-		}
-	}
-	return ids
 }
 
 func filesAmong(assets []*asset.Asset) (ids []id.ID) {
@@ -184,15 +172,11 @@ func (p *prefetcher) workloadsBehind(ids []id.ID, field selected) error {
 	if err != nil {
 		return unlessRefused(err)
 	}
-	seen, workloads := map[id.ID]bool{}, []id.ID{}
+	var links []*asset.LinkedWorkload
 	for _, found := range pages {
-		for _, w := range found.Rows {
-			if !seen[w.WorkloadID] {
-				seen[w.WorkloadID] = true
-				workloads = append(workloads, w.WorkloadID)
-			}
-		}
+		links = append(links, found.Rows...)
 	}
+	workloads := namedBy(links, func(w *asset.LinkedWorkload) *id.ID { return &w.WorkloadID })
 	p.want(workloads)
 	return p.workloads(workloads, p.nodesIn(opened, "AssetWorkload", "Workload"))
 }

@@ -97,18 +97,6 @@ func (p *prefetcher) change(events []*change.Event, field selected) error {
 	return nil
 }
 
-// namedBy are the things that events name, each once.
-func namedBy(events []*change.Event, of func(*change.Event) *id.ID) (ids []id.ID) {
-	seen := map[id.ID]bool{}
-	for _, e := range events {
-		if which := of(e); which != nil && !seen[*which] {
-			seen[*which] = true
-			ids = append(ids, *which)
-		}
-	}
-	return ids
-}
-
 func (p *prefetcher) pathsOfChanges(events []*change.Event, field selected) error {
 	found, err := p.scope.Paths.Prefetch(p.ctx, p.organization, namedBy(events, func(e *change.Event) *id.ID { return model.NewExposureChange(e).PathID() }))
 	if err != nil || field.Name == "lineageId" {
@@ -158,14 +146,4 @@ func (p *prefetcher) causes(events []*change.Event, field selected) error {
 		return err
 	}
 	return eachField(rowsThere(found), p.children(field, "ExposureChange"), p.change)
-}
-
-// rowsThere are the rows that there are.
-func rowsThere[K comparable, T any](found map[K]*T) (rows []*T) {
-	for _, row := range found {
-		if row != nil {
-			rows = append(rows, row)
-		}
-	}
-	return rows
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 )
 
 // The tiny universe of histories: what is rare among many assets is common here.
@@ -35,19 +36,19 @@ var certificates = []record.CertificateDetail{
 }
 
 func drawHost(t *rapid.T, address string) record.Sighting {
-	d := &drawn{}
-	d.add(record.Asset{AssetRef: host(address), Host: &record.HostDetail{Vendor: rapid.SampledFrom([]string{"", "acme"}).Draw(t, "vendor")}})
+	d := &surfacetest.Shown{}
+	d.Add(record.Asset{AssetRef: surfacetest.Host(address), Host: &record.HostDetail{Vendor: rapid.SampledFrom([]string{"", "acme"}).Draw(t, "vendor")}})
 	for _, port := range portList {
 		state := rapid.SampledFrom([]record.PortState{"", record.PortOpen, record.PortOpen, record.PortOpen, record.PortClosed, record.PortFiltered, record.PortUnclear}).Draw(t, "state")
 		if state == "" {
 			continue
 		}
-		on := service(address, port)
-		d.add(record.Asset{AssetRef: on, Parent: host(address), State: state, Confidence: rapid.SampledFrom([]int{0, 30, 100}).Draw(t, "confidence"),
+		on := surfacetest.Service(address, port)
+		d.Add(record.Asset{AssetRef: on, Parent: surfacetest.Host(address), State: state, Confidence: rapid.SampledFrom([]int{0, 30, 100}).Draw(t, "confidence"),
 			Service: &record.ServiceDetail{Name: rapid.SampledFrom([]string{"", "http", "https"}).Draw(t, "name"), Guessed: rapid.Bool().Draw(t, "guessed")}})
 		for _, product := range products {
 			if rapid.Bool().Draw(t, "product") {
-				d.add(record.Asset{AssetRef: technology(on, product), Parent: on, Confidence: rapid.SampledFrom([]int{0, 90}).Draw(t, "sure"),
+				d.Add(record.Asset{AssetRef: surfacetest.Technology(on, product), Parent: on, Confidence: rapid.SampledFrom([]int{0, 90}).Draw(t, "sure"),
 					Technology: &record.TechnologyDetail{Name: product, Version: rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "version")}})
 			}
 		}
@@ -56,37 +57,37 @@ func drawHost(t *rapid.T, address string) record.Sighting {
 			if rapid.Bool().Draw(t, "other") {
 				detail = certificates[3]
 			}
-			d.presents(on, detail.SHA256, detail.SHA1)
+			d.Presents(on, detail.SHA256, detail.SHA1)
 		}
 		for _, of := range []record.AssetKind{record.CertificateAsset, record.TechnologyAsset} {
 			if rapid.Bool().Draw(t, "asked") {
-				d.asked(of, on)
+				d.Asked(of, on)
 			}
 		}
 	}
 	if rapid.Bool().Draw(t, "page") {
 		page, path, origin, err := surface.URL("http://" + address + ":80/a")
 		require.NoError(t, err)
-		on := service(address, 80)
-		d.port(address, 80, record.PortOpen)
-		d.add(record.Asset{AssetRef: page, Parent: on, URL: &record.URLDetail{Status: rapid.SampledFrom([]int{0, 200, 404}).Draw(t, "status")}})
-		d.add(record.Asset{AssetRef: path, Parent: on})
+		on := surfacetest.Service(address, 80)
+		d.Port(address, 80, record.PortOpen)
+		d.Add(record.Asset{AssetRef: page, Parent: on, URL: &record.URLDetail{Status: rapid.SampledFrom([]int{0, 200, 404}).Draw(t, "status")}})
+		d.Add(record.Asset{AssetRef: path, Parent: on})
 		if rapid.Bool().Draw(t, "runs") {
-			d.runs(page, "php", "7")
+			d.Runs(page, "php", "7")
 		}
-		d.asked(record.TechnologyAsset, page)
-		d.asked(record.URLAsset, origin)
+		d.Asked(record.TechnologyAsset, page)
+		d.Asked(record.URLAsset, origin)
 	}
 	for _, name := range nameList {
 		if rapid.Bool().Draw(t, "resolves") {
-			d.resolves(name, address)
+			d.Resolves(name, address)
 		}
 	}
 	return d.Sighting
 }
 
 func drawCovers(t *rapid.T) record.Sighting {
-	d := &drawn{}
+	d := &surfacetest.Shown{}
 	for range rapid.IntRange(0, 2).Draw(t, "covers") {
 		low := rapid.IntRange(0, 2).Draw(t, "low")
 		high := rapid.IntRange(low, 2).Draw(t, "high")
@@ -99,7 +100,7 @@ func drawCovers(t *rapid.T) record.Sighting {
 		}
 	}
 	if rapid.Bool().Draw(t, "names") {
-		d.asked(record.DomainAsset, must(surface.Domain("example.com")))
+		d.Asked(record.DomainAsset, surfacetest.Must(surface.Domain("example.com")))
 	}
 	return d.Sighting
 }
@@ -118,18 +119,18 @@ func drawDelivery(t *rapid.T) told {
 	case 0:
 		d.blind = true
 	case 1:
-		d.rejected = append(d.rejected, host(rapid.SampledFrom(addresses).Draw(t, "about")))
+		d.rejected = append(d.rejected, surfacetest.Host(rapid.SampledFrom(addresses).Draw(t, "about")))
 	case 2:
-		d.rejected = append(d.rejected, must(surface.Domain("shop.example.com")))
+		d.rejected = append(d.rejected, surfacetest.Must(surface.Domain("shop.example.com")))
 	}
 	return d
 }
 
 // lookout looks everywhere, and sees nobody.
 func lookout(source string) told {
-	d := &drawn{}
+	d := &surfacetest.Shown{}
 	d.Covers = append(d.Covers, record.Cover{Of: record.HostAsset, From: netip.MustParseAddr(addresses[0]), To: netip.MustParseAddr(addresses[len(addresses)-1])})
-	d.asked(record.DomainAsset, must(surface.Domain("example.com")))
+	d.Asked(record.DomainAsset, surfacetest.Must(surface.Domain("example.com")))
 	return told{source: source, records: []record.Sighting{d.Sighting}}
 }
 

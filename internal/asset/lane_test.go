@@ -13,6 +13,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
@@ -40,7 +41,7 @@ func (b *bench) entities(source string, names ...string) (*authority.SyncReport,
 func TestSourcesTellOfOneThing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	scan := up("10.0.0.1", 22).Sighting
+	scan := surfacetest.Up("10.0.0.1", 22).Sighting
 	b.scan(t, authority.SyncRequest{Source: "scanner", System: "nmap"}, scan)
 	_, err := b.entities("scanner", "w")
 	requireCode(t, err, "SOURCE_OF_ANOTHER_KIND")
@@ -63,7 +64,7 @@ func TestSourcesTellOfOneThing(t *testing.T) {
 func TestEntitiesGoWithoutTheLane(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.scan(t, authority.SyncRequest{Source: "scanner"}, up("10.0.0.1", 22).Sighting)
+	b.scan(t, authority.SyncRequest{Source: "scanner"}, surfacetest.Up("10.0.0.1", 22).Sighting)
 	b.Statements.Reset()
 	_, err := b.entities("cluster", "w", "v")
 	require.NoError(t, err)
@@ -78,9 +79,9 @@ func TestTheSameScanSeesAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ours, theirs := authority.SyncRequest{Source: "ours"}, authority.SyncRequest{Source: "theirs"}
-	scan := up("10.0.0.1", 22).Sighting
+	scan := surfacetest.Up("10.0.0.1", 22).Sighting
 	b.scan(t, ours, scan)
-	report := b.scan(t, theirs, up("10.0.0.1").probed("10.0.0.1", "10.0.0.1", 1, 1024).Sighting)
+	report := b.scan(t, theirs, surfacetest.Up("10.0.0.1").Probed("10.0.0.1", "10.0.0.1", 1, 1024).Sighting)
 	require.Equal(t, 1, report.Assets.Gone)
 	require.Equal(t, authority.SurfaceCounts{Changed: 1, Kept: 1}, b.scan(t, ours, scan).Assets)
 
@@ -102,9 +103,9 @@ func TestTheSameScanSeesAgain(t *testing.T) {
 func TestACertificateIsOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	on := service("10.0.0.1", 443)
+	on := surfacetest.Service("10.0.0.1", 443)
 	certificate := func(sha256, sha1 string) record.Sighting {
-		return up("10.0.0.1", 443).presents(on, sha256, sha1).Sighting
+		return surfacetest.Up("10.0.0.1", 443).Presents(on, sha256, sha1).Sighting
 	}
 	certificates := func() []string {
 		return rows[string](t, b.super, `SELECT concat_ws(' ', value, sha1, (SELECT count(*) FROM asset_tie t WHERE t.organization_id = a.organization_id AND t.to_id = a.id AND t.to_at IS NULL))
@@ -127,7 +128,7 @@ func TestACertificateIsOne(t *testing.T) {
 	require.Equal(t, []string{oneA + " " + oneA + " 2"}, certificates(), "it keeps the name it was born with")
 
 	b = setup(t)
-	second := up("10.0.0.2", 443).presents(service("10.0.0.2", 443), shaA, oneA).Sighting
+	second := surfacetest.Up("10.0.0.2", 443).Presents(surfacetest.Service("10.0.0.2", 443), shaA, oneA).Sighting
 	b.scan(t, authority.SyncRequest{Source: "both"}, certificate("", oneA), second)
 	require.Equal(t, []string{shaA + " " + oneA + " 2"}, certificates(), "and in one scan it has the better one")
 }

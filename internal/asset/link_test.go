@@ -8,6 +8,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 )
 
 func entity(kind record.EntityKind, name string) record.Entity {
@@ -65,9 +66,9 @@ func (b *bench) facing(t testing.TB) []string {
 
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	shown := up("203.0.113.7", 22, 443).resolves("shop.example.com", "203.0.113.7").page("https://shop.example.com/cart")
-	other := up("203.0.113.8", 80, 8443)
-	far := up("203.0.113.9", 443)
+	shown := surfacetest.Up("203.0.113.7", 22, 443).Resolves("shop.example.com", "203.0.113.7").Page("https://shop.example.com/cart")
+	other := surfacetest.Up("203.0.113.8", 80, 8443)
+	far := surfacetest.Up("203.0.113.9", 443)
 	for name, c := range map[string]struct {
 		said  record.Fact
 		links []string
@@ -139,7 +140,7 @@ func TestFacingTheInternet(t *testing.T) {
 	b.tell(t, authority.SyncRequest{}, ingress...)
 	require.Empty(t, b.facing(t))
 	named := func(ports ...int) record.Sighting {
-		return up("203.0.113.7", ports...).resolves("shop.example.com", "203.0.113.7").probed("203.0.113.7", "203.0.113.7", 1, 1000).Sighting
+		return surfacetest.Up("203.0.113.7", ports...).Resolves("shop.example.com", "203.0.113.7").Probed("203.0.113.7", "203.0.113.7", 1, 1000).Sighting
 	}
 	report := b.scan(t, authority.SyncRequest{Source: "s"}, named(443))
 	require.Equal(t, 1, report.Exposures.Opened)
@@ -162,7 +163,7 @@ func TestFacingTheInternet(t *testing.T) {
 	require.Equal(t, []string{"asset_gone", "link_removed", "open"}, b.facing(t))
 
 	b.advance(40 * day)
-	b.scan(t, authority.SyncRequest{Source: "s"}, up("203.0.113.6").probed("203.0.113.6", "203.0.113.7", 1, 1000).Sighting)
+	b.scan(t, authority.SyncRequest{Source: "s"}, surfacetest.Up("203.0.113.6").Probed("203.0.113.6", "203.0.113.7", 1, 1000).Sighting)
 	b.evaluate(t, authority.ByTime)
 	require.Equal(t, []string{"asset_gone", "link_removed", "asset_gone"}, b.facing(t), "nobody sees it any more, though somebody looked")
 }

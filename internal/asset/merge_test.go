@@ -7,6 +7,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 )
 
 const (
@@ -18,9 +19,9 @@ const (
 func TestAScanMakesAssets(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	web := service("10.0.0.1", 443)
-	first := up("10.0.0.1", 22, 443).runs(web, "nginx", "1.24").presents(web, shaA, oneA).resolves("shop.example.com", "10.0.0.1").
-		page("https://10.0.0.1:443/login?x=1").probed("10.0.0.0", "10.0.0.255", 1, 1024)
+	web := surfacetest.Service("10.0.0.1", 443)
+	first := surfacetest.Up("10.0.0.1", 22, 443).Runs(web, "nginx", "1.24").Presents(web, shaA, oneA).Resolves("shop.example.com", "10.0.0.1").
+		Page("https://10.0.0.1:443/login?x=1").Probed("10.0.0.0", "10.0.0.255", 1, 1024)
 	report := b.scan(t, authority.SyncRequest{Source: "nmap"}, first.Sighting)
 	require.Equal(t, authority.Applied, report.Outcome)
 	require.Equal(t, authority.SurfaceCounts{Added: 8}, report.Assets)
@@ -41,7 +42,7 @@ func TestAScanMakesAssets(t *testing.T) {
 	require.Equal(t, authority.Unchanged, report.Outcome)
 	require.Empty(t, rows[int](t, b.super, `SELECT version FROM asset_version WHERE organization_id = $1`))
 
-	second := up("10.0.0.1", 22).probed("10.0.0.0", "10.0.0.255", 1, 1024)
+	second := surfacetest.Up("10.0.0.1", 22).Probed("10.0.0.0", "10.0.0.255", 1, 1024)
 	report = b.scan(t, authority.SyncRequest{Source: "nmap"}, second.Sighting)
 	require.Equal(t, authority.SurfaceCounts{Gone: 5, Kept: 2}, report.Assets, "the port, what runs there, its pages and its certificate")
 	require.Equal(t, []string{
@@ -63,8 +64,8 @@ func TestAScanMakesAssets(t *testing.T) {
 func TestARejectionShieldsItsHost(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	whole := up("10.0.0.1", 22, 80).probed("10.0.0.0", "10.0.0.3", 1, 1024).Sighting
-	other := up("10.0.0.2", 22, 80).Sighting
+	whole := surfacetest.Up("10.0.0.1", 22, 80).Probed("10.0.0.0", "10.0.0.3", 1, 1024).Sighting
+	other := surfacetest.Up("10.0.0.2", 22, 80).Sighting
 	b.scan(t, authority.SyncRequest{Source: "nmap"}, other, whole)
 	b.advance(day)
 	deliver := func(about *record.AssetRef) *authority.SyncReport {
@@ -72,14 +73,14 @@ func TestARejectionShieldsItsHost(t *testing.T) {
 		report, err := b.service.Sync(b.ctx, authority.SyncRequest{Organization: "acme", Source: "nmap", Format: "nmap", Scan: true}, func(out record.Emitter) error {
 			rejection := record.Rejection{Position: record.Position{File: "scan", Line: 1}, Code: "PORT_OUT_OF_RANGE", Reason: "70000", Asset: about}
 			require.NoError(t, out.Reject(rejection))
-			return out.Record(record.Record{Position: record.Position{File: "scan", Line: 2}, Fact: up("10.0.0.1", 22).probed("10.0.0.0", "10.0.0.3", 1, 1024).Sighting})
+			return out.Record(record.Record{Position: record.Position{File: "scan", Line: 2}, Fact: surfacetest.Up("10.0.0.1", 22).Probed("10.0.0.0", "10.0.0.3", 1, 1024).Sighting})
 		})
 		require.NoError(t, err)
 		return report
 	}
 	report := deliver(nil)
 	require.Zero(t, report.Assets.Gone, "it covers nothing")
-	doubted := host("10.0.0.2")
+	doubted := surfacetest.Host("10.0.0.2")
 	report = deliver(&doubted)
 	require.Equal(t, 1, report.Assets.Gone)
 	require.Equal(t, []string{"10.0.0.0 10.0.0.1", "10.0.0.3 10.0.0.3"},

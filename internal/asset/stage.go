@@ -32,18 +32,12 @@ type stage struct {
 	tx           *db.Tx
 	organization id.ID
 	copies       *authority.Copier
-	tables       [3]table
+	tables       [3]authority.Buffer
 	rows         int64
 	seq          int64
 	covered      map[id.ID]bool // the latest covers
 	doubted      map[record.AssetRef]bool
 	blind        bool // a rejected record did not say whom it was about
-}
-
-type table struct {
-	name    string
-	columns []string
-	rows    [][]any
 }
 
 // The tables of a stage.
@@ -56,11 +50,11 @@ const (
 func newStage(tx *db.Tx, organization id.ID, copies *authority.Copier) *stage {
 	return &stage{
 		tx: tx, organization: organization, copies: copies, covered: map[id.ID]bool{}, doubted: map[record.AssetRef]bool{},
-		tables: [...]table{
-			assetTable: {name: "staged_asset", columns: []string{"asset_id", "kind", "value", "parent_id", "root_id", "address", "protocol", "port",
+		tables: [...]authority.Buffer{
+			assetTable: {Table: "staged_asset", Columns: []string{"asset_id", "kind", "value", "parent_id", "root_id", "address", "protocol", "port",
 				"origin", "sha1", "state", "attributes", "confidence", "plugin", "seq"}},
-			tieTable:   {name: "staged_tie", columns: []string{"kind", "from_id", "to_id"}},
-			coverTable: {name: "staged_cover", columns: []string{"covers", "low", "high", "protocol", "ports", "answered", "subject", "subject_id", "root_id"}},
+			tieTable:   {Table: "staged_tie", Columns: []string{"kind", "from_id", "to_id"}},
+			coverTable: {Table: "staged_cover", Columns: []string{"covers", "low", "high", "protocol", "ports", "answered", "subject", "subject_id", "root_id"}},
 		},
 	}
 }
@@ -225,27 +219,13 @@ func (s *stage) cover(c covered) error {
 
 func (s *stage) row(of int, values ...any) error {
 	s.rows++
-	t := &s.tables[of]
-	t.rows = append(t.rows, values)
-	if len(t.rows) < authority.StageBatch {
-		return nil
-	}
-	return s.flush(t)
-}
-
-func (s *stage) flush(t *table) error {
-	if len(t.rows) == 0 {
-		return nil
-	}
-	rows := t.rows
-	t.rows = nil
-	return s.copies.Add(t.name, t.columns, rows)
+	return s.tables[of].Add(s.copies, values...)
 }
 
 // Flush copies what is held.
 func (s *stage) Flush() error {
 	for i := range s.tables {
-		if err := s.flush(&s.tables[i]); err != nil {
+		if err := s.tables[i].Flush(s.copies); err != nil {
 			return err
 		}
 	}

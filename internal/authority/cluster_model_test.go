@@ -181,7 +181,7 @@ func (w *world) describe(d posture.Definition, key pathKey, level int, runs map[
 		FirstSeen: w.paths[key].versions[0].From.Format(time.DateOnly), Sensitivity: int(p.Sensitivity), Ownership: p.Ownership, Executed: "unknown",
 	}
 	every, any := terms(d)
-	for t := range rule.Type(14) {
+	for t := range rule.OutwardFacing + 1 {
 		x := w.exposure(place{key, t})
 		if t == 0 || x == nil || (every|any)&(1<<(t-1)) == 0 || x.now().Disposition > level {
 			continue

@@ -34,6 +34,7 @@ func (h *theatre) compare(t checker) {
 		classes[c.Class] = class{c.Environment, c.Owner, c.BusinessTier}
 	}
 	h.compareEntities(t, refs, classes)
+	h.compareSurface(t, refs, classes)
 	keys := h.comparePaths(t, refs, classes)
 	h.compareJudgement(t, refs, keys, classes)
 	h.compareClusters(t, refs, keys, classes)

@@ -164,6 +164,8 @@ func (w *world) judgeWorkload(r record.Ref, at time.Time) {
 		}
 		w.decide(r, f, words(exit.rule), at)
 	}
+
+	w.decide(r, w.judgeFacing(r, remembered(rule.InternetFacing)), words(rule.InternetFacing), at)
 }
 
 func spoken(verdicts []rule.Verdict, of rule.Rule) rule.Verdict {
@@ -212,6 +214,10 @@ func (w *world) workloadFacts(r record.Ref) rule.Workload {
 	f.Hosts = slices.SortedFunc(maps.Keys(hosts), func(a, b rule.Host) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Category, b.Category))
 	})
+	for ref := range w.facing(r) {
+		f.Assets = append(f.Assets, ref.Value)
+	}
+	slices.Sort(f.Assets)
 	return f
 }
 

@@ -191,7 +191,7 @@ func (w *world) weigh(r rule.Rule, p pathState, g growth) (severity, factors int
 		}
 		return false
 	}
-	severity = map[rule.Rule]int{1: 3, 2: 2, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3, 8: 2, 9: 2, 10: 2, 11: 2, 12: 3, 13: 2}[r]
+	severity = map[rule.Rule]int{1: 3, 2: 2, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3, 8: 2, 9: 2, 10: 2, 11: 2, 12: 3, 13: 2, 16: 3}[r]
 	factors = []int{0, baseLow, baseMedium, baseHigh}[severity]
 	raise := func(holds bool, factor int) bool {
 		if holds {

@@ -29,7 +29,7 @@ func drawSystem(t *rapid.T) string { return one(t, "system", "", "", "", "s1", "
 
 func drawLines(t *rapid.T) []line {
 	// By chance alone the edges of a path, and of its ownership, meet too seldom.
-	kind := one(t, "lines", "one", "one", "chain", "owner", "estate", "link", "one", "share", "estate", "use", "one")
+	kind := one(t, "lines", "one", "one", "chain", "owner", "estate", "link", "one", "share", "estate", "use", "one", "endpoint")
 	system := drawSystem(t)
 	switch kind {
 	case "one":
@@ -51,6 +51,9 @@ func drawLines(t *rapid.T) []line {
 		from.To, to.From = between.Ref, between.Ref
 		return []line{{fact: between}, {fact: from}, {fact: to}}
 	}
+	if kind == "endpoint" {
+		return []line{{fact: drawEndpoint(t, drawRef(t, record.Workload, system))}}
+	}
 	if kind == "share" { // two workloads with one identity
 		first, second := drawEdge(t, record.RunsAs, system), drawEdge(t, record.RunsAs, system)
 		second.To = first.To
@@ -71,6 +74,9 @@ func drawLines(t *rapid.T) []line {
 		resource := record.Entity{Ref: grants.To, Sensitivity: one(t, "sensitivity", "restricted", "high"), DataDomain: one(t, "domain", "finance", ""), Name: drawName(t)}
 		lines = append(lines, line{fact: resource}, line{fact: record.Egress{Workload: runsAs.From, Host: one(t, "host", "a", "b"),
 			Category: one(t, "category", record.EgressExternal, record.EgressLLM)}})
+		if one(t, "outside", false, true) {
+			lines = append(lines, line{fact: drawEndpoint(t, runsAs.From)})
+		}
 		if mode := one(t, "mode", record.Autonomous, "", record.Autonomous, "", record.HumanTriggered, record.OperatorAssisted); mode != "" { // which runs
 			evidence := drawEvidence(t, system)
 			evidence.Workload, evidence.Identity, evidence.Resource = &runsAs.From, nil, &grants.To
@@ -252,6 +258,14 @@ func (d told) text(v *voice) string {
 			fmt.Fprintf(&b, "%s %s %s %s %+v", short(k.From), k.Kind, short(k.To), k.Scope, value)
 		case egressKey:
 			fmt.Fprintf(&b, "%s sends to %s (%s)", short(k.Workload), k.Host, value)
+		case endpointKey:
+			fmt.Fprintf(&b, "%s answers at %s (%s), port %d", short(k.Workload), k.Value, k.Kind, k.Port)
+		case sightingKey:
+			s := l.fact.(record.Sighting)
+			for _, a := range s.Assets {
+				fmt.Fprintf(&b, "%s %s, ", a.Kind, a.Value)
+			}
+			fmt.Fprintf(&b, "ties %v, looked at %v", s.Ties, s.Covers)
 		case evidenceKey:
 			fmt.Fprintf(&b, "evidence %s %s %s %q on %s, related %v: %d", short(k.Workload), short(k.Identity), short(k.Resource), k.Action,
 				k.Day.Format(time.DateOnly), k.Related, value.(evidenceValue).Count)

@@ -22,7 +22,8 @@ func expected(number int) []string {
 		"basis detected", "severity 2", "severity 3", "severity 4", "level 1",
 		"exposure changed", "member gone", "member of a class", "counter changed", "counted executions", "exposure path_removed",
 		"type 1 opened", "type 4 opened", "type 6 opened", "type 11 opened", "type 12 opened", "type 13 opened",
-		"cluster 1", "cluster 4", "cluster 9", "cluster 12"}
+		"cluster 1", "cluster 4", "cluster 9", "cluster 12",
+		"type 16 opened", "cluster 13"}
 	for _, table := range former {
 		list = append(list, "former "+table)
 	}
@@ -36,8 +37,8 @@ func expected(number int) []string {
 	list = append(list, "by workload", "renewed", "level 2", "level 3", "lineage continued", "succeeded", "basis entity_event",
 		"cluster 3", "cluster 6", "cluster 10", "cluster 20", "rule 1 doubted", "rule 11 doubted", "rule 12 doubted", "rule 13 doubted",
 		"rule 5 doubted", "rule 7 doubted", "rule 8 doubted", "type 6 doubted")
-	for r := 1; r <= 13; r++ {
-		list = append(list, fmt.Sprintf("type %d opened", r), fmt.Sprintf("type %d resolved", r))
+	for _, d := range rule.Definitions {
+		list = append(list, fmt.Sprintf("type %d opened", d.Type), fmt.Sprintf("type %d resolved", d.Type))
 	}
 	for _, r := range []rule.Type{rule.OrphanedPath, rule.UnknownOwnership, rule.SensitiveReach, rule.SharedIdentity} {
 		list = append(list, fmt.Sprintf("type %d again", r))
@@ -45,18 +46,18 @@ func expected(number int) []string {
 	for _, reason := range []rule.Reason{
 		rule.OwnerAssigned, rule.OwnerReactivated, rule.IndividualOwnerAssigned, rule.OwnershipReceived, rule.OwnershipChanged, rule.ActivityResumed,
 		rule.IdentityBound, rule.EvidenceAppeared, rule.ScopeReduced, rule.BaselineAttested, rule.EgressRemoved, rule.HostReclassified,
-		rule.IdentityDedicated, rule.IdentityRemoved, rule.WorkloadRemoved, rule.RuleRetired, rule.RuleChanged, rule.SettingChanged} {
+		rule.IdentityDedicated, rule.AssetGone, rule.LinkRemoved, rule.IdentityRemoved, rule.WorkloadRemoved, rule.RuleRetired, rule.RuleChanged, rule.SettingChanged} {
 		list = append(list, "condition "+string(reason))
 	}
-	for _, reason := range []rule.Reason{rule.PathIneffective, rule.WorkloadRemoved, rule.RotatedToSuccessor} {
+	for _, reason := range []rule.Reason{rule.PathIneffective, rule.WorkloadRemoved, rule.RotatedToSuccessor, rule.AssetGone, rule.LinkRemoved} {
 		list = append(list, "exposure "+string(reason))
 	}
 	if number < 4000 {
 		return list
 	}
 	list = append(list, "type 10 doubted", "false positive inherited", "rule 2 doubted", "rule 3 doubted", "rule 9 doubted")
-	for r := 1; r <= 13; r++ {
-		list = append(list, fmt.Sprintf("type %d again", r))
+	for _, d := range rule.Definitions {
+		list = append(list, fmt.Sprintf("type %d again", d.Type))
 	}
 	for _, reason := range []rule.Reason{rule.OwnerRecordCleaned, rule.IdentityDisabled} {
 		list = append(list, "condition "+string(reason))

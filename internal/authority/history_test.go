@@ -83,6 +83,7 @@ type move struct {
 	wait     time.Duration
 	settings rule.Settings
 	picks    []pick
+	sights   []line
 }
 
 // act is what is done.
@@ -96,6 +97,8 @@ const (
 	vouches       // somebody attests a scope
 	justifies     // somebody justifies privileges
 	blinks        // a source says nothing, and then what it said
+	scans         // a scanner looks from outside
+	fades         // a scanner sees much and then, or in the end, nothing
 )
 
 // pick is an exposure and what is said of it.
@@ -120,7 +123,7 @@ const (
 
 func drawMove(t *rapid.T) move {
 	return move{
-		act:     one(t, "act", delivers, delivers, delivers, delivers, passes, delivers, delivers, tunes, disposes, delivers, passes, vouches, justifies, blinks),
+		act:     one(t, "act", delivers, delivers, delivers, delivers, passes, delivers, delivers, tunes, disposes, delivers, passes, vouches, justifies, blinks, scans, fades, scans),
 		voice:   rapid.IntRange(0, 2).Draw(t, "voice"),
 		mode:    rapid.SampledFrom([]mode{evolve, evolve, restore, evolve, evolve, restore, evolve, fresh, again, later, restore, evolve}).Draw(t, "mode"),
 		pause:   rapid.SampledFrom(pauses).Draw(t, "pause"),
@@ -136,12 +139,13 @@ func drawMove(t *rapid.T) move {
 		settings: rule.Settings{
 			DormantAfter: day24 * time.Duration(one(t, "dormant", 90, 1, 30, 365)), ProofGrace: day24 * time.Duration(one(t, "grace", 7, 0, 60, 400)),
 			PrivilegeWindow: day24 * time.Duration(one(t, "privilege", 90, 2, 365)), SharedWorkloads: one(t, "shared", 3, 2, 4),
-			DisabledRules: slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.Map(rapid.IntRange(1, 13), func(n int) rule.Rule { return rule.Rule(n) }), 0,
+			DisabledRules: slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.Map(rapid.SampledFrom(rule.Definitions), func(d rule.Definition) rule.Rule { return d.Rule }), 0,
 				one(t, "disabled", 0, 0, 2, 6), rapid.ID[rule.Rule]).Draw(t, "rules"))),
 		},
 		picks: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) pick {
 			return pick{rapid.IntRange(0, 99).Draw(t, "exposure"), one(t, "disposition", 4, 2, 3, 4, 1)}
 		}), 1, 8).Draw(t, "picks"),
+		sights: drawSights(t),
 	}
 }
 
@@ -187,6 +191,16 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 			}
 			continue
 		}
+		if s.act == scans {
+			d := h.behold(s, made)
+			made = append(made, d)
+			shown.note(h.world, h.deliver(t, d))
+			continue
+		}
+		if s.act == fades {
+			made = append(made, h.fade(t, s.which, shown)...)
+			continue
+		}
 		if h.world.windowAt.IsZero() {
 			continue
 		}
@@ -218,7 +232,7 @@ func play(t *rapid.T, h *theatre, seen *tally, moves []move) {
 			}
 			shown.judged(h.world, h.world.clock)
 			continue
-		case delivers, blinks:
+		case delivers, blinks, scans, fades:
 		}
 		shown.judged(h.world, h.reevaluate(t, authority.ByRequest, nil).At)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
+	"github.com/exposuregraph/exposuregraph/internal/importer/surface/surfacetest"
 )
 
 // Examples of what histories seldom come to.
@@ -162,4 +163,33 @@ func TestHistoryScopeBehindAnotherIdentity(t *testing.T) {
 	h.say(t, scan, 2*time.Hour, append(behind, resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
 	h.say(t, scan, 3*time.Hour, append(without(behind), resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
 	h.say(t, scan, 4*time.Hour, append(behind, resource("d3", "restricted"), grants("r2", "*", "d3", "delete"))...)
+}
+
+// A workload answers from outside while somebody sees one of its places. Why it no
+// longer does, the last of them says: what was closed before has nothing to do with it.
+func TestHistoryFacing(t *testing.T) {
+	h := example(t)
+	answering := func(values ...string) []record.Fact {
+		facts := estate("restricted", "get")
+		for _, value := range values {
+			facts = append(facts, record.Endpoint{Workload: ref(record.Workload, "w1"), Kind: record.MappedEndpoint, Value: value})
+		}
+		return facts
+	}
+	see := func(after time.Duration, shown ...*surfacetest.Shown) {
+		h.deliver(t, told{voice: firstScanner, observedAt: epoch.Add(after), lines: sights(shown...)})
+	}
+	one, other := surfacetest.Up(addresses[0], 443), surfacetest.Up(addresses[1], 443)
+	h.say(t, scan, 0, answering(addresses...)...)
+	require.Equal(t, "none", h.reason(rule.OutwardFacing))
+	see(time.Hour, one, other)
+	require.Empty(t, h.reason(rule.OutwardFacing))
+	see(2*time.Hour, surfacetest.Up(addresses[0]).Probed(addresses[0], addresses[0], 1, 1024), other)
+	require.Empty(t, h.reason(rule.OutwardFacing), "one of two")
+	h.say(t, scan, 3*time.Hour, answering(addresses[0])...)
+	require.Equal(t, "link_removed", h.reason(rule.OutwardFacing), "what is linked yet was closed before")
+	see(4*time.Hour, one, other)
+	require.Empty(t, h.reason(rule.OutwardFacing))
+	see(5*time.Hour, surfacetest.Up(addresses[0]).Probed(addresses[0], addresses[1], 1, 1024))
+	require.Equal(t, "asset_gone", h.reason(rule.OutwardFacing))
 }

@@ -46,6 +46,7 @@ type memory struct {
 	hosts                  map[string]bool
 	lastActive, baselineAt time.Time
 	workloads, ownerSets   int
+	assets                 map[record.AssetRef]bool // which were there
 }
 
 // place is where an exposure stands.

@@ -98,6 +98,8 @@ type world struct {
 
 	justifications map[pathKey][]justification
 
+	outside *outside // see surface_model_test.go
+
 	// See cluster_model_test.go.
 	definitions []posture.Definition
 	defined     []posture.Definition // as the organization has them
@@ -116,12 +118,14 @@ type world struct {
 // voice is one source.
 type voice struct {
 	name, system string
+	scans        bool
 	spoke        bool
 	observedAt   time.Time   // of the last applied or unchanged delivery
 	content      string      // of the last delivery if it was complete, else empty
 	completeAt   time.Time   // at of the last complete delivery
 	said         map[any]any // keys to values
 	saidAt       map[coverageKey]time.Time
+	looked       string // where, if it scans
 }
 
 // chronicle is the history of one thing: each version holds until the next one begins.
@@ -201,6 +205,7 @@ type outcome struct {
 	Exposures      authority.ExposureCounts
 	Rotations      int
 	Revived        int
+	Stale          int // assets
 }
 
 func newWorld(organization id.ID, voices ...*voice) *world {
@@ -211,6 +216,7 @@ func newWorld(organization id.ID, voices ...*voice) *world {
 		baselines: map[record.Ref][]baseline{}, justifications: map[pathKey][]justification{}, members: map[stand][]member{}, counters: map[cell]*chronicle[counts]{},
 		tallies: map[tallied]int64{}, references: map[reference]referred{},
 		workers: map[record.Ref]worker{}, usages: map[account]usage{}, totals: map[circle]*chronicle[totals]{},
+		outside: newOutside(),
 	}
 	for _, v := range voices {
 		v.said, v.saidAt = map[any]any{}, map[coverageKey]time.Time{}
@@ -242,22 +248,27 @@ func (w *world) deliver(d told) outcome {
 	}
 	renewing := v.expired(w.windowAt)
 	v.spoke, v.observedAt = true, d.observedAt
-	if result.Complete && v.content == content && !renewing {
+	if result.Complete && v.content == content && !renewing && !v.scans {
 		v.completeAt = at
 		result.Outcome, result.Paths.Kept = authority.Unchanged, w.activePaths()
 		w.picture(at, w.version)
 		return result
 	}
 
-	staged, rejected := w.accept(v, d)
-	result.Rejected = rejected
-	result.Complete = !d.partial && rejected == 0
-	v.content = ""
-	if result.Complete {
-		v.content, v.completeAt = content, at
-	}
 	bound := w.boundIdentities()
-	changed := v.merge(staged, result.Complete, at)
+	var changed bool
+	if v.scans {
+		changed = w.scan(v, d, at)
+	} else {
+		staged, rejected := w.accept(v, d)
+		result.Rejected = rejected
+		result.Complete = !d.partial && rejected == 0
+		v.content = ""
+		if result.Complete {
+			v.content, v.completeAt = content, at
+		}
+		changed = v.merge(staged, result.Complete, at)
+	}
 	result.Outcome = authority.Unchanged
 	if changed || renewing {
 		if changed {
@@ -291,6 +302,7 @@ func (w *world) derive(result *outcome, bound map[record.Ref]map[record.Ref]bool
 	w.appoint(at)
 	w.defined = w.definitions
 	w.deriveEntities(at)
+	w.link(at)
 	w.derivePaths(result, at)
 	w.findRotations(result, bound, at)
 	w.judge(result, at, resettled)
@@ -309,6 +321,7 @@ func (w *world) reevaluate(now time.Time, cause authority.Cause) outcome {
 	result.At = at
 	if cause != authority.BySettings {
 		w.windowAt = at
+		result.Stale = w.outside.age(at)
 	}
 	w.derive(&result, w.boundIdentities(), at, cause == authority.BySettings)
 	w.picture(at, 0)

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
@@ -103,10 +104,11 @@ func newTheatre(b *bench, conn *pgx.Conn) *theatre {
 func staged(b *bench, conn *pgx.Conn, slug string) *theatre {
 	organization := id.Organization(slug)
 	h := &theatre{bench: b, conn: conn, slug: slug, organization: organization, now: epoch, readers: &witness.Memory{Database: b.DB, Organization: organization}, world: newWorld(organization,
-		&voice{name: "scan", system: "s1"}, &voice{name: "inventory", system: "s1"}, &voice{name: "cloud", system: "s2"})}
+		&voice{name: "scan", system: "s1"}, &voice{name: "inventory", system: "s1"}, &voice{name: "cloud", system: "s2"}, &voice{name: "nmap", system: "net", scans: true}, &voice{name: "httpx", system: "net", scans: true})}
 	for _, c := range castings {
 		h.services = append(h.services, authority.New(b.DB, exposure.NewAssessor(c.rules, posture.New(c.clusters)),
-			func() time.Time { return h.clock }, slog.New(slog.DiscardHandler)))
+			func() time.Time { return h.clock }, slog.New(slog.DiscardHandler)).
+			WithSurface(asset.NewSurface(asset.DefaultThresholds())))
 	}
 	h.cast(0)
 	return h
@@ -155,7 +157,7 @@ func (h *theatre) send(ctx context.Context, d told, arrived func()) (*authority.
 	v := h.world.voices[d.voice]
 	return h.services[h.which].Sync(ctx, authority.SyncRequest{
 		Organization: h.slug, CreateOrganization: true, Source: v.name, System: v.system, Format: "snapshot",
-		ObservedAt: d.observedAt, Partial: d.partial,
+		ObservedAt: d.observedAt, Partial: d.partial, Scan: v.scans,
 	}, func(out record.Emitter) error {
 		defer arrived()
 		for _, l := range d.lines {
@@ -313,6 +315,7 @@ func (h *theatre) checkJudged(t checker, expected outcome, evaluation *authority
 	h.compare(t)
 	require.Equal(t, expected.Paths, evaluation.Paths, "counts of paths")
 	require.Equal(t, expected.Exposures, evaluation.Exposures, "counts of exposures")
+	require.Equal(t, expected.Stale, evaluation.Stale, "counts of assets")
 }
 
 // fingerprint is a digest of every row of the organization, with its place and

@@ -55,6 +55,10 @@ func (v *voice) read(l line) (key, value any, bad *fault) {
 		}
 	case record.Egress:
 		key, value = egressKey{whole(&f.Workload), f.Host}, f.Category
+	case record.Endpoint:
+		key, value = endpointKey{whole(&f.Workload), f.Kind, f.Value, f.Port}, true
+	case record.Sighting:
+		key, value = sightingKey(text(f)), true
 	case record.Evidence:
 		k := evidenceKey{whole(f.Workload), whole(f.Identity), whole(f.Resource), f.Action, f.Day, f.Related}
 		key, value = k, evidenceValue{f.Count, f.LastAt}
@@ -77,6 +81,8 @@ func names(key any) (needs []record.Ref, about record.Ref) {
 	case edgeKey:
 		needs, about = []record.Ref{k.From, k.To}, k.From
 	case egressKey:
+		needs, about = []record.Ref{k.Workload}, k.Workload
+	case endpointKey:
 		needs, about = []record.Ref{k.Workload}, k.Workload
 	case evidenceKey:
 		needs, about = []record.Ref{k.Workload, k.Identity, k.Resource}, k.Workload

@@ -14,7 +14,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS workload_fact (
   ownership smallint NOT NULL, binding smallint NOT NULL, execution smallint NOT NULL, egress smallint NOT NULL,
   owner_ids uuid[], owner_names text[], owner_groups boolean[], owner_actives boolean[], owner_last_active timestamptz[],
   bound integer NOT NULL, unresolved integer NOT NULL, unbound integer NOT NULL, last_executed date,
-  host_names text[], host_categories text[], asset_names text[], assets_gone boolean NOT NULL, open jsonb,
+  host_names text[], host_categories text[], asset_names text[], assets_gone text[], open jsonb,
   few char(2000)
 );
 CREATE TEMPORARY TABLE IF NOT EXISTS identity_fact (
@@ -161,7 +161,8 @@ WITH target AS (
   ) h
   GROUP BY h.workload_id
 ), facing AS ( -- a link lasts, also to what is closed by now, unless what is gone took with it the name that led there
-  SELECT t.id, array_agg(DISTINCT a.value ORDER BY a.value) FILTER (WHERE a.status = 'active' AND l.to_at IS NULL) AS names, bool_or(a.status <> 'active') AS gone
+  SELECT t.id, array_agg(DISTINCT a.value ORDER BY a.value) FILTER (WHERE a.status = 'active' AND l.to_at IS NULL) AS names,
+         array_agg(DISTINCT a.value ORDER BY a.value) FILTER (WHERE a.status <> 'active') AS gone
   FROM target t
   JOIN asset_link l ON l.organization_id = @organization AND l.workload_id = t.id
   JOIN asset a ON a.organization_id = @organization AND a.id = l.asset_id AND a.kind IN ('service', 'url')
@@ -171,7 +172,7 @@ WITH target AS (
 SELECT row_number() OVER (ORDER BY t.id), t.id, t.name, t.removed, t.class, t.first_seen_at,
        coalesce(c.ownership, 0), coalesce(c.binding, 0), coalesce(c.execution, 0), coalesce(c.egress, 0),
        o.ids, o.names, o.groups, o.actives, o.last_active,
-       coalesce(b.living, 0), coalesce(b.gone, 0), coalesce(u.paths, 0), x.day, h.names, h.categories, f.names, coalesce(f.gone, false), NULL
+       coalesce(b.living, 0), coalesce(b.gone, 0), coalesce(u.paths, 0), x.day, h.names, h.categories, f.names, f.gone, NULL
 FROM target t
 LEFT JOIN cover c ON c.id = t.id
 LEFT JOIN owner o ON o.workload_id = t.id

@@ -240,7 +240,7 @@ type workloadFact struct {
 	HostNames       []string
 	HostCategories  []string
 	AssetNames      []string
-	AssetsGone      bool
+	AssetsGone      []string
 	Open            json.RawMessage
 }
 

@@ -71,7 +71,7 @@ type Workload struct {
 	Hosts  []Host // by name, then category
 
 	Assets     []string // services and urls that are there and lead to it, by value
-	AssetsGone bool     // one that leads to it is there no longer
+	AssetsGone []string // those that are there no longer
 }
 
 // Identity is what is known of an identity.

@@ -41,7 +41,7 @@ func JudgeWorkload(w Workload, s Settings, windowAt time.Time, open map[Rule]Ope
 		return judgeEgress(w, ExternalEgress, authority.EgressExternal, open[ExternalEgress])
 	})
 	judge(LLMEgress, func() Verdict { return judgeEgress(w, LLMEgress, authority.EgressLLM, open[LLMEgress]) })
-	judge(InternetFacing, func() Verdict { return judgeFacing(w) })
+	judge(InternetFacing, func() Verdict { return judgeFacing(w, open[InternetFacing]) })
 	return verdicts
 }
 
@@ -221,13 +221,13 @@ func judgeEgress(w Workload, r Rule, category authority.EgressCategory, open Ope
 }
 
 // judgeFacing is never in doubt: somebody had to look before an asset was taken to
-// be gone.
-func judgeFacing(w Workload) Verdict {
+// be gone. What was gone before the condition ends did not end it.
+func judgeFacing(w Workload, open Open) Verdict {
 	const r = InternetFacing
 	switch {
 	case len(w.Assets) > 0:
 		return found(r, w.ID, w.Name+" answers on "+List(w.Assets)+" from outside.", Evidence{Assets: w.Assets})
-	case w.AssetsGone:
+	case slices.ContainsFunc(open.Evidence.Assets, func(asset string) bool { return slices.Contains(w.AssetsGone, asset) }):
 		return gone(r, AssetGone)
 	}
 	return gone(r, LinkRemoved)

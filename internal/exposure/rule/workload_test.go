@@ -422,17 +422,19 @@ func TestOwnershipIsExclusive(t *testing.T) {
 
 func TestInternetFacing(t *testing.T) {
 	t.Parallel()
-	at := func(gone bool, assets ...string) func(*rule.Workload) {
+	at := func(gone []string, assets ...string) func(*rule.Workload) {
 		return func(w *rule.Workload) { w.Assets, w.AssetsGone = assets, gone }
 	}
 	judgeCases(t, rule.InternetFacing, []workloadCase{
-		{name: "nothing leads to it", set: at(false), outcome: rule.False, reason: rule.LinkRemoved},
-		{name: "a service", set: at(false, "203.0.113.7 tcp/443"), outcome: rule.True, text: "router answers on 203.0.113.7 tcp/443 from outside."},
-		{name: "several, one of them gone", set: at(true, "203.0.113.7 tcp/443", "https://shop.example.com:443"), outcome: rule.True,
+		{name: "nothing leads to it", set: at(nil), outcome: rule.False, reason: rule.LinkRemoved},
+		{name: "a service", set: at(nil, "203.0.113.7 tcp/443"), outcome: rule.True, text: "router answers on 203.0.113.7 tcp/443 from outside."},
+		{name: "several, one of them gone", set: at([]string{"203.0.113.8 tcp/443"}, "203.0.113.7 tcp/443", "https://shop.example.com:443"), outcome: rule.True,
 			text: "router answers on 203.0.113.7 tcp/443, https://shop.example.com:443 from outside."},
-		{name: "more than a sentence holds", set: at(false, "a", "b", "c", "d", "e", "f", "g"), outcome: rule.True, text: "router answers on a, b, c, d, e and 2 more from outside."},
-		{name: "the port was closed", was: at(false, "203.0.113.7 tcp/443"), set: at(true), outcome: rule.False, reason: rule.AssetGone},
-		{name: "the ingress was taken away", was: at(false, "203.0.113.7 tcp/443"), set: at(false), outcome: rule.False, reason: rule.LinkRemoved},
+		{name: "more than a sentence holds", set: at(nil, "a", "b", "c", "d", "e", "f", "g"), outcome: rule.True, text: "router answers on a, b, c, d, e and 2 more from outside."},
+		{name: "the port was closed", was: at(nil, "203.0.113.7 tcp/443"), set: at([]string{"203.0.113.7 tcp/443"}), outcome: rule.False, reason: rule.AssetGone},
+		{name: "the ingress was taken away", was: at(nil, "203.0.113.7 tcp/443"), set: at(nil), outcome: rule.False, reason: rule.LinkRemoved},
+		{name: "the same, and another port was closed before", was: at([]string{"203.0.113.8 tcp/443"}, "203.0.113.7 tcp/443"), set: at([]string{"203.0.113.8 tcp/443"}),
+			outcome: rule.False, reason: rule.LinkRemoved},
 	})
 	w := sound()
 	w.Removed, w.Assets = true, []string{"a"}

@@ -1,5 +1,5 @@
-// Package surfacetest helps to test the parsers of scans: what each of them is
-// held to, whatever its format.
+// Package surfacetest helps to test scans: what every parser of them is held to,
+// whatever its format, and sightings without a parser.
 package surfacetest
 
 import (
