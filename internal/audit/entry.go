@@ -35,6 +35,7 @@ const (
 	FileUpload         = "file.upload"
 	FileDownload       = "file.download"
 	LedgerRebuild      = "ledger.rebuild"
+	FeedRepair         = "feed.repair"
 	TokenIssued        = "token.issued"
 	TokenRevoked       = "token.revoked"
 )
@@ -49,7 +50,8 @@ func Import(format string) string { return "import." + format }
 const (
 	Done      = "done"
 	Internal  = "INTERNAL"
-	Cancelled = "CANCELLED" // the caller went away
+	Cancelled = "CANCELLED"  // the caller went away
+	BrokenOff = "BROKEN_OFF" // a part was handed out
 )
 
 // OutcomeOf is the outcome of what ended with this error.

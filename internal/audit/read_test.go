@@ -66,7 +66,9 @@ func TestPages(t *testing.T) {
 			from := rapid.IntRange(0, 15).Draw(rt, "from")
 			filter.Since, filter.Until = pointer(epoch.Add(time.Duration(from)*time.Second)), pointer(epoch.Add(time.Duration(from+rapid.IntRange(0, 8).Draw(rt, "for"))*time.Second))
 		}
-		oneOf := func(list []string, passes func(string) bool) bool { return len(list) == 0 || slices.ContainsFunc(list, passes) }
+		oneOf := func(list []string, passes func(string) bool) bool {
+			return len(list) == 0 || slices.ContainsFunc(list, passes)
+		}
 		want, got := []*audit.Entry{}, []*audit.Entry{}
 		for _, e := range all {
 			if oneOf(filter.Actions, func(p string) bool { return strings.HasPrefix(e.Action, p) }) && oneOf(filter.Subjects, func(s string) bool { return s == e.Subject }) &&
