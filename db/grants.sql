@@ -27,7 +27,7 @@ GRANT SELECT, INSERT ON sync, access_class, entity_version, authority_path_versi
   scope_baseline, condition_version, exposure_version, cluster_counter_version, posture_counter_version, posture_snapshot,
   ledger_entry, ledger_tile, ledger_checkpoint, ledger_request, exposure_changes,
   entity_assertion_version, edge_version, coverage_version, cluster_tally_version, workload_exposure_version,
-  asset_version, file TO %[1]s;
+  asset_version, file, audit_entry, audit_shared_entry TO %[1]s;
 
 REVOKE ALL ON FUNCTION analyze_authority(), analyze_exposures(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION analyze_authority(), analyze_exposures(text) TO %[1]s;

@@ -47,6 +47,8 @@ var rights = map[string]string{
 	"endpoint": "SELECT INSERT UPDATE", "asset_link": "SELECT INSERT UPDATE", "asset_version": "SELECT INSERT", "file": "SELECT INSERT",
 	"file_upload": "SELECT INSERT DELETE",
 
+	"audit_entry": "SELECT INSERT", "audit_shared_entry": "SELECT INSERT",
+
 	"river.river_job": "SELECT INSERT UPDATE DELETE", "river.river_queue": "SELECT INSERT UPDATE DELETE", "river.river_leader": "SELECT INSERT UPDATE DELETE",
 	"river.river_migration": "", "river.river_notification": "",
 }
@@ -92,6 +94,7 @@ func TestRuntimeRole(t *testing.T) {
 		`DELETE FROM exposure`, `DELETE FROM condition`, `DELETE FROM cluster_member`, `UPDATE exposure_version SET severity = 1`, `UPDATE evaluation SET at = now()`, `UPDATE posture_snapshot SET paths = 0`, `DELETE FROM workload_exposure`, `COPY token_key_secret TO STDOUT`,
 		`DELETE FROM change_gap`, `DELETE FROM exposure_change_day`, `DELETE FROM change_head`, `UPDATE edge_version SET to_at = now()`, `DELETE FROM entity_assertion_version`,
 		`DELETE FROM asset`, `UPDATE asset_version SET status = 'active'`, `DELETE FROM asset_sighting`, `DELETE FROM asset_link`, `UPDATE file SET name = 'x'`, `DELETE FROM file`, `UPDATE file_upload SET name = 'x'`,
+		`UPDATE audit_entry SET outcome = 'done'`, `DELETE FROM audit_entry`, `TRUNCATE audit_entry`, `UPDATE audit_shared_entry SET outcome = 'done'`, `DELETE FROM audit_shared_entry`, `TRUNCATE audit_shared_entry`,
 	} {
 		_, err := runtime.Exec(context.Background(), refused)
 		require.Equal(t, "42501", sqlState(t, err), refused)

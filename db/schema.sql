@@ -350,6 +350,59 @@ ALTER TABLE ONLY public.asset_version FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.asset_version IS 'What assets were before, each true in [from_at, to_at).';
 
+CREATE TABLE public.audit_entry (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    action text NOT NULL COLLATE pg_catalog."C",
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    door text NOT NULL COLLATE pg_catalog."C",
+    request_id text NOT NULL,
+    property_names text[] NOT NULL,
+    property_values text[] NOT NULL,
+    touched text[] NOT NULL,
+    CONSTRAINT audit_entry_action_check CHECK ((action <> ''::text)),
+    CONSTRAINT audit_entry_check CHECK ((cardinality(property_names) = cardinality(property_values))),
+    CONSTRAINT audit_entry_door_check CHECK ((door = ANY (ARRAY['graphql'::text, 'http'::text, 'cli'::text, 'issuer'::text]))),
+    CONSTRAINT audit_entry_outcome_check CHECK ((outcome <> ''::text))
+);
+
+ALTER TABLE ONLY public.audit_entry FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.audit_entry IS 'The audit log of an organization: who of its members did or tried what. What people judge is in the ledger besides.';
+
+COMMENT ON COLUMN public.audit_entry.id IS 'A UUID of version 7.';
+
+COMMENT ON COLUMN public.audit_entry.at IS 'When it was known what came of it, by the server''s clock.';
+
+COMMENT ON COLUMN public.audit_entry.action IS 'Such as mutation.acknowledgeExposure, import.nmap, export.ledger.';
+
+COMMENT ON COLUMN public.audit_entry.outcome IS 'done, or the code of the error.';
+
+COMMENT ON COLUMN public.audit_entry.property_names IS 'With property_values, what else is said of it, in its order; bounded in number and bytes, and never what a caller wrote.';
+
+COMMENT ON COLUMN public.audit_entry.touched IS 'The global ids of what it was about; the first of many.';
+
+CREATE TABLE public.audit_shared_entry (
+    id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    action text NOT NULL COLLATE pg_catalog."C",
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    door text NOT NULL COLLATE pg_catalog."C",
+    request_id text NOT NULL,
+    property_names text[] NOT NULL,
+    property_values text[] NOT NULL,
+    touched text[] NOT NULL,
+    CONSTRAINT audit_shared_entry_action_check CHECK ((action <> ''::text)),
+    CONSTRAINT audit_shared_entry_check CHECK ((cardinality(property_names) = cardinality(property_values))),
+    CONSTRAINT audit_shared_entry_door_check CHECK ((door = ANY (ARRAY['graphql'::text, 'http'::text, 'cli'::text, 'issuer'::text]))),
+    CONSTRAINT audit_shared_entry_outcome_check CHECK ((outcome <> ''::text))
+);
+
+COMMENT ON TABLE public.audit_shared_entry IS 'The same of what belongs to no organization: tokens for all of them, and what administrators tried on one that there is not.';
+
 CREATE TABLE public.authority_path (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -1869,6 +1922,12 @@ ALTER TABLE ONLY public.asset_tie
 ALTER TABLE ONLY public.asset_version
     ADD CONSTRAINT asset_version_pkey PRIMARY KEY (organization_id, id, version);
 
+ALTER TABLE ONLY public.audit_entry
+    ADD CONSTRAINT audit_entry_pkey PRIMARY KEY (organization_id, id);
+
+ALTER TABLE ONLY public.audit_shared_entry
+    ADD CONSTRAINT audit_shared_entry_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.authority_path
     ADD CONSTRAINT authority_path_pkey PRIMARY KEY (organization_id, id);
 
@@ -2084,6 +2143,12 @@ CREATE UNIQUE INDEX asset_value ON public.asset USING btree (organization_id, ki
 
 CREATE INDEX asset_version_to ON public.asset_version USING btree (organization_id, to_at, id);
 
+CREATE UNIQUE INDEX audit_entry_at ON public.audit_entry USING btree (organization_id, at, id);
+
+CREATE INDEX audit_entry_subject ON public.audit_entry USING btree (organization_id, subject, at, id);
+
+CREATE UNIQUE INDEX audit_shared_entry_at ON public.audit_shared_entry USING btree (at, id);
+
 CREATE INDEX authority_path_domain ON public.authority_path USING btree (organization_id, data_domain, sensitivity, id);
 
 CREATE INDEX authority_path_first_seen ON public.authority_path USING btree (organization_id, first_seen_at, id);
@@ -2172,6 +2237,10 @@ CREATE INDEX workload_exposure_list ON public.workload_exposure USING btree (org
 
 CREATE INDEX workload_exposure_version_to ON public.workload_exposure_version USING btree (organization_id, to_at, workload_id);
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_shared_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.exposure_changes FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -2219,6 +2288,9 @@ ALTER TABLE ONLY public.asset_tie
 
 ALTER TABLE ONLY public.asset_version
     ADD CONSTRAINT asset_version_organization_id_id_fkey FOREIGN KEY (organization_id, id) REFERENCES public.asset(organization_id, id);
+
+ALTER TABLE ONLY public.audit_entry
+    ADD CONSTRAINT audit_entry_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
 ALTER TABLE ONLY public.change_head
     ADD CONSTRAINT change_head_id_fkey FOREIGN KEY (id) REFERENCES public.organization(id);
@@ -2302,6 +2374,8 @@ ALTER TABLE public.asset_sighting ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.asset_tie ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.asset_version ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.audit_entry ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.authority_path ENABLE ROW LEVEL SECURITY;
 
@@ -2396,6 +2470,8 @@ CREATE POLICY organization ON public.asset_sighting USING ((organization_id = pu
 CREATE POLICY organization ON public.asset_tie USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.asset_version USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.audit_entry USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.authority_path USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -2561,6 +2637,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_sighting TO exposuregraph;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.asset_tie TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.asset_version TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.audit_entry TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.audit_shared_entry TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.authority_path TO exposuregraph;
 

@@ -30,6 +30,8 @@ var Untenanted = map[string]string{
 	"goose_db_version": "the migrations that were applied",
 	"change_head":      "how far the feed of each organization has come, so that one query reads many",
 
+	"audit_shared_entry": "what was done that belongs to no organization",
+
 	RiverSchema + ".river_migration":    "river's own migrations that were applied",
 	RiverSchema + ".river_job":          "what is to be done and was done, by the ids of organizations",
 	RiverSchema + ".river_queue":        "the names of queues",

@@ -24,6 +24,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/asset"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
@@ -47,6 +48,7 @@ type Config struct {
 	Stream        *stream.Stream               // the live side of the feeds; nil: nothing is followed
 	Board         *progress.Board              // how far imports have come; nil: it is not shown
 	Streams       *live.Streams                // the connections that stay open; nil: with the defaults
+	Audit         Recorder                     // of mutations and what is handed out; nil: nothing is recorded
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
 	LoaderWait    time.Duration                // 0: loader.Wait
@@ -72,7 +74,7 @@ func NewHandler(config Config) http.Handler {
 			tuner: exposure.NewTuner(config.Paths), recorder: exposure.NewRecorder(config.Paths),
 			packs: &evidencepack.Reader{}, sealer: evidencepack.NewSealer(config.Paths, &evidencepack.Reader{}),
 			triage: config.Triage, decisions: &triage.Reader{}, book: config.Paths.Ledger(), ledgerKey: config.LedgerKey,
-			changes: &change.Reader{}, assets: &asset.Reader{}, stream: config.Stream, board: config.Board, readers: config.DB,
+			changes: &change.Reader{}, assets: &asset.Reader{}, entries: &audit.Reader{}, stream: config.Stream, board: config.Board, readers: config.DB,
 		},
 	})
 	server := handler.New(schema)
@@ -98,10 +100,17 @@ func NewHandler(config Config) http.Handler {
 	stores := loader.Stores{
 		Paths: config.Paths, Exposures: config.Exposures, Clusters: config.Clusters, Ledger: config.Paths.Ledger(), Decisions: &triage.Reader{},
 		Changes: &change.Reader{}, Assets: &asset.Reader{}}
-	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	within := func(ctx context.Context, run func(context.Context)) {
 		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
 		defer response.Close(ctx)
-		return next(loader.With(ctx, response))
+		run(loader.With(ctx, response))
+	}
+	witness := witness{config.Audit, config.RequestID}
+	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) (answer *graphql.Response) {
+		given := &handedOut{}
+		within(given.in(ctx), func(ctx context.Context) { answer = next(ctx) })
+		witness.handedOut(ctx, given)
+		return answer
 	})
 	server.AroundOperations(together(audience.NewHouse(graphql.Now)))
 	// What a mutation answers with is read after it, and not as it was for the one
@@ -110,10 +119,12 @@ func NewHandler(config Config) http.Handler {
 		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
 			return next(ctx)
 		}
-		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
-		defer response.Close(ctx)
-		return next(loader.With(ctx, response))
+		return witness.mutation(ctx, func(ctx context.Context) (answer graphql.Marshaler) {
+			within(ctx, func(ctx context.Context) { answer = next(ctx) })
+			return answer
+		})
 	})
+	server.AroundFields(witness.field)
 	return forCallers(server)
 }
 

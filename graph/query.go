@@ -138,6 +138,8 @@ func (r queryResolver) load(ctx context.Context, i model.ID) (model.Node, error)
 			return nil, err
 		}
 		return &model.Sync{SyncRow: *s}, nil
+	case model.TypeAuditEntry:
+		return r.auditEntry(ctx, i)
 	case model.TypeAsset:
 		a, err := assetOf(ctx, i.Organization, &i.Parts[0])
 		if err != nil || a == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/internal/asset"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
@@ -35,6 +36,7 @@ type Resolver struct {
 	book          *book.Book
 	changes       *change.Reader
 	assets        *asset.Reader
+	entries       *audit.Reader
 	board         *progress.Board // nil: nobody is shown how far imports have come
 	stream        *stream.Stream  // nil: nothing is followed live
 	readers       *db.DB          // what is looked up before a stream begins

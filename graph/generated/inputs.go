@@ -70,6 +70,19 @@ type AttestBaselinePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Narrows an audit log. Conditions join with AND, the values of one with OR.
+type AuditFilter struct {
+	// The action, or its beginning: `mutation.` has all mutations.
+	Action  []string `json:"action,omitempty"`
+	Subject []string `json:"subject,omitempty"`
+	// `done`, or codes of errors.
+	Outcome []string `json:"outcome,omitempty"`
+	// Then or later, by the server's clock.
+	Since *time.Time `json:"since,omitempty"`
+	// Before, by the server's clock.
+	Until *time.Time `json:"until,omitempty"`
+}
+
 // Narrows a list of paths. Fields join with AND, the values of one field with OR;
 // a field left out narrows nothing.
 type AuthorityPathFilter struct {

@@ -83,6 +83,8 @@ type (
 	ExposureVersionEdge            = Edge[*ExposureVersion]
 	LedgerEntryConnection          = Connection[*LedgerEntry]
 	LedgerEntryEdge                = Edge[*LedgerEntry]
+	AuditEntryConnection           = Connection[*AuditEntry]
+	AuditEntryEdge                 = Edge[*AuditEntry]
 	RiskClusterConnection          = Connection[*RiskCluster]
 	RiskClusterEdge                = Edge[*RiskCluster]
 	WorkloadExposureConnection     = Connection[*WorkloadExposure]

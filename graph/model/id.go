@@ -2,8 +2,10 @@ package model
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
 
@@ -27,6 +29,7 @@ const (
 	TypeAsset         Type = "Asset"
 
 	TypeExposureChange Type = "ExposureChange"
+	TypeAuditEntry     Type = audit.EntryType
 )
 
 // TypeBatch is of ids that only Organization.batch and undoBatch take.
@@ -53,14 +56,8 @@ type ID struct {
 
 // String closes the id.
 func (i ID) String() string {
-	bytes := append([]byte(i.Type), 0)
-	bytes = append(bytes, i.Organization[:]...)
-	for _, part := range i.Parts {
-		if part != id.Nil {
-			bytes = append(bytes, part[:]...)
-		}
-	}
-	return base64.RawURLEncoding.EncodeToString(bytes)
+	parts := slices.DeleteFunc(slices.Clone(i.Parts[:]), func(part id.ID) bool { return part == id.Nil })
+	return id.Global(string(i.Type), i.Organization, parts...)
 }
 
 // maxID bounds what is decoded: the longest type and three identifiers.

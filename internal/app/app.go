@@ -12,6 +12,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/asset"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -60,6 +61,7 @@ type App struct {
 	authority     *authority.Service
 	importer      *importer.Service
 	ledger        *book.Library
+	audit         *audit.Log
 	files         *file.Service // null where there is no store for them
 	server        *server.Server
 	schedule      *schedule.Schedule
@@ -94,6 +96,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	}
 	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
 	a.organizations = &org.Store{}
+	a.audit = audit.New(a.db, a.config.Now, a.config.Logger)
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger).WithSurface(surface())
 	a.importer = importer.New(a.authority, a.config.Now)
 	if err := a.openStream(ctx); err != nil {
@@ -112,6 +115,8 @@ func (a *App) start(ctx context.Context) (err error) {
 		Importer: a.importer,
 		Show:     a.show,
 		Ledger:   a.ledger,
+		AuditLog: &audit.Library{DB: a.db},
+		Audit:    a.audit,
 		Files:    a.served(),
 		Verifier: a.verifier,
 		Checks:   a.checks(),

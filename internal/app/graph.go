@@ -51,7 +51,7 @@ func (a *App) graphQL() http.Handler {
 	config := graph.Config{
 		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
 		Triage: triage.New(a.db, a.authority, a.config.Now), RequestID: server.RequestID, Log: a.config.Logger,
-		Stream: a.stream, Streams: a.streams, Board: a.board,
+		Stream: a.stream, Streams: a.streams, Board: a.board, Audit: a.audit,
 	}
 	if a.ledger.Key != nil {
 		config.LedgerKey = a.ledger.Key.PublicKey()

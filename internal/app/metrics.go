@@ -12,6 +12,9 @@ import (
 // /metrics more often costs the database nothing.
 const measuredFor = 5 * time.Second
 
+// AuditFailures is the measure of entries of audit logs that were lost.
+const AuditFailures = "audit_failures_total"
+
 // measures of /metrics.
 func (a *App) measures() []server.Measure {
 	gauge := change.NewGauge(a.db, a.config.Now, measuredFor)
@@ -22,6 +25,10 @@ func (a *App) measures() []server.Measure {
 		}
 	}
 	return []server.Measure{
+		{Name: "audit_entries_total", Counter: true, Help: "Entries of audit logs that this process wrote.",
+			Read: func(context.Context) (int64, error) { return a.audit.Written(), nil }},
+		{Name: AuditFailures, Counter: true, Help: "Entries of audit logs that this process could not write; its log has them.",
+			Read: func(context.Context) (int64, error) { return a.audit.Failures(), nil }},
 		{Name: "change_outbox_failures_total", Counter: true, Help: "Notes of changes that the outbox did not take, of this process.",
 			Read: func(context.Context) (int64, error) { return a.authority.Feed().Failures(), nil }},
 		{Name: "changes_published_total", Counter: true, Help: "Events in the feeds of all organizations, by every process.",

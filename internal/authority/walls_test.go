@@ -137,6 +137,7 @@ func TestRowLevelSecurityAlone(t *testing.T) {
 			`asset_link SELECT $1, $1, e.id, 'mapping', 'example.com', now(), NULL FROM entity e WHERE e.organization_id = $1 AND e.kind = 'workload' LIMIT 1`,
 			`file_upload VALUES ($1, $1, sha256('file'), 4, 'text/plain', 'file', NULL, NULL, 'test', now())`,
 			`file VALUES ($1, $1, sha256('file'), 4, 'text/plain', 'file', NULL, NULL, 'test', now(), now())`,
+			`audit_entry VALUES ($1, $1, now(), 'test', 'import.nmap', 'done', 'http', '', '{}', '{}', '{}')`,
 		} { // see elsewhere
 			exec(t, super, `INSERT INTO `+row, organization)
 		}
@@ -352,11 +353,12 @@ func TestPredicatesAlone(t *testing.T) {
 }
 
 // elsewhere are tables that no sync, evaluation or record writes: the tests beside
-// internal/triage, internal/ledger/book and internal/change hold their statements.
+// internal/triage, internal/ledger/book, internal/change and internal/audit hold their
+// statements.
 var elsewhere = map[string]bool{
 	"ledger_checkpoint": true, "ledger_request": true, "ledger_tile": true, "signing_key": true,
 	"exposure_changes": true, "exposure_change_day": true, "change_gap": true, "sync_progress": true,
-	"file": true, "file_upload": true,
+	"file": true, "file_upload": true, "audit_entry": true,
 }
 
 // held says where the statements of each file are held to their predicates alone:
@@ -384,6 +386,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/change/sequence.sql":      {"change.sequence", "TestFeedPredicatesAlone", ".SequenceQueries.All()"},
 	"internal/asset/file.sql":           {"asset.file", "TestFilePredicatesAlone", ".FileQueries.All()"},
 	"internal/asset/queries.sql":        {"asset.read", "TestReadPredicatesAlone", ".ReadQueries.All()"},
+	"internal/audit/queries.sql":        {"audit", "TestAuditPredicatesAlone", ".Queries.All()"},
 	"internal/file/queries.sql":         {"file", "TestFilePredicatesAlone", ".Queries.All()"},
 	"internal/evidencepack/queries.sql": {"evidencepack", "TestReadPredicatesAlone", ".ReadQueries.All()"},
 	"internal/evidencepack/seal.sql":    {"evidencepack.seal", "TestSealPredicatesAlone", ".SealQueries.All()"},

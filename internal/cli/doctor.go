@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +59,7 @@ func newDoctor(p Process) *cobra.Command {
 		findings := examine(cmd.Context(), config, func(pool *db.DB) finding { return examineFiles(cmd.Context(), p, files, config.DataDir, pool) })
 		findings = append(findings, examineLedgerKey(*ledgerKey, config))
 		findings = append(findings, examineServer(cmd.Context(), server, cmd.Flags().Changed("server")))
+		findings = append(findings, examineAudit(cmd.Context(), server))
 		if form == asJSON {
 			err = printJSON(p.Stdout, findings)
 		} else {
@@ -170,18 +173,7 @@ func examineServer(ctx context.Context, server *client, named bool) finding {
 }
 
 func ready(ctx context.Context, server *client) error {
-	address, err := server.address("/readyz", nil)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return usageError{err}
-	}
-	response, err := (&client{server: server.server}).do(request)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem.New(problem.Unavailable, "SERVER_SILENT", "the server at %s takes the connection and does not answer", server.server).Because(err)
-	}
+	response, err := server.open(ctx, "/readyz")
 	if err != nil {
 		return err
 	}
@@ -190,6 +182,51 @@ func ready(ctx context.Context, server *client) error {
 		return problem.New(problem.Unavailable, "SERVER_NOT_READY", "the server at %s answers %s; ask its /readyz why", server.server, response.Status)
 	}
 	return nil
+}
+
+// open asks for what needs no token.
+func (c *client) open(ctx context.Context, path string) (*http.Response, error) {
+	address, err := c.address(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	response, err := (&client{server: c.server}).do(request)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = problem.New(problem.Unavailable, "SERVER_SILENT", "the server at %s takes the connection and does not answer", c.server).Because(err)
+	}
+	return response, err
+}
+
+// lostEntries finds how many entries of audit logs a server could not write.
+var lostEntries = regexp.MustCompile(`(?m)^exposuregraph_` + app.AuditFailures + ` (\d+)$`)
+
+// examineAudit asks the server whether it could write its audit logs. That none runs is
+// told by another check.
+func examineAudit(ctx context.Context, server *client) finding {
+	f := finding{Check: "audit log", Status: checkSkipped, Message: "no server tells"}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	response, err := server.open(ctx, "/metrics")
+	if err != nil {
+		return f
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	found := lostEntries.FindSubmatch(text)
+	switch {
+	case err != nil || found == nil:
+	case string(found[1]) == "0":
+		f.Status, f.Message = checkOK, "the server has lost no entry since it started"
+	default:
+		f.err = problem.New(problem.Unavailable, "AUDIT_ENTRIES_LOST",
+			"the server could not write %s entries of audit logs since it started; its log has them whole, as \"the audit log could not be written\"", found[1])
+		f.Status, f.Message = checkFailed, describe(f.err)
+	}
+	return f
 }
 
 // examineLedgerKey looks for the key that signs ledgers. Serving works without.

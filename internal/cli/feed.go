@@ -12,8 +12,10 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/change/outbox"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -156,6 +158,8 @@ func newFeedRepair(p Process) *cobra.Command {
 		var done feedRepair
 		if err := p.onFeeds(cmd.Context(), "feed repair writes", database, func(ctx context.Context, pool *db.DB, repairer *change.Repairer) error {
 			done, err = repairFeed(ctx, pool, repairer, slug)
+			audit.New(pool, p.Now, logger(p.Stderr, slog.LevelWarn)).Record(ctx, audit.Event{
+				Organization: id.Organization(slug), Action: audit.FeedRepair, Outcome: audit.OutcomeOf(err), Door: audit.CLI})
 			return err
 		}); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
@@ -441,6 +442,8 @@ func rebuild(ctx context.Context, d *app.Database, p Process, slug string) error
 	var before, after *book.Projection
 	if err := asServer(ctx, d, []access.Scope{access.View, access.Operate}, func(ctx context.Context, pool *db.DB) (err error) {
 		before, after, err = app.NewTriage(pool, p.Now, slog.New(slog.DiscardHandler)).Rebuild(ctx, id.Organization(slug))
+		audit.New(pool, p.Now, logger(p.Stderr, slog.LevelWarn)).Record(ctx, audit.Event{
+			Organization: id.Organization(slug), Action: audit.LedgerRebuild, Outcome: audit.OutcomeOf(err), Door: audit.CLI})
 		return err
 	}); err != nil {
 		return err

@@ -75,7 +75,7 @@ func newRoot(p Process) *cobra.Command {
 	root.PersistentFlags().String("config", "", "YAML `file` with settings; its keys are names of flags")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return applySettings(cmd, p.LookupEnv) }
 	root.AddCommand(
-		newServe(p), newImport(p), newToken(p), newQuery(p), newTail(p), newMigrate(p), newDoctor(p), newInvariant(p), newLedger(p), newFeed(p), newFile(p),
+		newServe(p), newImport(p), newToken(p), newQuery(p), newTail(p), newMigrate(p), newDoctor(p), newInvariant(p), newLedger(p), newFeed(p), newFile(p), newAudit(p),
 		newTriage(p), newVersion(p),
 	)
 	return root

@@ -15,6 +15,7 @@ const (
 	asTable  = "table"
 	asJSON   = "json"
 	asNDJSON = "ndjson"
+	asCSV    = "csv"
 )
 
 // addOutput adds -o with the forms that the command has, the first by default.

@@ -9,6 +9,7 @@ package id
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 
 	"github.com/google/uuid"
@@ -145,6 +146,17 @@ func Composition(workload ID, identity *ID, resource ID, roles []ID, actions []s
 // from: as many hexadecimal digits of it, eight at least, as make it the only one.
 func WorkloadExposure(organization, workload ID) [sha256.Size]byte {
 	return New("workload-exposure/1").ID(organization).ID(workload).Sum()
+}
+
+// Global is the identifier as the API gives it out: the type, the organization and
+// what names the thing within it.
+func Global(kind string, organization ID, parts ...ID) string {
+	bytes := append([]byte(kind), 0)
+	bytes = append(bytes, organization[:]...)
+	for _, part := range parts {
+		bytes = append(bytes, part[:]...)
+	}
+	return base64.RawURLEncoding.EncodeToString(bytes)
 }
 
 // Parse reads an identifier in its text form.

@@ -6,6 +6,8 @@
 //	/imports/{format}   POST files, streamed to a parser as they arrive
 //	/ledgers/{slug}     the ledger of an organization; /checkpoint under it, what was signed of it
 //	/ledger-key         the key that checks what is signed
+//	/organizations/{slug}/audit.jsonl
+//	                    who did or tried what
 //	/api/v1/organizations/{slug}/changes
 //	                    what changed; /summary under it, how much
 //	/healthz            the process lives

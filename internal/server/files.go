@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/file"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/object"
@@ -58,9 +59,18 @@ func (s *Server) collectFile(w http.ResponseWriter, r *http.Request) {
 		limit += s.Files.MaxBytes()
 	}
 	body := s.paced(w, r, http.MaxBytesReader(w, r.Body, limit))
-	f, created, err := s.takeFile(r)
+	var f *file.File
+	var created bool
+	err := s.audited(r, r.URL.Query().Get("org"), audit.FileUpload, func(event *audit.Event) (err error) {
+		if f, created, err = s.takeFile(r); err != nil {
+			return s.fileFault(err)
+		}
+		sayFile(event, f)
+		say(event, "created", strconv.FormatBool(created))
+		return nil
+	})
 	if err != nil {
-		s.refuseUpload(w, r, body, s.fileFault(err))
+		s.refuseUpload(w, r, body, err)
 		return
 	}
 	address := "/files/" + f.SHA256.String() + "?" + url.Values{"org": {r.URL.Query().Get("org")}}.Encode()
@@ -228,12 +238,25 @@ func (s *Server) fileFault(err error) error {
 
 // sendFile answers GET and HEAD /files/{sha256} with the content of a file.
 func (s *Server) sendFile(w http.ResponseWriter, r *http.Request) {
-	if err := s.giveFile(w, r); err != nil {
+	give := func(event *audit.Event) error { return s.giveFile(w, r, event) }
+	if r.Method == http.MethodHead { // nothing is handed out
+		if err := give(&audit.Event{}); err != nil {
+			refuse(w, r, s.Logger, err)
+		}
+		return
+	}
+	if err := s.audited(r, r.URL.Query().Get("org"), audit.FileDownload, give); err != nil {
 		refuse(w, r, s.Logger, err)
 	}
 }
 
-func (s *Server) giveFile(w http.ResponseWriter, r *http.Request) error {
+func sayFile(event *audit.Event, f *file.File) {
+	event.Touched = []string{id.Global("Asset", event.Organization, f.ID)}
+	say(event, "sha256", f.SHA256.String())
+	say(event, "bytes", strconv.FormatInt(f.Size, 10))
+}
+
+func (s *Server) giveFile(w http.ResponseWriter, r *http.Request, event *audit.Event) error {
 	ctx, slug := r.Context(), ""
 	if err := parameters(r, map[string]func(string) error{"org": text(&slug)}); err != nil {
 		return err
@@ -246,8 +269,10 @@ func (s *Server) giveFile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	sayFile(event, f)
 	etag := `"` + f.SHA256.String() + `"`
 	if known := r.Header.Get("If-None-Match"); known == "*" || strings.Contains(known, etag) {
+		say(event, "notModified", "true")
 		describeFile(w.Header(), f, etag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer"
@@ -24,7 +25,13 @@ import (
 // records are part of a report and no error.
 func (s *Server) imports(w http.ResponseWriter, r *http.Request) {
 	body := s.paced(w, r, http.MaxBytesReader(w, r.Body, s.Limits.UploadBytes))
-	report, err := s.runImport(r)
+	var report *authority.SyncReport
+	err := s.audited(r, r.URL.Query().Get("org"), importAction(r.PathValue("format")), func(event *audit.Event) (err error) {
+		if report, err = s.runImport(r); err == nil {
+			sayImported(event, report)
+		}
+		return err
+	})
 	if err != nil {
 		s.refuseUpload(w, r, body, err)
 		return

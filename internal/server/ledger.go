@@ -4,34 +4,16 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/exposuregraph/exposuregraph/internal/access"
-	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // ledger answers GET /ledgers/{slug} with the ledger of an organization, as a
 // file that can be verified without the server. It is sent as it is read.
 func (s *Server) ledger(w http.ResponseWriter, r *http.Request) {
-	// The ledger checks this too; here it comes before a turn is taken.
-	err := access.Require(r.Context(), id.Organization(r.PathValue("slug")), access.Audit)
-	if err == nil {
-		err = s.takeExport()
-	}
-	if err != nil {
-		refuse(w, r, s.Logger, err)
-		return
-	}
-	defer func() { <-s.exports }()
-	out := &download{w: w, media: "application/x-ndjson"}
-	err = s.Ledger.Export(r.Context(), r.PathValue("slug"), out)
-	switch {
-	case err == nil:
-	case !out.begun:
-		refuse(w, r, s.Logger, err)
-	default:
-		s.Logger.WarnContext(r.Context(), "an export broke off", "request_id", RequestID(r.Context()), "error", err)
-		panic(http.ErrAbortHandler) // half a ledger must not look like a whole one
-	}
+	s.export(w, r, audit.ExportLedger, func(_ *audit.Event, out io.Writer) error {
+		return s.Ledger.Export(r.Context(), r.PathValue("slug"), out)
+	})
 }
 
 // takeExport refuses at once: whoever downloads slowly would keep others waiting.
@@ -40,16 +22,20 @@ func (s *Server) takeExport() error {
 	case s.exports <- struct{}{}:
 		return nil
 	default:
-		return problem.New(problem.Unavailable, "EXPORTS_BUSY", "%d ledgers are handed out already; try again later", s.Limits.Exports)
+		return problem.New(problem.Unavailable, "EXPORTS_BUSY", "%d ledgers and audit logs are handed out already; try again later", s.Limits.Exports)
 	}
 }
 
 // checkpoint answers GET /ledgers/{slug}/checkpoint with the newest signed note.
 func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) {
-	text, err := s.Ledger.Checkpoint(r.Context(), r.PathValue("slug"))
-	if err == nil && text == "" {
-		err = problem.New(problem.NotFound, "CHECKPOINT_MISSING", "the ledger of this organization was not signed yet; the server signs it when it has a key and there are entries")
-	}
+	var text string
+	err := s.audited(r, r.PathValue("slug"), audit.ExportCheckpoint, func(*audit.Event) (err error) {
+		text, err = s.Ledger.Checkpoint(r.Context(), r.PathValue("slug"))
+		if err == nil && text == "" {
+			err = problem.New(problem.NotFound, "CHECKPOINT_MISSING", "the ledger of this organization was not signed yet; the server signs it when it has a key and there are entries")
+		}
+		return err
+	})
 	s.plain(w, r, text, err)
 }
 

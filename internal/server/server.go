@@ -59,7 +59,9 @@ type Config struct {
 	Importer Importer
 	Show     Show // nil: imports are not looked at
 	Ledger   Ledger
-	Files    Files // nil: there is no store for them
+	AuditLog AuditLog
+	Audit    Recorder // nil: nothing is recorded
+	Files    Files    // nil: there is no store for them
 	Verifier Verifier
 	Checks   []Check   // of /readyz
 	Measures []Measure // of /metrics
@@ -79,7 +81,7 @@ type Limits struct {
 	UploadFiles int           // in one upload; 10,000
 	Imports     int           // at a time: each holds a connection to the database; 4
 	ImportWait  time.Duration // for a turn, of a file too; 60 s
-	Exports     int           // of ledgers at a time: each holds a connection to the database; 2
+	Exports     int           // of ledgers and audit logs at a time: each holds a connection to the database; 2
 	Uploads     int           // of files at a time; 4
 	Downloads   int           // of files at a time: each may hold a copy on the disk; 16
 	Grace       time.Duration // for requests to end when the server stops; 15 s
@@ -114,7 +116,7 @@ type Server struct {
 
 	handler   http.Handler
 	turns     chan struct{} // one for each import that runs
-	exports   chan struct{} // one for each ledger that is handed out
+	exports   chan struct{} // one for each ledger or audit log that is handed out
 	uploads   chan struct{} // one for each file that comes in
 	downloads chan struct{} // one for each file that is handed out
 }
@@ -138,6 +140,7 @@ func New(config Config) *Server {
 	mux.Handle("/api/v1/organizations/{slug}/changes/summary", s.authenticate(methods(s.alias(changeSummary), http.MethodGet)))
 	mux.Handle("/ledgers/{slug}", s.authenticate(methods(s.ledger, http.MethodGet)))
 	mux.Handle("/ledgers/{slug}/checkpoint", s.authenticate(methods(s.checkpoint, http.MethodGet)))
+	mux.Handle("/organizations/{slug}/audit.jsonl", s.authenticate(methods(s.auditLog, http.MethodGet)))
 	mux.Handle("/ledger-key", s.authenticate(methods(s.ledgerKey, http.MethodGet)))
 	mux.Handle("/healthz", methods(s.healthz, http.MethodGet, http.MethodHead))
 	mux.Handle("/readyz", methods(s.readyz, http.MethodGet, http.MethodHead))
