@@ -101,6 +101,7 @@ func NewHandler(config Config) http.Handler {
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		response := loader.NewResponse(config.DB, stores, config.LoaderWait)
 		defer response.Close(ctx)
+		warnOfToken(ctx)
 		return next(loader.With(ctx, response))
 	})
 	server.AroundOperations(together(audience.NewHouse(graphql.Now)))
@@ -115,6 +116,16 @@ func NewHandler(config Config) http.Handler {
 		return next(loader.With(ctx, response))
 	})
 	return forCallers(server)
+}
+
+// warnOfToken has the response say that the caller's token asks by a name that will
+// go. Nothing else tells of that name.
+func warnOfToken(ctx context.Context) {
+	if actor, _ := access.From(ctx); actor.Deprecated {
+		graphql.RegisterExtension(ctx, "deprecations", []map[string]string{{
+			"code": "SCOPE_DEPRECATED", "message": "the access token has the scope vuln:read, which is called vuln:view now; have its issuer give that one",
+		}})
+	}
 }
 
 // forCallers turns callers without a token away before anything is parsed: no

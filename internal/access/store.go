@@ -31,7 +31,7 @@ var (
 
 // Stored gives the public keys of the database.
 func Stored(database *db.DB) PublicKeys {
-	return func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+	return func(ctx context.Context) (map[string]PublicKey, error) {
 		snapshot := database.Snapshot()
 		defer snapshot.Close(ctx)
 		type row struct {
@@ -42,12 +42,9 @@ func Stored(database *db.DB) PublicKeys {
 		if err != nil {
 			return nil, err
 		}
-		keys := make(map[string]ed25519.PublicKey, len(rows))
+		keys := make(map[string]PublicKey, len(rows))
 		for _, row := range rows {
-			// Verifying with a key of another length would panic.
-			if len(row.PublicKey) == ed25519.PublicKeySize {
-				keys[row.ID] = row.PublicKey
-			}
+			keys[row.ID] = PublicKey{Key: ed25519.PublicKey(row.PublicKey), Algorithm: ours[0]}
 		}
 		return keys, nil
 	}
