@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// tokenParty is issuer and audience: we make tokens for ourselves.
-	tokenParty = "exposuregraph"
+	// TokenParty is issuer and audience: we make tokens for ourselves.
+	TokenParty = "exposuregraph"
 
 	// maxToken bounds what is parsed before anybody was authenticated, and with
 	// it the list of organizations.
@@ -74,13 +74,13 @@ func (m Mint) Issue(key Key, actor Actor, ttl time.Duration, now time.Time) (Tok
 func (m Mint) claims(actor Actor, token Token) map[string]any {
 	issuer, prefix := m.Issuer, m.Prefix
 	if issuer == "" {
-		issuer = tokenParty
+		issuer = TokenParty
 	}
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
 	all := map[string]any{
-		"iss": issuer, "aud": []string{tokenParty}, "sub": actor.Subject, "jti": token.ID,
+		"iss": issuer, "aud": []string{TokenParty}, "sub": actor.Subject, "jti": token.ID,
 		"iat": token.IssuedAt.Unix(), "nbf": token.IssuedAt.Unix(), "exp": token.ExpiresAt.Unix(),
 		"role": actor.Role, "scope": joined(actor.Scopes),
 	}

@@ -37,8 +37,8 @@ type issuer struct {
 
 func ownIssuer(load PublicKeys, now func() time.Time) *issuer {
 	return &issuer{
-		Trust: Trust{Audience: tokenParty, RoleClaim: "role", OrganizationsClaim: "organizations"},
-		names: []string{tokenParty}, algorithms: ours, own: true,
+		Trust: Trust{Audience: TokenParty, RoleClaim: "role", OrganizationsClaim: "organizations"},
+		names: []string{TokenParty}, algorithms: ours, own: true,
 		keys: &cached[PublicKey]{read: load, now: now, usable: keysMaxAge},
 	}
 }

@@ -43,6 +43,7 @@ type Config struct {
 	LedgerKey        string    // file of the key that signs ledgers; empty: see LedgerKeyFile
 	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
 	Files            FilesConfig
+	Tokens           TokensConfig
 	Logger           *slog.Logger
 	Now              func() time.Time
 
@@ -56,6 +57,7 @@ type App struct {
 	database      *Database
 	db            *db.DB
 	verifier      *access.Verifier
+	registry      *access.Registry // null where no tokens are made
 	organizations *org.Store
 	authority     *authority.Service
 	importer      *importer.Service
@@ -92,7 +94,13 @@ func (a *App) start(ctx context.Context) (err error) {
 	if err := a.openDatabase(ctx); err != nil {
 		return err
 	}
-	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
+	if err := a.openVerifier(); err != nil {
+		return err
+	}
+	tokens, err := a.openIssuer(ctx)
+	if err != nil {
+		return err
+	}
 	a.organizations = &org.Store{}
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger).WithSurface(surface())
 	a.importer = importer.New(a.authority, a.config.Now)
@@ -114,6 +122,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Ledger:   a.ledger,
 		Files:    a.served(),
 		Verifier: a.verifier,
+		Tokens:   tokens,
 		Checks:   a.checks(),
 		Measures: a.measures(),
 		Logger:   a.config.Logger,
@@ -270,6 +279,9 @@ func (a *App) Close() error {
 		if pool != nil {
 			pool.Close()
 		}
+	}
+	if a.registry != nil {
+		a.registry.Close()
 	}
 	if a.database != nil {
 		return a.database.Close()

@@ -41,13 +41,22 @@ type Issuer struct {
 // New checks the address of an issuer. Nothing is read yet: to start, the issuer is
 // not needed.
 func New(name string) (*Issuer, error) {
-	if err := checkAddress(name); err != nil {
-		return nil, problem.New(problem.Invalid, "OIDC_ISSUER_INVALID", "the issuer %q cannot be used: %s", name, err).On("oidc-issuer")
+	if err := Check("oidc-issuer", name); err != nil {
+		return nil, err
 	}
 	return &Issuer{name: name, client: &http.Client{
 		Timeout:       answerTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// Check refuses an address that cannot be that of an issuer; the field says what it
+// is the value of.
+func Check(field, name string) error {
+	if err := checkAddress(name); err != nil {
+		return problem.New(problem.Invalid, "OIDC_ISSUER_INVALID", "the issuer %q cannot be used: %s", name, err).On(field)
+	}
+	return nil
 }
 
 // checkAddress refuses what others could answer to.
