@@ -39,7 +39,7 @@ func newOffice(t *testing.T) *office {
 		return o.fault
 	}})
 	require.NoError(t, err)
-	t.Cleanup(o.Registry.Close)
+	t.Cleanup(o.Close)
 	return o
 }
 

@@ -87,6 +87,10 @@ func (a *App) start(ctx context.Context) (err error) {
 	if a.config.OwnerDatabaseURL != "" && a.config.DatabaseURL == "" {
 		return problem.New(problem.Invalid, "BOTH_ROLES_NEEDED", "serving takes a role that does not own the tables: give --database-url besides --owner-database-url")
 	}
+	accounts, err := a.loadAccounts()
+	if err != nil {
+		return err
+	}
 	// The port first: finding it taken costs nothing yet.
 	if a.listener, err = listen(ctx, a.config.Listen); err != nil {
 		return err
@@ -97,7 +101,7 @@ func (a *App) start(ctx context.Context) (err error) {
 	if err := a.openVerifier(); err != nil {
 		return err
 	}
-	tokens, err := a.openIssuer(ctx)
+	tokens, err := a.openIssuer(ctx, accounts)
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,21 @@ func (c TokensConfig) mint() access.Mint {
 	return access.Mint{Issuer: c.IssuerURL, Prefix: c.ClaimPrefix}
 }
 
+// loadAccounts looks at all that is configured of tokens, before anything is started.
+func (a *App) loadAccounts() (accounts []*account.Account, err error) {
+	config := a.config.Tokens
+	if err := config.check(); err != nil || config.ServiceAccounts == "" {
+		return nil, err
+	}
+	if a.config.DatabaseURL != "" && a.config.OwnerDatabaseURL == "" {
+		return nil, problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "--service-accounts makes access tokens, which takes the owner role: give --owner-database-url")
+	}
+	return account.Load(config.ServiceAccounts)
+}
+
 // openVerifier makes what lets callers in. No issuer is asked yet.
 func (a *App) openVerifier() error {
 	config := a.config.Tokens
-	if err := config.check(); err != nil {
-		return err
-	}
 	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now).Revoking(access.StoredRevocations(a.db, a.config.Now)).Called(config.IssuerURL)
 	if config.ClaimPrefix != "" {
 		a.verifier.Prefixed(config.ClaimPrefix)
@@ -64,22 +73,15 @@ func (a *App) openVerifier() error {
 }
 
 // openIssuer makes what service accounts get tokens from, if there are any.
-func (a *App) openIssuer(ctx context.Context) (*server.Tokens, error) {
+func (a *App) openIssuer(ctx context.Context, accounts []*account.Account) (tokens *server.Tokens, err error) {
 	config := a.config.Tokens
-	if config.ServiceAccounts == "" {
+	if len(accounts) == 0 {
 		return nil, nil
-	}
-	accounts, err := account.Load(config.ServiceAccounts)
-	if err != nil {
-		return nil, err
-	}
-	if a.database.OwnerURL == "" {
-		return nil, problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "--service-accounts makes access tokens, which takes the owner role: give --owner-database-url")
 	}
 	if a.registry, err = OpenRegistry(ctx, a.database, config, a.config.Logger, a.config.Now); err != nil {
 		return nil, err
 	}
-	tokens := &server.Tokens{
+	tokens = &server.Tokens{
 		Desk: account.NewDesk(accounts, a.config.Now), Registry: a.registry, Keys: access.Stored(a.db),
 		Issuer: config.IssuerURL, Address: config.IssuerURL,
 	}
