@@ -8,6 +8,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('exposuregraph grants', 0));
 GRANT USAGE ON SCHEMA public TO %[1]s;
 GRANT SELECT, INSERT ON organization TO %[1]s;
 GRANT SELECT ON token_key TO %[1]s;
+GRANT SELECT (id, expires_at, revoked_at) ON access_token TO %[1]s;
 GRANT SELECT ON goose_db_version TO %[1]s;
 
 -- Facts that are replaced by what a source says next.

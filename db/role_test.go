@@ -14,7 +14,7 @@ import (
 
 // rights are what grants.sql gives to the runtime role, table by table.
 var rights = map[string]string{
-	"organization": "SELECT INSERT", "token_key": "SELECT", "token_key_secret": "", "goose_db_version": "SELECT",
+	"organization": "SELECT INSERT", "token_key": "SELECT", "token_key_secret": "", "access_token": "SELECT", "goose_db_version": "SELECT",
 
 	"entity_assertion": "SELECT INSERT UPDATE DELETE", "edge": "SELECT INSERT UPDATE DELETE",
 	"egress": "SELECT INSERT UPDATE DELETE", "coverage": "SELECT INSERT UPDATE DELETE",
@@ -93,6 +93,7 @@ func TestRuntimeRole(t *testing.T) {
 		`INSERT INTO token_key VALUES ('x', '', now())`, `CREATE TABLE mine (x int)`,
 		`DELETE FROM exposure`, `DELETE FROM condition`, `DELETE FROM cluster_member`, `UPDATE exposure_version SET severity = 1`, `UPDATE evaluation SET at = now()`, `UPDATE posture_snapshot SET paths = 0`, `DELETE FROM workload_exposure`, `COPY token_key_secret TO STDOUT`,
 		`DELETE FROM change_gap`, `DELETE FROM exposure_change_day`, `DELETE FROM change_head`, `UPDATE edge_version SET to_at = now()`, `DELETE FROM entity_assertion_version`,
+		`SELECT hash FROM access_token`, `SELECT subject FROM access_token`, `UPDATE access_token SET revoked_at = NULL`, `DELETE FROM access_token`, `INSERT INTO access_token (id) VALUES (gen_random_uuid())`,
 		`DELETE FROM asset`, `UPDATE asset_version SET status = 'active'`, `DELETE FROM asset_sighting`, `DELETE FROM asset_link`, `UPDATE file SET name = 'x'`, `DELETE FROM file`, `UPDATE file_upload SET name = 'x'`,
 		`UPDATE audit_entry SET outcome = 'done'`, `DELETE FROM audit_entry`, `TRUNCATE audit_entry`, `UPDATE audit_shared_entry SET outcome = 'done'`, `DELETE FROM audit_shared_entry`, `TRUNCATE audit_shared_entry`,
 	} {

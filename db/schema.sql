@@ -188,6 +188,43 @@ ALTER TABLE ONLY public.access_class FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.access_class IS 'The distinct attribute combinations of workloads; attribute filters resolve to a set of classes. Class 0 is a workload without attributes.';
 
+CREATE TABLE public.access_token (
+    id uuid NOT NULL,
+    hash bytea NOT NULL,
+    subject text NOT NULL,
+    service_account text COLLATE pg_catalog."C",
+    delegates text[] NOT NULL,
+    role text NOT NULL COLLATE pg_catalog."C",
+    scopes text[] NOT NULL COLLATE pg_catalog."C",
+    organizations text[] NOT NULL COLLATE pg_catalog."C",
+    all_organizations boolean NOT NULL,
+    environment text[] NOT NULL COLLATE pg_catalog."C",
+    owner text[] NOT NULL COLLATE pg_catalog."C",
+    business_tier text[] NOT NULL COLLATE pg_catalog."C",
+    issued_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_by text,
+    CONSTRAINT access_token_check CHECK ((expires_at > issued_at)),
+    CONSTRAINT access_token_check1 CHECK (((revoked_at IS NULL) = (revoked_by IS NULL))),
+    CONSTRAINT access_token_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT access_token_revoked_by_check CHECK ((revoked_by <> ''::text)),
+    CONSTRAINT access_token_service_account_check CHECK ((service_account <> ''::text)),
+    CONSTRAINT access_token_subject_check CHECK ((subject <> ''::text))
+);
+
+COMMENT ON TABLE public.access_token IS 'Tokens that were made here, without the tokens. The owner role writes and reads it; the runtime role reads which are revoked.';
+
+COMMENT ON COLUMN public.access_token.id IS 'The claim jti.';
+
+COMMENT ON COLUMN public.access_token.hash IS 'SHA-256 of the token as its bearer sends it.';
+
+COMMENT ON COLUMN public.access_token.service_account IS 'Whose credentials it was made for; null if the owner of the installation made it.';
+
+COMMENT ON COLUMN public.access_token.delegates IS 'Who acts on behalf of the subject: who asked first, then the one before it.';
+
+COMMENT ON COLUMN public.access_token.environment IS 'The values that its bearer is limited to; empty for no limit. So are owner and business_tier.';
+
 CREATE TABLE public.asset (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -1904,6 +1941,12 @@ ALTER TABLE ONLY public.access_class
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_pkey PRIMARY KEY (organization_id, class);
 
+ALTER TABLE ONLY public.access_token
+    ADD CONSTRAINT access_token_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.access_token
+    ADD CONSTRAINT access_token_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.asset_cover
     ADD CONSTRAINT asset_cover_pkey PRIMARY KEY (organization_id, source_id, id, from_at);
 
@@ -2116,6 +2159,10 @@ ALTER TABLE ONLY public.workload_exposure
 
 ALTER TABLE ONLY public.workload_exposure_version
     ADD CONSTRAINT workload_exposure_version_pkey PRIMARY KEY (organization_id, workload_id, from_at);
+
+CREATE INDEX access_token_issued ON public.access_token USING btree (issued_at, id);
+
+CREATE INDEX access_token_revoked ON public.access_token USING btree (expires_at) WHERE (revoked_at IS NOT NULL);
 
 CREATE INDEX asset_address ON public.asset USING btree (organization_id, address, port) WHERE (port IS NOT NULL);
 
@@ -2625,6 +2672,12 @@ REVOKE ALL ON FUNCTION public.pending_feeds() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pending_feeds() TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.access_class TO exposuregraph;
+
+GRANT SELECT(id) ON TABLE public.access_token TO exposuregraph;
+
+GRANT SELECT(expires_at) ON TABLE public.access_token TO exposuregraph;
+
+GRANT SELECT(revoked_at) ON TABLE public.access_token TO exposuregraph;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.asset TO exposuregraph;
 

@@ -27,6 +27,7 @@ var Untenanted = map[string]string{
 	"organization":     "the names of the boundaries themselves",
 	"token_key":        "public keys that verify tokens",
 	"token_key_secret": "private keys, for the owner role only",
+	"access_token":     "which tokens were made, for the owner role, and which of them are revoked",
 	"goose_db_version": "the migrations that were applied",
 	"change_head":      "how far the feed of each organization has come, so that one query reads many",
 

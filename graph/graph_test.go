@@ -100,6 +100,7 @@ type answer struct {
 		Message    string
 		Extensions map[string]any
 	}
+	Extensions map[string]any
 }
 
 func (a answer) code() string {
@@ -475,4 +476,18 @@ func TestRotationLinksPaths(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, asked)
+}
+
+// TestDeprecatedToken: the older name of a scope is honoured, and the answer says that
+// it will go.
+func TestDeprecatedToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	old := viewer
+	old.Deprecated = true
+	require.Nil(t, b.query(t, viewer, `{ viewer { subject } }`, nil).Extensions["deprecations"])
+	a := b.query(t, old, `{ viewer { scopes } }`, nil)
+	require.Equal(t, []any{"vuln:view"}, at[[]any](t, a.Data, "viewer", "scopes"))
+	require.Equal(t, "SCOPE_DEPRECATED", at[string](t, a.Extensions["deprecations"], 0, "code"))
+	require.Contains(t, at[string](t, a.Extensions["deprecations"], 0, "message"), "vuln:view")
 }

@@ -108,6 +108,7 @@ func NewHandler(config Config) http.Handler {
 	witness := witness{config.Audit, config.RequestID}
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) (answer *graphql.Response) {
 		given := &handedOut{}
+		warnOfToken(ctx)
 		within(given.in(ctx), func(ctx context.Context) { answer = next(ctx) })
 		witness.handedOut(ctx, given)
 		return answer
@@ -132,6 +133,16 @@ func NewHandler(config Config) http.Handler {
 func caller(ctx context.Context) string {
 	actor, _ := access.From(ctx)
 	return actor.Subject
+}
+
+// warnOfToken has the response say that the caller's token asks by a name that will
+// go. Nothing else tells of that name.
+func warnOfToken(ctx context.Context) {
+	if actor, _ := access.From(ctx); actor.Deprecated {
+		graphql.RegisterExtension(ctx, "deprecations", []map[string]string{{
+			"code": "SCOPE_DEPRECATED", "message": "the access token has the scope vuln:read, which is called vuln:view now; have its issuer give that one",
+		}})
+	}
 }
 
 // forCallers turns callers without a token away before anything is parsed: no

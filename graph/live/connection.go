@@ -342,9 +342,12 @@ func (c *connection) watch(request context.Context) {
 		case <-right.expired:
 			c.close(&farewell{closeForbidden, "Forbidden: TOKEN_EXPIRED"})
 			return
+		case <-right.glimpse:
+			if c.forbid(right.look(request)) {
+				return
+			}
 		case <-right.due:
-			if err := right.verify(request); err != nil {
-				c.close(&farewell{closeForbidden, "Forbidden: " + codeOf(err)})
+			if c.forbid(right.verify(request)) {
 				return
 			}
 		case <-ping.C:
@@ -358,6 +361,14 @@ func (c *connection) watch(request context.Context) {
 			}
 		}
 	}
+}
+
+// forbid closes the connection if its right was lost.
+func (c *connection) forbid(err error) bool {
+	if err != nil {
+		c.close(&farewell{closeForbidden, "Forbidden: " + codeOf(err)})
+	}
+	return err != nil
 }
 
 // close ends operations and says why. The reader sees the end of the connection.

@@ -171,6 +171,33 @@ func TestTokenIsWithdrawnMidStream(t *testing.T) {
 	h.quiet(t)
 }
 
+// TestTokenIsRevokedMidStream: it is looked at often, and says nothing while it cannot
+// be found out.
+func TestTokenIsRevokedMidStream(t *testing.T) {
+	t.Parallel()
+	h := setup(t, live.Limits{RevokeTime: 50 * time.Millisecond})
+	h.say("cem", verdict{actor: access.Actor{Subject: "cem", TokenID: "token-1"}})
+	client := h.open(t, "cem")
+	client.subscribe("1", "subscription{beat}")
+	events := h.events(t, "cem", "subscription{never}")
+	bystander := h.open(t, "ann")
+	bystander.subscribe("1", "subscription{beat}")
+	h.say("token-1", verdict{err: problem.New(problem.Unavailable, "DATABASE_UNAVAILABLE", "down")})
+	for range 50 {
+		client.hear()
+	}
+	h.say("token-1", verdict{err: problem.New(problem.Unauthentic, "TOKEN_REVOKED", "revoked")})
+	code, reason := client.farewell()
+	require.EqualValues(t, 4403, code)
+	require.Equal(t, "Forbidden: TOKEN_REVOKED", reason)
+	text, err := io.ReadAll(events)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"code":"TOKEN_REVOKED"`)
+	bystander.hear()
+	h.streams.Stop()
+	h.quiet(t)
+}
+
 func TestServerStops(t *testing.T) {
 	t.Parallel()
 	h := setup(t, live.Limits{})

@@ -84,6 +84,10 @@ func (s events) watch(ctx context.Context, cancel context.CancelCauseFunc, right
 			cancel(errStopping)
 		case <-right.expired:
 			cancel(tokenExpired())
+		case <-right.glimpse:
+			if err := right.look(ctx); err != nil {
+				cancel(err)
+			}
 		case <-right.due:
 			if err := right.verify(ctx); err != nil {
 				cancel(err)

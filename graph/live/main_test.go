@@ -74,6 +74,13 @@ func (h *host) verify(_ context.Context, token string) (access.Actor, error) {
 	return found.actor, found.err
 }
 
+// holds is by the id of the token, which is a name beside those of tokens.
+func (h *host) holds(_ context.Context, actor access.Actor) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tokens[actor.TokenID].err
+}
+
 func (h *host) say(token string, v verdict) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -83,7 +90,7 @@ func (h *host) say(token string, v verdict) {
 func setup(t *testing.T, limits live.Limits) *host {
 	t.Helper()
 	h := &host{tokens: map[string]verdict{"ann": {actor: access.Actor{Subject: "ann"}}, "bob": {actor: access.Actor{Subject: "bob"}}}}
-	h.streams = live.New(live.Config{Verify: h.verify, Now: time.Now, Limits: limits, Check: func(message []byte) error {
+	h.streams = live.New(live.Config{Verify: h.verify, Holds: h.holds, Now: time.Now, Limits: limits, Check: func(message []byte) error {
 		if bytes.Contains(message, []byte(`\u0000`)) {
 			return errors.New("unfit")
 		}

@@ -21,6 +21,10 @@ type Config struct {
 	// of each token again while its stream lasts. Without it neither happens.
 	Verify func(ctx context.Context, token string) (access.Actor, error)
 
+	// Holds says whether the token of an actor was revoked, at next to no cost. Without
+	// it that is found by Verify.
+	Holds func(ctx context.Context, actor access.Actor) error
+
 	// Check refuses a message of a WebSocket whose JSON is unfit, as the guard of
 	// plain requests does; its error is for the caller. Without it there is none.
 	Check func(message []byte) error
@@ -41,6 +45,7 @@ type Limits struct {
 	InitTime    time.Duration // for connection_init to come; 5 s
 	PingTime    time.Duration // between pings, and for their answer; 12 s
 	WriteTime   time.Duration // for the client to take a message; 15 s
+	RevokeTime  time.Duration // between looks whether a token was revoked; 1.5 s
 	VerifyTime  time.Duration // between verifications of a token; 1 min
 }
 
@@ -54,6 +59,7 @@ func (l Limits) orDefault() Limits {
 	fill(&l.InitTime, 5*time.Second)
 	fill(&l.PingTime, 12*time.Second)
 	fill(&l.WriteTime, 15*time.Second)
+	fill(&l.RevokeTime, 1500*time.Millisecond)
 	fill(&l.VerifyTime, time.Minute)
 	return l
 }

@@ -36,15 +36,25 @@ const (
 // Scopes are all scopes.
 var Scopes = []Scope{View, Investigate, Operate, Audit, Approve}
 
+// legacyView is what older tokens call View. It is honoured and not advertised.
+const legacyView Scope = "vuln:read"
+
 // Actor is who asks.
 type Actor struct {
-	Subject          string
+	Subject          string   // who answers for what is done
+	Delegates        []string // who acts on behalf of the subject: the one that asks first, then the one before it
 	Role             Role
 	Scopes           []Scope
 	Organizations    []string // slugs of the organizations it is a member of
 	AllOrganizations bool     // member of every organization, present and future
+	Attributes       Attributes
 	ExpiresAt        time.Time
+	TokenID          string // of a token that was made here, which can be revoked; empty for any other
+	Deprecated       bool   // the token says vuln:read, as vuln:view was called
 }
+
+// Chain is everybody who takes part, the subject first, as the ledger keeps it.
+func (a Actor) Chain() []string { return append([]string{a.Subject}, a.Delegates...) }
 
 // Sees says whether the actor is a member of the organization.
 func (a Actor) Sees(organization id.ID) bool {
@@ -57,11 +67,11 @@ func (a Actor) Sees(organization id.ID) bool {
 func (a Actor) May(scope Scope) bool { return slices.Contains(a.Scopes, scope) }
 
 // Rights names what the actor may see and do: who has the same rights is answered
-// with the same.
+// with the same. Whether a token is deprecated is part of the answer.
 func (a Actor) Rights() string {
 	scopes := slices.Sorted(slices.Values(a.Scopes))
 	organizations := slices.Sorted(slices.Values(a.Organizations))
-	return fmt.Sprintf("%q %q %t %q", a.Role, scopes, a.AllOrganizations, organizations)
+	return fmt.Sprintf("%q %q %t %q %s %t", a.Role, scopes, a.AllOrganizations, organizations, a.Attributes.rights(), a.Deprecated)
 }
 
 type contextKey struct{}

@@ -18,3 +18,32 @@ WITH public AS (
   INSERT INTO token_key (id, public_key, created_at) VALUES (@id, @public_key, @now) RETURNING id
 )
 INSERT INTO token_key_secret (id, private_key) SELECT @id, @private_key FROM public;
+
+
+-- name: revoked
+-- By the runtime role: all that it reads of the table.
+SELECT id::text AS id FROM access_token WHERE revoked_at IS NOT NULL AND expires_at > @now;
+
+-- name: record_token
+INSERT INTO access_token (id, hash, subject, service_account, delegates, role, scopes, organizations, all_organizations, environment, owner, business_tier, issued_at, expires_at)
+VALUES (@id, @hash, @subject, @service_account, @delegates, @role, @scopes, @organizations, @all_organizations, @environment, @owner, @business_tier, @issued_at, @expires_at);
+
+-- name: tokens
+SELECT t.id::text AS id, t.subject, coalesce(t.service_account, '') AS service_account, t.delegates, t.role, t.scopes, t.organizations, t.all_organizations,
+       t.environment, t.owner, t.business_tier, t.issued_at, t.expires_at, t.revoked_at, coalesce(t.revoked_by, '') AS revoked_by
+FROM access_token t
+WHERE (@all OR t.revoked_at IS NULL AND t.expires_at > @now)
+  AND (@subject = '' OR t.subject = @subject)
+ORDER BY t.issued_at DESC, t.id
+LIMIT @limit;
+
+-- name: find_token
+-- The lock keeps two that revoke it from both doing so.
+SELECT t.id::text AS id, t.subject, coalesce(t.service_account, '') AS service_account, t.delegates, t.role, t.scopes, t.organizations, t.all_organizations,
+       t.environment, t.owner, t.business_tier, t.issued_at, t.expires_at, t.revoked_at, coalesce(t.revoked_by, '') AS revoked_by
+FROM access_token t
+WHERE t.id = @id::uuid OR t.hash = @hash
+FOR UPDATE;
+
+-- name: revoke_token
+UPDATE access_token SET revoked_at = @now, revoked_by = @by WHERE id = @id::uuid;

@@ -31,7 +31,7 @@ var (
 
 // Stored gives the public keys of the database.
 func Stored(database *db.DB) PublicKeys {
-	return func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+	return func(ctx context.Context) (map[string]PublicKey, error) {
 		snapshot := database.Snapshot()
 		defer snapshot.Close(ctx)
 		type row struct {
@@ -42,12 +42,9 @@ func Stored(database *db.DB) PublicKeys {
 		if err != nil {
 			return nil, err
 		}
-		keys := make(map[string]ed25519.PublicKey, len(rows))
+		keys := make(map[string]PublicKey, len(rows))
 		for _, row := range rows {
-			// Verifying with a key of another length would panic.
-			if len(row.PublicKey) == ed25519.PublicKeySize {
-				keys[row.ID] = row.PublicKey
-			}
+			keys[row.ID] = PublicKey{Key: ed25519.PublicKey(row.PublicKey), Algorithm: ours[0]}
 		}
 		return keys, nil
 	}
@@ -58,35 +55,21 @@ func Stored(database *db.DB) PublicKeys {
 func EnsureKey(ctx context.Context, ownerURL string, now time.Time) (Key, error) {
 	conn, err := pgx.Connect(ctx, ownerURL)
 	if err != nil {
-		return Key{}, problem.New(problem.Unavailable, "DATABASE_UNREACHABLE",
-			"the database does not answer to its owner role, which keeps the signing keys; see --owner-database-url").Because(err)
+		return Key{}, ownerUnreachable(err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
 	var key Key
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockKeys.SQL); err != nil {
-			return err
-		}
-		err := tx.QueryRow(ctx, newestKey.SQL).Scan(&key.ID, (*[]byte)(&key.Private))
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		if key, err = newKey(); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, insertKey.SQL, pgx.StrictNamedArgs{
-			"id": key.ID, "public_key": []byte(key.Private.Public().(ed25519.PublicKey)), "private_key": []byte(key.Private), "now": now,
-		})
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+		key, err = ensureKey(ctx, tx, now)
 		return err
 	})
-	if err != nil {
-		return Key{}, keyFault(err)
-	}
-	if len(key.Private) != ed25519.PrivateKeySize {
-		return Key{}, fmt.Errorf("signing key %s has %d bytes", key.ID, len(key.Private))
-	}
-	return key, nil
+	return key, keyFault(err)
+}
+
+func ownerUnreachable(err error) error {
+	return problem.New(problem.Unavailable, "DATABASE_UNREACHABLE",
+		"the database does not answer to its owner role, which keeps the signing keys; see --owner-database-url").Because(err)
 }
 
 // newKey makes a key pair, named by the digest of its public half.
@@ -99,15 +82,21 @@ func newKey() (Key, error) {
 	return Key{ID: hex.EncodeToString(digest[:8]), Private: private}, nil
 }
 
+// keyFault says what is wrong with the role or its database.
 func keyFault(err error) error {
 	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		switch pgErr.Code {
-		case "42P01": // undefined_table
-			return problem.New(problem.Unavailable, "SCHEMA_OUTDATED", "the database has no tables yet: run `exposuregraph migrate up`").Because(err)
-		case "42501": // insufficient_privilege
-			return problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "this role may not read the signing keys; give the owner role to --owner-database-url").Because(err)
-		}
+	var typed *problem.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &typed):
+		return err
+	case errors.As(err, &pgErr) && pgErr.Code == "42P01": // undefined_table
+		return problem.New(problem.Unavailable, "SCHEMA_OUTDATED", "the database has no tables for this yet: run `exposuregraph migrate up`").Because(err)
+	case errors.As(err, &pgErr) && pgErr.Code == "42501": // insufficient_privilege
+		return problem.New(problem.Invalid, "OWNER_ROLE_NEEDED", "this role may not read the signing keys; give the owner role to --owner-database-url").Because(err)
+	case errors.As(err, &pgErr) && pgErr.Code == "22021": // character_not_in_repertoire
+		return problem.New(problem.Invalid, "INVALID_TEXT", "a text holds a character that the database cannot keep").Because(err)
 	}
-	return fmt.Errorf("signing key: %w", err)
+	return fmt.Errorf("tokens: %w", err)
 }

@@ -40,6 +40,8 @@ func TestStoredKeys(t *testing.T) {
 	require.NoError(t, err)
 	got, err := verifier.Verify(t.Context(), token)
 	require.NoError(t, err)
+	require.NotEmpty(t, got.TokenID)
+	actor.TokenID = got.TokenID
 	require.Equal(t, actor, got)
 }
 

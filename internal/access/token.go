@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,98 +15,97 @@ import (
 )
 
 const (
-	// tokenParty is issuer and audience: we make tokens for ourselves.
-	tokenParty = "exposuregraph"
+	// TokenParty is issuer and audience: we make tokens for ourselves.
+	TokenParty = "exposuregraph"
 
 	// maxToken bounds what is parsed before anybody was authenticated, and with
 	// it the list of organizations.
 	maxToken = 8 << 10
 
-	// maxTTL bounds how long a leaked token works: there is no revocation
-	// short of removing its key.
+	// maxTTL bounds how long a leaked token works that nobody revokes.
 	maxTTL = 366 * 24 * time.Hour
-
-	maxSubject = 256
 )
 
-// algorithm is the only one there is, for signing and for verifying. (Its name
-// in RFC 9864 is Ed25519; EdDSA is what other tools still expect.)
-var algorithm = jwa.EdDSA()
-
-// Key signs tokens.
-type Key struct {
-	ID      string
-	Private ed25519.PrivateKey
+// Mint is how our tokens are written. The zero value is as the command line does it.
+type Mint struct {
+	Issuer string // the claim iss; empty: exposuregraph
+	Prefix string // of the claims with attributes; empty: DefaultPrefix
 }
 
-// claims of a token.
-type claims struct {
-	Issuer    string   `json:"iss"`
-	Audience  audience `json:"aud"`
-	Subject   string   `json:"sub"`
-	ID        string   `json:"jti"`
-	IssuedAt  *int64   `json:"iat"`
-	NotBefore *int64   `json:"nbf"`
-	ExpiresAt *int64   `json:"exp"`
-
-	Role             Role     `json:"role"`
-	Scope            string   `json:"scope"` // separated by spaces
-	Organizations    []string `json:"organizations,omitempty"`
-	AllOrganizations bool     `json:"all_organizations,omitempty"`
-}
-
-// audience is one name or a list of names.
-type audience []string
-
-func (a *audience) UnmarshalJSON(raw []byte) error {
-	var one string
-	if err := json.Unmarshal(raw, &one); err == nil {
-		*a = audience{one}
-		return nil
-	}
-	return json.Unmarshal(raw, (*[]string)(a))
+// Token is one that was made.
+type Token struct {
+	Text      string // what the bearer sends; it is kept nowhere
+	ID        string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
 }
 
 // Issue signs a token that makes its bearer the actor from now on, for the time
-// to live. The actor's own ExpiresAt does not matter.
+// to live. The actor's own ExpiresAt and TokenID do not matter. The token is
+// recorded nowhere, so it cannot be revoked: see Registry.
 func Issue(key Key, actor Actor, ttl time.Duration, now time.Time) (string, error) {
+	token, err := Mint{}.Issue(key, actor, ttl, now)
+	return token.Text, err
+}
+
+// Issue is Issue of the package with other names.
+func (m Mint) Issue(key Key, actor Actor, ttl time.Duration, now time.Time) (Token, error) {
 	if err := checkActor(actor); err != nil {
-		return "", err
+		return Token{}, err
 	}
 	if ttl < time.Second || ttl > maxTTL {
-		return "", problem.New(problem.Invalid, "TOKEN_TTL", "a token lives between one second and 366 days, not %s", ttl).On("ttl")
+		return Token{}, problem.New(problem.Invalid, "TOKEN_TTL", "a token lives between one second and 366 days, not %s", ttl).On("ttl")
 	}
-	issued, expires := now.Unix(), now.Add(ttl).Unix()
-	scopes := make([]string, 0, len(actor.Scopes))
-	for _, scope := range actor.Scopes {
-		scopes = append(scopes, string(scope))
-	}
-	payload, err := json.Marshal(claims{
-		Issuer:    tokenParty,
-		Audience:  audience{tokenParty},
-		Subject:   actor.Subject,
-		ID:        uuid.NewString(),
-		IssuedAt:  &issued,
-		NotBefore: &issued,
-		ExpiresAt: &expires,
-
-		Role:             actor.Role,
-		Scope:            strings.Join(scopes, " "),
-		Organizations:    actor.Organizations,
-		AllOrganizations: actor.AllOrganizations,
-	})
+	token := Token{ID: uuid.NewString(), IssuedAt: now.UTC().Truncate(time.Second), ExpiresAt: now.Add(ttl).UTC().Truncate(time.Second)}
+	payload, err := json.Marshal(m.claims(actor, token))
 	if err != nil {
-		return "", fmt.Errorf("write claims: %w", err)
+		return Token{}, fmt.Errorf("write claims: %w", err)
 	}
-	token, err := sign(key, payload)
-	if err != nil {
-		return "", err
+	if token.Text, err = sign(key, payload); err != nil {
+		return Token{}, err
 	}
-	if len(token) > maxToken {
-		return "", problem.New(problem.Invalid, "TOKEN_TOO_LONG",
+	if len(token.Text) > maxToken {
+		return Token{}, problem.New(problem.Invalid, "TOKEN_TOO_LONG",
 			"%d organizations do not fit into a token; give it all organizations, or make several", len(actor.Organizations)).On("organizations")
 	}
 	return token, nil
+}
+
+func (m Mint) claims(actor Actor, token Token) map[string]any {
+	issuer, prefix := m.Issuer, m.Prefix
+	if issuer == "" {
+		issuer = TokenParty
+	}
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	all := map[string]any{
+		"iss": issuer, "aud": []string{TokenParty}, "sub": actor.Subject, "jti": token.ID,
+		"iat": token.IssuedAt.Unix(), "nbf": token.IssuedAt.Unix(), "exp": token.ExpiresAt.Unix(),
+		"role": actor.Role, "scope": joined(actor.Scopes),
+	}
+	if actor.AllOrganizations {
+		all["all_organizations"] = true
+	} else {
+		all["organizations"] = actor.Organizations
+	}
+	if chain := actOf(actor.Delegates); chain != nil {
+		all["act"] = chain
+	}
+	for _, name := range AttributeNames {
+		if values := *actor.Attributes.Of(name); len(values) > 0 {
+			all[prefix+"vuln_"+name] = values
+		}
+	}
+	return all
+}
+
+func joined(scopes []Scope) string {
+	list := make([]string, 0, len(scopes))
+	for _, scope := range scopes {
+		list = append(list, string(scope))
+	}
+	return strings.Join(list, " ")
 }
 
 func sign(key Key, payload []byte) (string, error) {
@@ -117,7 +115,7 @@ func sign(key Key, payload []byte) (string, error) {
 			return "", fmt.Errorf("token header %s: %w", name, err)
 		}
 	}
-	token, err := jws.Sign(payload, jws.WithKey(algorithm, key.Private, jws.WithProtectedHeaders(headers)))
+	token, err := jws.Sign(payload, jws.WithKey(jwa.EdDSA(), key.Private, jws.WithProtectedHeaders(headers)))
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -133,6 +131,14 @@ func checkActor(actor Actor) error {
 	if actor.Subject == "" || len(actor.Subject) > maxSubject {
 		return invalid("subject", "the subject of a token has between 1 and %d bytes", maxSubject)
 	}
+	if len(actor.Delegates) > maxDelegates {
+		return invalid("act", "more than %d act on behalf of the subject, one for another", maxDelegates)
+	}
+	for _, delegate := range actor.Delegates {
+		if delegate == "" || len(delegate) > maxSubject {
+			return invalid("act", "the name of who acts on behalf of the subject has between 1 and %d bytes", maxSubject)
+		}
+	}
 	if !slices.Contains(Roles, actor.Role) {
 		return invalid("role", "there is no role %q; known are client and admin", actor.Role)
 	}
@@ -147,5 +153,5 @@ func checkActor(actor Actor) error {
 	if slices.Contains(actor.Organizations, "") {
 		return invalid("organizations", "the name of an organization is empty")
 	}
-	return nil
+	return actor.Attributes.check()
 }

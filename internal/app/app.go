@@ -44,6 +44,7 @@ type Config struct {
 	LedgerKey        string    // file of the key that signs ledgers; empty: see LedgerKeyFile
 	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
 	Files            FilesConfig
+	Tokens           TokensConfig
 	Logger           *slog.Logger
 	Now              func() time.Time
 
@@ -57,6 +58,7 @@ type App struct {
 	database      *Database
 	db            *db.DB
 	verifier      *access.Verifier
+	registry      *access.Registry // null where no tokens are made
 	organizations *org.Store
 	authority     *authority.Service
 	importer      *importer.Service
@@ -87,6 +89,10 @@ func (a *App) start(ctx context.Context) (err error) {
 	if a.config.OwnerDatabaseURL != "" && a.config.DatabaseURL == "" {
 		return problem.New(problem.Invalid, "BOTH_ROLES_NEEDED", "serving takes a role that does not own the tables: give --database-url besides --owner-database-url")
 	}
+	accounts, err := a.loadAccounts()
+	if err != nil {
+		return err
+	}
 	// The port first: finding it taken costs nothing yet.
 	if a.listener, err = listen(ctx, a.config.Listen); err != nil {
 		return err
@@ -94,7 +100,13 @@ func (a *App) start(ctx context.Context) (err error) {
 	if err := a.openDatabase(ctx); err != nil {
 		return err
 	}
-	a.verifier = access.NewVerifier(access.Stored(a.db), a.config.Now)
+	if err := a.openVerifier(); err != nil {
+		return err
+	}
+	tokens, err := a.openIssuer(ctx, accounts)
+	if err != nil {
+		return err
+	}
 	a.organizations = &org.Store{}
 	a.audit = audit.New(a.db, a.config.Now, a.config.Logger)
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger).WithSurface(surface())
@@ -119,6 +131,7 @@ func (a *App) start(ctx context.Context) (err error) {
 		Audit:    a.audit,
 		Files:    a.served(),
 		Verifier: a.verifier,
+		Tokens:   tokens,
 		Checks:   a.checks(),
 		Measures: a.measures(),
 		Logger:   a.config.Logger,
@@ -275,6 +288,9 @@ func (a *App) Close() error {
 		if pool != nil {
 			pool.Close()
 		}
+	}
+	if a.registry != nil {
+		a.registry.Close()
 	}
 	if a.database != nil {
 		return a.database.Close()

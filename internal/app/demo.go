@@ -206,11 +206,11 @@ func manifests(yield func(importer.File, error) bool) {
 }
 
 func (a *App) demoTokens(ctx context.Context) (*Tokens, error) {
-	now := a.config.Now()
-	key, err := access.EnsureKey(ctx, a.database.OwnerURL, now)
+	registry, err := OpenRegistry(ctx, a.database, a.config.Tokens, a.config.Logger, a.config.Now)
 	if err != nil {
 		return nil, err
 	}
+	defer registry.Close()
 	var tokens Tokens
 	both := []string{demoOrganization, demoKubernetes}
 	for _, persona := range []struct {
@@ -221,9 +221,11 @@ func (a *App) demoTokens(ctx context.Context) (*Tokens, error) {
 		{&tokens.Analyst, access.Actor{Subject: "demo-analyst", Role: access.Client, Scopes: []access.Scope{access.View, access.Investigate, access.Operate}, Organizations: both}},
 		{&tokens.Viewer, access.Actor{Subject: "demo-viewer", Role: access.Client, Scopes: []access.Scope{access.View}, Organizations: both}},
 	} {
-		if *persona.token, err = access.Issue(key, persona.actor, demoTTL, now); err != nil {
+		token, err := registry.Issue(ctx, access.Order{Actor: persona.actor, TTL: demoTTL})
+		if err != nil {
 			return nil, err
 		}
+		*persona.token = token.Text
 	}
 	return &tokens, nil
 }

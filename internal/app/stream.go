@@ -30,7 +30,7 @@ func (a *App) openStream(ctx context.Context) (err error) {
 	a.board = progress.New(progress.Config{DB: a.boardDB, Readers: a.db, Log: a.config.Logger, Now: a.config.Now})
 	a.authority.Feed().OnCommit(a.stream.Wake)
 	a.streams = live.New(live.Config{
-		Verify: a.verifier.Verify, Now: a.config.Now, Log: a.config.Logger,
+		Verify: a.verifier.Verify, Holds: a.verifier.Holds, Now: a.config.Now, Log: a.config.Logger,
 		Check: func(message []byte) error { return guard.Check(message, guard.Limits{}) },
 	})
 	return nil

@@ -82,7 +82,9 @@ func TestUsage(t *testing.T) {
 		{"query"}, {"query", "a", "b"}, {"query", "-", "--variables", "[1]"}, {"query", "-", "--variables", "{"},
 		{"token"}, {"token", "create"}, {"token", "create", "--org", "a", "--all-orgs"}, {"token", "create", "--org", "A!"},
 		{"token", "create", "--org", "a", "--ttl", "soon"},
-		{"token", "create", "--org", "a", "--attribute", "env=prod"}, // this version cannot enforce it
+		{"token", "create", "--org", "a", "--attribute", "env"}, {"token", "create", "--org", "a", "--attribute", "colour=red"},
+		{"token", "create", "--org", "a", "--attribute", "env=a b"}, {"token", "revoke"}, {"token", "revoke", "a", "b"}, {"token", "list", "x"},
+		{"token", "hash-secret", "my-secret"}, {"token", "list", "--database-url", "postgres:///x"}, {"token", "revoke", "a", "--database-url", "postgres:///x"},
 		{"token", "create", "--org", "a", "--database-url", "postgres:///x"},
 		{"invariant"}, {"invariant", "mend"}, {"migrate"}, {"migrate", "sideways"}, {"migrate", "up", "--database-url", "postgres:///x"}, {"migrate", "down", "--database-url", "postgres:///x"},
 		{"version", "-o", "xml"},

@@ -30,6 +30,7 @@ func newServe(p Process) *cobra.Command {
 	cmd.Flags().StringVar(&config.CheckpointDir, "checkpoint-dir", "", "`folder` that signed checkpoints of the ledger are exported to (default: checkpoints in the data folder)")
 	files := addFileStore(cmd)
 	cmd.Flags().Int64Var(&files.MaxBytes, "file-max-bytes", file.MaxBytes, "most `bytes` that a collected file may have")
+	addTokens(cmd, &config.Tokens)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if files.MaxBytes < 1 || files.MaxBytes > maxFileBytes {
 			return usagef("--file-max-bytes is from 1 to %d", int64(maxFileBytes))
@@ -40,6 +41,8 @@ func newServe(p Process) *cobra.Command {
 				return usagef("--demo-date %q is no day; write it as 2026-03-01", *demoDate)
 			}
 		}
+		mint := tokensConfig(cmd)
+		config.Tokens.ClaimPrefix, config.Tokens.IssuerURL = mint.ClaimPrefix, mint.IssuerURL
 		config.DatabaseURL, config.OwnerDatabaseURL, config.DataDir = database.URL, database.OwnerURL, database.DataDir
 		config.Logger = logger(p.Stderr, slog.LevelInfo)
 		a, err := app.New(cmd.Context(), config)
@@ -57,6 +60,17 @@ func newServe(p Process) *cobra.Command {
 		return a.Run(cmd.Context())
 	}
 	return cmd
+}
+
+// addTokens adds the flags that say whose tokens are accepted, and who gets tokens.
+func addTokens(cmd *cobra.Command, config *app.TokensConfig) {
+	flags := cmd.Flags()
+	flags.StringVar(&config.OIDCIssuer, "oidc-issuer", "", "`URL` of another issuer whose access tokens are accepted, as the claim iss has it; its keys are found by OpenID Connect Discovery")
+	flags.StringVar(&config.OIDCAudience, "oidc-audience", "", "`audience` that its tokens must be for")
+	flags.StringVar(&config.OIDCRoleClaim, "oidc-role-claim", "role", "`claim` of its tokens that has admin for an admin, in a text or a list; within others by a path, such as realm_access.roles")
+	flags.StringVar(&config.OIDCOrganizationsClaim, "oidc-organizations-claim", "organizations", "`claim` of its tokens that lists slugs of organizations, or * for all")
+	flags.StringVar(&config.ServiceAccounts, "service-accounts", "", "YAML `file` of the service accounts that get tokens at /oauth/token; without it nobody does")
+	addMint(cmd)
 }
 
 // invite prints a first query for the demo, ready to be pasted into a shell.

@@ -94,7 +94,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 func unknownPath(w http.ResponseWriter, r *http.Request) {
 	answerError(w, http.StatusNotFound, errorBody{
 		Kind: problem.NotFound, Code: "PATH_UNKNOWN", RequestID: RequestID(r.Context()),
-		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /files, /files/{sha256}, /api/v1/organizations/{slug}/changes, /api/v1/organizations/{slug}/changes/summary, /ledgers/{slug}, /ledgers/{slug}/checkpoint, /ledger-key, /organizations/{slug}/audit.jsonl, /healthz, /readyz and /metrics",
+		Message: "there is nothing at this path; known are /graphql, /graphiql, /imports/{format}, /files, /files/{sha256}, /api/v1/organizations/{slug}/changes, /api/v1/organizations/{slug}/changes/summary, /ledgers/{slug}, /ledgers/{slug}/checkpoint, /ledger-key, /oauth/token, /oauth/revoke, /oauth/jwks, /.well-known/openid-configuration, /organizations/{slug}/audit.jsonl, /healthz, /readyz and /metrics",
 	})
 }
 

@@ -63,6 +63,7 @@ type Config struct {
 	Audit    Recorder // nil: nothing is recorded
 	Files    Files    // nil: there is no store for them
 	Verifier Verifier
+	Tokens   *Tokens   // nil: none are made here
 	Checks   []Check   // of /readyz
 	Measures []Measure // of /metrics
 	Logger   *slog.Logger
@@ -142,6 +143,12 @@ func New(config Config) *Server {
 	mux.Handle("/ledgers/{slug}/checkpoint", s.authenticate(methods(s.checkpoint, http.MethodGet)))
 	mux.Handle("/organizations/{slug}/audit.jsonl", s.authenticate(methods(s.auditLog, http.MethodGet)))
 	mux.Handle("/ledger-key", s.authenticate(methods(s.ledgerKey, http.MethodGet)))
+	mux.Handle("/oauth/token", methods(s.issuing(s.token), http.MethodPost))
+	mux.Handle("/oauth/revoke", methods(s.issuing(s.revoke), http.MethodPost))
+	mux.Handle("/oauth/jwks", methods(s.issuing(s.keys), http.MethodGet, http.MethodHead))
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
+		mux.Handle(path, methods(s.issuing(s.metadata), http.MethodGet, http.MethodHead))
+	}
 	mux.Handle("/healthz", methods(s.healthz, http.MethodGet, http.MethodHead))
 	mux.Handle("/readyz", methods(s.readyz, http.MethodGet, http.MethodHead))
 	mux.Handle("/metrics", methods(s.metrics, http.MethodGet, http.MethodHead))

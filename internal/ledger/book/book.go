@@ -101,7 +101,7 @@ func (b *Book) Post(ctx context.Context, tx *db.Tx, p *db.Pipeline, locked End, 
 	recorded := b.now().UTC().Truncate(time.Microsecond)
 	entries := make([]*ledger.Entry, len(drafts))
 	for i, draft := range drafts {
-		if entries[i], err = draft.entry(actor.Subject, recorded); err != nil {
+		if entries[i], err = draft.entry(actor.Chain(), recorded); err != nil {
 			return nil, err
 		}
 	}
@@ -115,13 +115,17 @@ func (b *Book) Post(ctx context.Context, tx *db.Tx, p *db.Pipeline, locked End, 
 	return write(ctx, tx, p, end, entries)
 }
 
-func (d Draft) entry(actor string, recorded time.Time) (*ledger.Entry, error) {
+func (d Draft) entry(chain []string, recorded time.Time) (*ledger.Entry, error) {
+	actors := make([]ledger.Actor, len(chain))
+	for i, subject := range chain {
+		actors[i].Subject = subject
+	}
 	payload, err := encode(d.Payload)
 	if err != nil {
 		return nil, err
 	}
 	return &ledger.Entry{
-		Kind: d.Kind, Actors: []ledger.Actor{{Subject: actor}}, Class: d.Class, OccurredAt: d.OccurredAt.UTC().Truncate(time.Microsecond),
+		Kind: d.Kind, Actors: actors, Class: d.Class, OccurredAt: d.OccurredAt.UTC().Truncate(time.Microsecond),
 		RecordedAt: recorded, Subject: d.Subject, Batch: d.Batch, Payload: payload, Envelope: d.Envelope,
 	}, nil
 }

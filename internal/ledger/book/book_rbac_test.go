@@ -11,6 +11,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
+	"github.com/exposuregraph/exposuregraph/internal/ledger"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/page"
 )
@@ -113,4 +114,19 @@ func TestScopes(t *testing.T) {
 	require.Equal(t, "SCOPE_MISSING", codeOf(t, err))
 	_, err = library.PublicKey(context.Background())
 	require.Equal(t, "TOKEN_MISSING", codeOf(t, err))
+}
+
+// TestChainOfActors: an entry says who acted on behalf of whom, in the order of the
+// token, and is found by who answers for it.
+func TestChainOfActors(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	actor, _ := access.From(d.ctx)
+	actor.Delegates = []string{"bot", "pipeline"}
+	d.ctx = access.With(d.ctx, actor)
+	d.post(t, noted(1, "one"))
+	entry, err := ledger.Parse(column[[]byte](t, d, `SELECT body FROM ledger_entry`)[0])
+	require.NoError(t, err)
+	require.Equal(t, []ledger.Actor{{Subject: "ann"}, {Subject: "bot"}, {Subject: "pipeline"}}, entry.Actors)
+	require.Equal(t, []string{"ann"}, column[string](t, d, `SELECT actor FROM ledger_entry`))
 }

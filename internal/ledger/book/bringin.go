@@ -63,7 +63,7 @@ func (r *onRecord) entry(recorded time.Time) (*ledger.Entry, error) {
 	default:
 		draft.Subject = ledger.Subject{Kind: ledger.SubjectPath, ID: &r.About}
 	}
-	entry, err := draft.entry(actorOf(r.Actor), recorded)
+	entry, err := draft.entry([]string{actorOf(r.Actor)}, recorded)
 	if err == nil {
 		entry.Imported = true
 	}
