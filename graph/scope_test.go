@@ -197,7 +197,7 @@ func TestScopesOfReading(t *testing.T) {
 	// Each field that takes more than to view was met.
 	for _, of := range s.Types {
 		for _, field := range of.Fields {
-			if of.Kind != ast.Object || of.BuiltIn || of == s.Mutation || strings.HasPrefix(field.Name, "__") {
+			if of.Kind != ast.Object || of.BuiltIn || of == s.Mutation || of == s.Query || strings.HasPrefix(field.Name, "__") {
 				continue
 			}
 			scopes, own := scopesOf(t, field.Directives)
@@ -210,4 +210,9 @@ func TestScopesOfReading(t *testing.T) {
 		require.Equal(t, "SCOPE_MISSING", b.query(t, allBut(access.View), question, nil).code(), question)
 	}
 	require.Empty(t, b.query(t, with(), `{ viewer { subject scopes } }`, nil).Errors)
+	const shared = `{ serverAuditLog { totalCount } }`
+	administrator := func(actor access.Actor) access.Actor { actor.Role = access.Admin; return actor }
+	require.Equal(t, "SCOPE_MISSING", b.query(t, administrator(allBut(access.Audit)), shared, nil).code())
+	require.Empty(t, b.query(t, administrator(with(access.Audit)), shared, nil).Errors)
+	require.Equal(t, "ADMIN_REQUIRED", b.query(t, with(access.Scopes...), shared, nil).code())
 }

@@ -103,12 +103,12 @@ func (a *App) start(ctx context.Context) (err error) {
 	if err := a.openVerifier(); err != nil {
 		return err
 	}
+	a.audit = audit.New(a.db, a.config.Now, a.config.Logger)
 	tokens, err := a.openIssuer(ctx, accounts)
 	if err != nil {
 		return err
 	}
 	a.organizations = &org.Store{}
-	a.audit = audit.New(a.db, a.config.Now, a.config.Logger)
 	a.authority = authority.New(a.db, assessor(), a.config.Now, a.config.Logger).WithSurface(surface())
 	a.importer = importer.New(a.authority, a.config.Now)
 	if err := a.openStream(ctx); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/demo"
 	"github.com/exposuregraph/exposuregraph/internal/demo/teller"
@@ -206,7 +207,7 @@ func manifests(yield func(importer.File, error) bool) {
 }
 
 func (a *App) demoTokens(ctx context.Context) (*Tokens, error) {
-	registry, err := OpenRegistry(ctx, a.database, a.config.Tokens, a.config.Logger, a.config.Now)
+	registry, err := OpenRegistry(ctx, a.database, a.config.Tokens, a.audit, audit.Issuer, a.config.Now)
 	if err != nil {
 		return nil, err
 	}

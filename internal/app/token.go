@@ -2,12 +2,12 @@ package app
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/access/account"
 	"github.com/exposuregraph/exposuregraph/internal/access/oidc"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/server"
 )
@@ -78,7 +78,7 @@ func (a *App) openIssuer(ctx context.Context, accounts []*account.Account) (toke
 	if len(accounts) == 0 {
 		return nil, nil
 	}
-	if a.registry, err = OpenRegistry(ctx, a.database, config, a.config.Logger, a.config.Now); err != nil {
+	if a.registry, err = OpenRegistry(ctx, a.database, config, a.audit, audit.Issuer, a.config.Now); err != nil {
 		return nil, err
 	}
 	tokens = &server.Tokens{
@@ -91,23 +91,26 @@ func (a *App) openIssuer(ctx context.Context, accounts []*account.Account) (toke
 	return tokens, nil
 }
 
-// OpenRegistry makes the registry of tokens, as the owner role. Whoever opens it
-// closes it.
-func OpenRegistry(ctx context.Context, d *Database, config TokensConfig, log *slog.Logger, now func() time.Time) (*access.Registry, error) {
+// OpenRegistry makes the registry of tokens, as the owner role. The audit log is told
+// of what happens to them. Whoever opens it closes it.
+func OpenRegistry(ctx context.Context, d *Database, config TokensConfig, trail *audit.Log, door audit.Door, now func() time.Time) (*access.Registry, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	return access.OpenRegistry(ctx, access.RegistryConfig{OwnerURL: d.OwnerURL, Mint: config.mint(), Hook: logTokens(log), Now: now})
+	return access.OpenRegistry(ctx, access.RegistryConfig{OwnerURL: d.OwnerURL, Mint: config.mint(), Hook: auditTokens(trail, door), Now: now})
 }
 
-// logTokens writes a line for each token that is issued or revoked, without the token.
-func logTokens(log *slog.Logger) access.Hook {
+// auditTokens has each token that is issued or revoked on record, without the token.
+func auditTokens(trail *audit.Log, door audit.Door) access.Hook {
 	return func(ctx context.Context, event access.Issued) error {
-		attributes := []slog.Attr{slog.String("by", event.By), slog.Time("at", event.At)}
-		for _, property := range event.Properties() {
-			attributes = append(attributes, slog.String(property.Name, property.Value))
+		told := audit.TokenEvent{
+			Subject: event.By, Action: string(event.Event), Outcome: audit.Done, Door: door, RequestID: server.RequestID(ctx),
+			Organizations: event.Token.Organizations,
 		}
-		log.LogAttrs(ctx, slog.LevelInfo, string(event.Event), attributes...)
+		for _, property := range event.Properties() {
+			told.Properties = append(told.Properties, audit.Property(property))
+		}
+		trail.Token(ctx, told)
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/access/account"
 	"github.com/exposuregraph/exposuregraph/internal/app"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/org"
 )
 
@@ -30,7 +33,13 @@ func registered(cmd *cobra.Command, p Process) func(use func(*access.Registry) e
 		}
 		database.Migrate = true
 		return withDatabase(cmd.Context(), *database, p, func(d *app.Database) error {
-			registry, err := app.OpenRegistry(cmd.Context(), d, tokensConfig(cmd), logger(p.Stderr, slog.LevelWarn), p.Now)
+			// Either role may write the audit log.
+			pool, err := db.Open(cmd.Context(), cmp.Or(d.RuntimeURL, d.OwnerURL), db.Options{MaxConns: 1})
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			registry, err := app.OpenRegistry(cmd.Context(), d, tokensConfig(cmd), audit.New(pool, p.Now, logger(p.Stderr, slog.LevelWarn)), audit.CLI, p.Now)
 			if err != nil {
 				return err
 			}

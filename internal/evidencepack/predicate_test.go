@@ -74,7 +74,7 @@ func TestPredicates(t *testing.T) {
 		rule.IdentityReuse: {identity(rule.Identity{Workloads: 2, OwnerSets: 2, Owners: 3, Ownership: rule.Complete}), rule.Facts{},
 			[]string{"workloads: 4 or more, or two whose owners are known to differ: 2", "owner_sets: two or more, unless the workloads are enough: 2",
 				"ownership_coverage: complete, unless the workloads are enough: complete"}},
-		rule.InternetFacing: {workload(rule.Workload{Assets: []string{"203.0.113.7 tcp/443"}, AssetsGone: true}), rule.Facts{},
+		rule.InternetFacing: {workload(rule.Workload{Assets: []string{"203.0.113.7 tcp/443"}, AssetsGone: []string{"203.0.113.7 tcp/8443"}}), rule.Facts{},
 			[]string{"reachable_assets: one or more: [203.0.113.7 tcp/443]"}},
 	}
 	require.Len(t, cases, len(rule.Definitions), "each rule has its predicates")
