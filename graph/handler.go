@@ -89,7 +89,7 @@ func NewHandler(config Config) http.Handler {
 	server.SetQueryCache(cache)
 	server.SetParserTokenLimit(tokens(config.Limits))
 	server.SetDisableSuggestion(true)
-	server.Use(limit.New(config.Limits, cache).For(caller, time.Now))
+	server.Use(limit.New(config.Limits, cache).For(caller, graphql.Now))
 	server.Use(extension.Introspection{})
 
 	server.SetErrorPresenter(presenter(config.Log, config.RequestID))
