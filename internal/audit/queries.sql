@@ -6,7 +6,7 @@ e.id, e.at, e.subject, e.action, e.outcome, e.door, e.request_id, e.property_nam
 -- name: append
 -- Nothing where there is no such organization.
 INSERT INTO audit_entry (organization_id, id, at, subject, action, outcome, door, request_id, property_names, property_values, touched)
-SELECT o.id, @id, @at, @subject, @action, @outcome, @door, @request_id, @property_names, @property_values, @touched
+SELECT @organization, @id, @at, @subject, @action, @outcome, @door, @request_id, @property_names, @property_values, @touched
 FROM organization o WHERE o.id = @organization;
 
 -- name: entries_page

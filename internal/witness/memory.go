@@ -25,7 +25,10 @@ type moment struct {
 
 var queries = db.Parse("witness", `
 -- name: workloads
-SELECT x.workload_id, coalesce(x.code, '') AS code FROM workload_exposure x WHERE x.organization_id = @organization`)
+SELECT x.workload_id, coalesce(x.code, '') AS code FROM workload_exposure x WHERE x.organization_id = @organization;
+
+-- name: attested
+SELECT DISTINCT b.identity_id FROM scope_baseline b WHERE b.organization_id = @organization;`)
 
 // Remember asks live, and keeps it under the instant to which the clock has come.
 func (m *Memory) Remember(ctx context.Context, clock time.Time) error {
@@ -47,12 +50,18 @@ func (m *Memory) learn(ctx context.Context) error {
 	snapshot := m.Database.Snapshot()
 	defer snapshot.Close(ctx)
 	rows, err := db.Select[row](ctx, snapshot.Of(m.Organization), queries.Get("workloads"), nil)
+	if err != nil {
+		return err
+	}
 	for _, r := range rows {
 		m.known.Add(Keys{Workloads: []id.ID{r.WorkloadID}})
 		if r.Code != "" {
 			m.known.Add(Keys{Codes: []string{r.Code}})
 		}
 	}
+	// An identity without a path can be vouched for, too.
+	attested, err := db.Column[id.ID](ctx, snapshot.Of(m.Organization), queries.Get("attested"), nil)
+	m.known.Add(Keys{Identities: attested})
 	return err
 }
 
