@@ -178,7 +178,10 @@ FROM (
 
 -- name: forget_work
 -- Statistics of a larger change would have the planner expect as much of a small
--- one. What is cut off has none, and no deleted rows.
+-- one. What is cut off has none, and no deleted rows. Nor has it what a decision
+-- takes over from the change before: until the tables are filled again, the session
+-- is not ready.
+SELECT set_config('app.work', '', false);
 DO $$
 DECLARE
   work text;
