@@ -145,38 +145,8 @@ func newAuditList(p Process) *cobra.Command {
 
 // auditEntries reads page after page, up to so many.
 func (c *client) auditEntries(ctx context.Context, slug string, filter map[string]any, most int) ([]auditEntry, error) {
-	const document = `query ($slug: String!, $filter: AuditFilter, $first: Int, $after: String) { organization(slug: $slug) {
-		auditLog(filter: $filter, first: $first, after: $after) { nodes { id at subject action outcome door requestId properties { name value } touched } pageInfo { hasNextPage endCursor } } } }`
-	list := []auditEntry{}
-	var after *string
-	for {
-		first := 100
-		if most > 0 {
-			first = min(first, most-len(list))
-		}
-		var answer struct {
-			Organization *struct {
-				AuditLog struct {
-					Nodes    []auditEntry
-					PageInfo struct {
-						HasNextPage bool
-						EndCursor   *string
-					}
-				}
-			}
-		}
-		if err := c.ask(ctx, document, map[string]any{"slug": slug, "filter": filter, "first": first, "after": after}, &answer); err != nil {
-			return nil, err
-		}
-		if answer.Organization == nil {
-			return nil, noOrganization(slug)
-		}
-		page := answer.Organization.AuditLog
-		list = append(list, page.Nodes...)
-		if after = page.PageInfo.EndCursor; !page.PageInfo.HasNextPage || len(list) == most {
-			return list, nil
-		}
-	}
+	return pages[auditEntry](ctx, c, slug, `query ($slug: String!, $filter: AuditFilter, $first: Int, $after: String) { organization(slug: $slug) {
+		list: auditLog(filter: $filter, first: $first, after: $after) { nodes { id at subject action outcome door requestId properties { name value } touched } pageInfo { hasNextPage endCursor } } } }`, filter, most)
 }
 
 func (p Process) printAudit(form string, list []auditEntry) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const auditPage = `{"data":{"organization":{"auditLog":{"nodes":[
+const auditPage = `{"data":{"organization":{"list":{"nodes":[
 	{"id":"a1","at":"2026-03-01T12:00:00Z","subject":"=ada\u0007","action":"import.nmap","outcome":"done","door":"HTTP","requestId":"r1","properties":[{"name":"result","value":"applied"},{"name":"recordsRead","value":"3"}],"touched":["x","y"]},
 	{"id":"a2","at":"2026-03-01T11:00:00Z","subject":"bob","action":"mutation.undoBatch","outcome":"SCOPE_MISSING","door":"GRAPHQL","requestId":null,"properties":[],"touched":[]}],
 	"pageInfo":{"hasNextPage":false}}}}}`
@@ -47,7 +47,7 @@ func TestAuditList(t *testing.T) {
 	require.Equal(t, 4, code)
 	require.Contains(t, stderr, "ORGANIZATION_NOT_FOUND")
 	code, _, stderr = world{}.run(t.Context(), "audit", "list", "--org", "acme", "--server",
-		serve(t, answer(200, `{"data":{"organization":{"auditLog":null}},"errors":[{"message":"no","extensions":{"kind":"denied","code":"SCOPE_MISSING"}}]}`)))
+		serve(t, answer(200, `{"data":{"organization":{"list":null}},"errors":[{"message":"no","extensions":{"kind":"denied","code":"SCOPE_MISSING"}}]}`)))
 	require.Equal(t, 5, code)
 	require.Contains(t, stderr, "SCOPE_MISSING")
 }

@@ -139,3 +139,38 @@ var inputs = map[string]string{
 	"unmarkFalsePositive": "JudgeExposureInput", "resolveExposure": "JudgeExposureInput", "judgeExposures": "JudgeExposuresInput", "undoBatch": "UndoBatchInput",
 	"registerSigningKey": "RegisterSigningKeyInput", "revokeSigningKey": "RevokeSigningKeyInput",
 }
+
+// pages reads a list of an organization page after page, up to so many, or all with 0.
+// The document calls it list and takes its page.
+func pages[T any](ctx context.Context, c *client, slug, document string, filter map[string]any, most int) ([]T, error) {
+	list := []T{}
+	var after *string
+	for {
+		first := 100
+		if most > 0 {
+			first = min(first, most-len(list))
+		}
+		var answer struct {
+			Organization *struct {
+				List struct {
+					Nodes    []T
+					PageInfo struct {
+						HasNextPage bool
+						EndCursor   *string
+					}
+				}
+			}
+		}
+		if err := c.ask(ctx, document, map[string]any{"slug": slug, "filter": filter, "first": first, "after": after}, &answer); err != nil {
+			return nil, err
+		}
+		if answer.Organization == nil {
+			return nil, noOrganization(slug)
+		}
+		page := answer.Organization.List
+		list = append(list, page.Nodes...)
+		if after = page.PageInfo.EndCursor; !page.PageInfo.HasNextPage || len(list) == most {
+			return list, nil
+		}
+	}
+}

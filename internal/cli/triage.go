@@ -108,38 +108,8 @@ func newTriageList(p Process) *cobra.Command {
 
 // exposures reads page after page, up to so many.
 func (c *client) exposures(ctx context.Context, slug string, filter map[string]any, most int) ([]shownExposure, error) {
-	const document = `query ($slug: String!, $filter: ExposureFilter, $first: Int, $after: String) {
-		organization(slug: $slug) { exposures(filter: $filter, first: $first, after: $after) { nodes { ` + exposureFields + ` } pageInfo { hasNextPage endCursor } } } }`
-	list := []shownExposure{}
-	var after *string
-	for {
-		first := 100
-		if most > 0 {
-			first = min(first, most-len(list))
-		}
-		var answer struct {
-			Organization *struct {
-				Exposures struct {
-					Nodes    []shownExposure
-					PageInfo struct {
-						HasNextPage bool
-						EndCursor   *string
-					}
-				}
-			}
-		}
-		if err := c.ask(ctx, document, map[string]any{"slug": slug, "filter": filter, "first": first, "after": after}, &answer); err != nil {
-			return nil, err
-		}
-		if answer.Organization == nil {
-			return nil, noOrganization(slug)
-		}
-		page := answer.Organization.Exposures
-		list = append(list, page.Nodes...)
-		if after = page.PageInfo.EndCursor; !page.PageInfo.HasNextPage || len(list) == most {
-			return list, nil
-		}
-	}
+	return pages[shownExposure](ctx, c, slug, `query ($slug: String!, $filter: ExposureFilter, $first: Int, $after: String) {
+		organization(slug: $slug) { list: exposures(filter: $filter, first: $first, after: $after) { nodes { `+exposureFields+` } pageInfo { hasNextPage endCursor } } } }`, filter, most)
 }
 
 func (p Process) printExposures(form string, list []shownExposure) error {

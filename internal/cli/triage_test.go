@@ -167,7 +167,7 @@ func TestTriageList(t *testing.T) {
 	page := func(more bool) string {
 		form, err := json.Marshal(more)
 		require.NoError(t, err)
-		return `{"data":{"organization":{"exposures":{"nodes":[` + shown + `],"pageInfo":{"hasNextPage":` + string(form) + `,"endCursor":"c1"}}}}}`
+		return `{"data":{"organization":{"list":{"nodes":[` + shown + `],"pageInfo":{"hasNextPage":` + string(form) + `,"endCursor":"c1"}}}}}`
 	}
 	var requests []sent
 	code, stdout, stderr := world{}.run(t.Context(), "triage", "list", "--org", "acme", "--limit", "0", "--type", "orphaned-path", "--status", "active,false_positive",
