@@ -79,7 +79,7 @@ type subscription struct {
 func (c *connection) serve(request context.Context) {
 	c.running.Go(func() { c.watch(request) })
 	if bye := c.read(); bye != nil {
-		_ = c.ws.Close(bye.code, bye.reason) // the client may be gone
+		c.close(bye)
 	}
 	close(c.over)
 	c.cancel()
@@ -372,6 +372,7 @@ func (c *connection) forbid(err error) bool {
 }
 
 // close ends operations and says why. The reader sees the end of the connection.
+// Operations end first: their frames would keep the last one from being written.
 func (c *connection) close(bye *farewell) {
 	c.cancel()
 	_ = c.ws.Close(bye.code, bye.reason) // the client may be gone
