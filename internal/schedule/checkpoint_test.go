@@ -25,17 +25,7 @@ import (
 // sign runs a schedule that looks at the ledgers often.
 func (b *bench) sign(t *testing.T, checkpointer schedule.Checkpointer) (stop func()) {
 	t.Helper()
-	s := schedule.New(schedule.Config{URL: b.RuntimeURL, DB: b.DB, Organizations: &org.Store{}, Evaluator: b.service, Checkpointer: checkpointer,
-		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Poll: 100 * time.Millisecond, Sign: 200 * time.Millisecond})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	t.Cleanup(stop)
-	return stop
+	return b.start(t, schedule.Config{Evaluator: b.service, Checkpointer: checkpointer, Now: time.Now, Sign: 200 * time.Millisecond})
 }
 
 // organizations makes some without a sync.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/id"
-	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/schedule"
 )
@@ -22,17 +21,7 @@ import (
 // mend runs a schedule that looks for gaps often.
 func (b *bench) mend(t *testing.T, repairer schedule.Repairer) (stop func()) {
 	t.Helper()
-	s := schedule.New(schedule.Config{URL: b.RuntimeURL, DB: b.DB, Organizations: &org.Store{}, Evaluator: b.service, Repairer: repairer,
-		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Poll: 100 * time.Millisecond, Repair: 200 * time.Millisecond})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	t.Cleanup(stop)
-	return stop
+	return b.start(t, schedule.Config{Evaluator: b.service, Repairer: repairer, Now: time.Now, Repair: 200 * time.Millisecond})
 }
 
 // waiting is what the outboxes hold, by the organization and the cause.

@@ -2,7 +2,6 @@ package schedule_test
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/file"
 	"github.com/exposuregraph/exposuregraph/internal/id"
-	"github.com/exposuregraph/exposuregraph/internal/org"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/schedule"
 )
@@ -21,17 +19,7 @@ import (
 // settle runs a schedule that looks at uploads often.
 func (b *bench) settle(t *testing.T, settler schedule.Settler) (stop func()) {
 	t.Helper()
-	s := schedule.New(schedule.Config{URL: b.RuntimeURL, DB: b.DB, Organizations: &org.Store{}, Evaluator: b.service, Settler: settler,
-		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Poll: 100 * time.Millisecond, Settle: 200 * time.Millisecond})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	t.Cleanup(stop)
-	return stop
+	return b.start(t, schedule.Config{Evaluator: b.service, Settler: settler, Now: time.Now, Settle: 200 * time.Millisecond})
 }
 
 // settles counts the looks at each organization, and fails for one.

@@ -70,11 +70,18 @@ func (b *bench) sync(t *testing.T, organization string) {
 	require.NoError(t, err)
 }
 
-// run runs a schedule until the test stops it.
+// run runs a schedule by the bench's clock until the test stops it.
 func (b *bench) run(t *testing.T, evaluator schedule.Evaluator) (stop func()) {
 	t.Helper()
-	s := schedule.New(schedule.Config{URL: b.RuntimeURL, DB: b.DB, Organizations: &org.Store{}, Evaluator: evaluator,
-		Logger: slog.New(slog.DiscardHandler), Now: b.now, Poll: 100 * time.Millisecond})
+	return b.start(t, schedule.Config{Evaluator: evaluator, Now: b.now})
+}
+
+// start runs a schedule on the bench's database until the test stops it.
+func (b *bench) start(t *testing.T, config schedule.Config) (stop func()) {
+	t.Helper()
+	config.URL, config.DB, config.Organizations = b.RuntimeURL, b.DB, &org.Store{}
+	config.Logger, config.Poll = slog.New(slog.DiscardHandler), 100*time.Millisecond
+	s := schedule.New(config)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
