@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,8 @@ func (c *connection) serve(request context.Context) {
 	if bye := c.read(); bye != nil {
 		c.close(bye)
 	}
+	c.wire.last()
+	c.wire.flush() // the library itself may have said why it ends
 	close(c.over)
 	c.cancel()
 	_ = c.ws.CloseNow() // so that no operation waits to write
@@ -281,8 +284,8 @@ func (c *connection) send(m *message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Limits.WriteTime)
 	defer cancel()
 	err := c.ws.Write(ctx, websocket.MessageText, m.text())
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return err // in the second case somebody else is about to end the connection
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		c.lose()
@@ -375,5 +378,6 @@ func (c *connection) forbid(err error) bool {
 // Operations end first: their frames would keep the last one from being written.
 func (c *connection) close(bye *farewell) {
 	c.cancel()
+	c.wire.last()
 	_ = c.ws.Close(bye.code, bye.reason) // the client may be gone
 }

@@ -213,3 +213,24 @@ func TestServerStops(t *testing.T) {
 	require.Equal(t, ":\n\n", string(text)) // not complete: the client comes again
 	h.quiet(t)
 }
+
+// TestFarewellIsNotHeldBack: a stream that says that more follows holds back what it
+// sends, and must not hold back why its connection ends.
+func TestFarewellIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	h := setup(t, live.Limits{Message: 1 << 10})
+	for range 20 {
+		for want, last := range map[websocket.StatusCode]string{
+			4409:                          `{"type":"subscribe","id":"1","payload":{"query":"subscription{never}"}}`,
+			4400:                          `{"type":`,
+			websocket.StatusMessageTooBig: strings.Repeat(" ", 2<<10),
+		} {
+			s := h.open(t, "ann")
+			s.subscribe("1", "subscription{torrent}")
+			s.hear()
+			s.say(last)
+			code, _ := s.farewell()
+			require.Equal(t, want, code)
+		}
+	}
+}

@@ -36,6 +36,7 @@ var schema = gqlparser.MustLoadSchema(&ast.Source{Input: `
 		ticks(count: Int!): Int!  # this many, at once
 		burst(count: Int!): Int!  # this many at once, which say so, and then nothing
 		promise: Int!             # a tick that says that another follows, which does not
+		torrent: Int!             # each says that another follows, for ever
 		beat: Int!                # one after the other, for ever
 		never: Int!               # nothing, for ever
 		flood: String!            # for ever, and as fast as it is taken
@@ -193,6 +194,9 @@ func (h *host) exec(ctx context.Context) graphql.ResponseHandler {
 			if sent > 0 {
 				return nil
 			}
+			live.More(ctx, true)
+			return tick()
+		case field.Name == "torrent":
 			live.More(ctx, true)
 			return tick()
 		case field.Name == "beat":

@@ -19,6 +19,7 @@ type wire struct {
 
 	mu   sync.Mutex
 	more bool
+	over bool // nothing is held back any more
 	held []byte
 }
 
@@ -26,7 +27,7 @@ type wire struct {
 func (w *wire) hold(more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.more = more
+	w.more = more && !w.over
 }
 
 // Write sends, or holds back.
@@ -49,6 +50,14 @@ func (w *wire) flush() {
 	defer w.mu.Unlock()
 	w.more = false
 	_ = w.send() // whoever writes or reads next sees it
+}
+
+// last holds nothing back from here on: what is written next says why the connection
+// ends, and whoever would flush it may itself be waiting for that end.
+func (w *wire) last() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.more, w.over = false, true
 }
 
 func (w *wire) send() error {

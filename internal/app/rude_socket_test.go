@@ -224,10 +224,7 @@ var rudenesses = []struct {
 		for i := range 300 {
 			say = append(say, subscription(string(rune('A'+i)), "null"))
 		}
-		ws, _, err := r.dial(feedProtocol, nil)
-		require.NoError(r.t, err)
-		// Beside fifty streams that write, the frame that says why may be given up.
-		require.Contains(r.t, []websocket.StatusCode{4429, -1}, r.farewell(ws, say...))
+		r.requireClosed(4429, feedProtocol, say...)
 	}},
 	{"sends messages without end", func(r rude) {
 		r.requireClosed(4429, feedProtocol, append([]string{r.init()}, slices.Repeat([]string{`{"type":"ping"}`}, 300)...)...)
