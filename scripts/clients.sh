@@ -76,7 +76,7 @@ say "what genqlient made, against a server"
 "$work/genqlient"
 
 say "graphql-http, graphql-ws, Relay and the generated TypeScript, against a server"
-if ! node --test --test-reporter=spec http/audit.test.mjs follow/follow.test.mjs relay/relay.test.mjs codegen/codegen.test.mjs; then
+if ! node --test --test-reporter=spec http/audit.test.mjs follow/follow.test.mjs relay/relay.test.mjs store/store.test.mjs codegen/codegen.test.mjs; then
 	grep -v 'level=INFO' "$work/log" | tail -n 40 >&2
 	exit 1
 fi
