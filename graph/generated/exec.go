@@ -10255,7 +10255,7 @@ type WorkloadOwnership @requiresScopes(scopes: ["vuln:view"]) {
 
 "An owner or creator of a workload."
 type WorkloadOwner @requiresScopes(scopes: ["vuln:view"]) {
-  "The id of ` + "`" + `owner` + "`" + `."
+  "Of this tie, not of the owner: each workload that somebody owns or has created has another. No id for ` + "`" + `node(id)` + "`" + `."
   id: ID!
   "The owner itself."
   owner: Owner!
