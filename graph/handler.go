@@ -11,7 +11,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -51,6 +50,7 @@ type Config struct {
 	Audit         Recorder                     // of mutations and what is handed out; nil: nothing is recorded
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
+	Introspection Introspection                // empty: IntrospectionAuthenticated
 	LoaderWait    time.Duration                // 0: loader.Wait
 	RequestID     func(context.Context) string // for internal errors
 	Log           *slog.Logger
@@ -88,9 +88,10 @@ func NewHandler(config Config) http.Handler {
 	cache := lru.New[*ast.QueryDocument](documentCache)
 	server.SetQueryCache(cache)
 	server.SetParserTokenLimit(tokens(config.Limits))
-	server.SetDisableSuggestion(true)
+	server.SetDisableSuggestion(true) // of gqlgen, for the two rules that it sets itself
+	server.SetValidationRulesFn(withoutHints)
+	server.Use(introspection{config.Introspection})
 	server.Use(limit.New(config.Limits, cache).For(caller, graphql.Now))
-	server.Use(extension.Introspection{})
 
 	server.SetErrorPresenter(presenter(config.Log, config.RequestID))
 	server.SetRecoverFunc(func(ctx context.Context, fault any) error {

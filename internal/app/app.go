@@ -45,6 +45,7 @@ type Config struct {
 	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
 	Files            FilesConfig
 	Tokens           TokensConfig
+	GraphQL          GraphQLConfig
 	Logger           *slog.Logger
 	Now              func() time.Time
 

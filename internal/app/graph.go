@@ -46,12 +46,18 @@ func examples(date time.Time) []web.Tab {
 	return tabs
 }
 
+// GraphQLConfig says what may be asked of the API, beside what a token allows.
+type GraphQLConfig struct {
+	Introspection graph.Introspection // who may read the schema; empty: whoever has a token
+}
+
 // graphQL is the handler of the API; the server puts its guard before it.
 func (a *App) graphQL() http.Handler {
 	config := graph.Config{
 		DB: a.db, Organizations: a.organizations, Paths: a.authority, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{},
 		Triage: triage.New(a.db, a.authority, a.config.Now), RequestID: server.RequestID, Log: a.config.Logger,
 		Stream: a.stream, Streams: a.streams, Board: a.board, Audit: a.audit,
+		Introspection: a.config.GraphQL.Introspection,
 	}
 	if a.ledger.Key != nil {
 		config.LedgerKey = a.ledger.Key.PublicKey()
