@@ -33,7 +33,7 @@ func newServe(p Process) *cobra.Command {
 	files := addFileStore(cmd)
 	cmd.Flags().Int64Var(&files.MaxBytes, "file-max-bytes", file.MaxBytes, "most `bytes` that a collected file may have")
 	addTokens(cmd, &config.Tokens)
-	introspection := addGraphQL(cmd)
+	introspection := addGraphQL(cmd, &config.GraphQL)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if files.MaxBytes < 1 || files.MaxBytes > maxFileBytes {
 			return usagef("--file-max-bytes is from 1 to %d", int64(maxFileBytes))
@@ -44,6 +44,7 @@ func newServe(p Process) *cobra.Command {
 				return usagef("--demo-date %q is no day; write it as 2026-03-01", *demoDate)
 			}
 		}
+		config.GraphQL.OwnDocuments = Documents()
 		config.GraphQL.Introspection = graph.Introspection(*introspection)
 		if !slices.Contains(graph.Introspections, config.GraphQL.Introspection) {
 			return usagef("--introspection %q is nobody: give authenticated, admin or nobody", *introspection)
@@ -81,7 +82,9 @@ func addTokens(cmd *cobra.Command, config *app.TokensConfig) {
 }
 
 // addGraphQL adds the flags that say what may be asked of the API.
-func addGraphQL(cmd *cobra.Command) (introspection *string) {
+func addGraphQL(cmd *cobra.Command, config *app.GraphQLConfig) (introspection *string) {
+	cmd.Flags().StringVar(&config.TrustedDocuments, "trusted-documents", "",
+		"JSON `file` of documents by their SHA-256, or folder of such files and of .graphql files: the server runs these and no others")
 	return cmd.Flags().String("introspection", string(graph.IntrospectionAuthenticated),
 		"`who` may read the schema by __schema and __type: authenticated, who has a token; admin, whose token has that role; or nobody")
 }

@@ -124,7 +124,7 @@ func refusedBy(list json.RawMessage) (limited, denied bool, wait int64) {
 		return false, false, 0
 	}
 	for _, err := range errs {
-		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput {
+		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput || err.Extensions.Kind == string(problem.Invalid) {
 			return true, false, err.Extensions.RetryAfter
 		}
 		if err.Extensions.Kind == string(problem.Denied) {
