@@ -38,7 +38,7 @@ func LoadDocuments(path string, limits limit.Limits) (*persisted.Documents, erro
 		if err := limited.MutateOperationParameters(context.Background(), &graphql.RawParams{Query: document}); err != nil {
 			return errors.New(err.Message)
 		}
-		parsed, errs := gqlparser.LoadQuery(schema, document)
+		parsed, errs := gqlparser.LoadQueryWithRules(schema, document, nil)
 		switch {
 		case len(errs) > 0:
 			return errors.New(errs[0].Message)
