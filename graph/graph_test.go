@@ -61,16 +61,20 @@ func setup(t testing.TB) *bench {
 // patient is a wait in which every list of a level asks, however busy the machine.
 const patient = 100 * time.Millisecond
 
-func setupWith(t testing.TB, wait time.Duration) *bench {
+func setupWith(t testing.TB, wait time.Duration, set ...func(*graph.Config)) *bench {
 	t.Helper()
 	b := &bench{Database: dbtest.New(t)}
 	log := slog.New(slog.DiscardHandler)
 	b.paths = authority.New(b.DB, exposure.NewAssessor(rule.Definitions, posture.New(posture.Definitions)), b.now, log).
 		WithSurface(asset.NewSurface(asset.DefaultThresholds()))
-	b.handler = guard.Wrap(guard.Status(graph.NewHandler(graph.Config{
+	config := graph.Config{
 		DB: b.DB, Organizations: &org.Store{}, Paths: b.paths, Exposures: &exposure.Reader{}, Clusters: &posture.Reader{}, Log: log,
 		Triage: triage.New(b.DB, b.paths, b.now), LedgerKey: ledgerKey, LoaderWait: wait,
-	})), guard.Limits{})
+	}
+	for _, set := range set {
+		set(&config)
+	}
+	b.handler = guard.Wrap(guard.Status(graph.NewHandler(config)), guard.Limits{})
 	return b
 }
 

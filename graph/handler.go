@@ -11,8 +11,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -22,6 +20,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/graph/live"
 	"github.com/exposuregraph/exposuregraph/graph/loader"
+	"github.com/exposuregraph/exposuregraph/graph/persisted"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/audit"
@@ -51,13 +50,12 @@ type Config struct {
 	Audit         Recorder                     // of mutations and what is handed out; nil: nothing is recorded
 	LedgerKey     string                       // that verifies checkpoints; empty: nothing is signed
 	Limits        limit.Limits                 // the zero value: the defaults
+	Introspection Introspection                // empty: IntrospectionAuthenticated
+	Documents     *persisted.Documents         // the only ones that are run; nil: all
 	LoaderWait    time.Duration                // 0: loader.Wait
 	RequestID     func(context.Context) string // for internal errors
 	Log           *slog.Logger
 }
-
-// documentCache bounds the parsed documents that are kept.
-const documentCache = 1000
 
 // NewHandler makes the GraphQL handler. It expects the actor in the request's
 // context and a guard before it that has bounded the body.
@@ -85,12 +83,14 @@ func NewHandler(config Config) http.Handler {
 		server.AddTransport(transport)
 	}
 
-	cache := lru.New[*ast.QueryDocument](documentCache)
+	cache := newDocumentCache()
 	server.SetQueryCache(cache)
 	server.SetParserTokenLimit(tokens(config.Limits))
-	server.SetDisableSuggestion(true)
+	server.SetDisableSuggestion(true) // of gqlgen, for the two rules that it sets itself
+	server.SetValidationRulesFn(withoutHints)
+	server.Use(persisted.New(config.Documents, rights))
+	server.Use(introspection{config.Introspection})
 	server.Use(limit.New(config.Limits, cache).For(caller, graphql.Now))
-	server.Use(extension.Introspection{})
 
 	server.SetErrorPresenter(presenter(config.Log, config.RequestID))
 	server.SetRecoverFunc(func(ctx context.Context, fault any) error {
@@ -126,7 +126,7 @@ func NewHandler(config Config) http.Handler {
 		})
 	})
 	server.AroundFields(witness.field)
-	return forCallers(server)
+	return forCallers(persisted.Named(server))
 }
 
 // caller is who pays for an operation.

@@ -11,6 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/exposuregraph/exposuregraph/graph/persisted"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -110,13 +111,20 @@ func encode(response *graphql.Response) ([]byte, error) {
 
 // parameters reads what an operation is asked with.
 func parameters(payload []byte) (*graphql.RawParams, error) {
-	params := &graphql.RawParams{}
+	var asked struct {
+		graphql.RawParams
+		DocumentID *string `json:"documentId"`
+	}
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.UseNumber() // as for plain requests: large numbers keep their digits
-	if err := decoder.Decode(params); err != nil || params.Query == "" {
-		return nil, problem.New(problem.Invalid, "BAD_REQUEST", "the operation must be an object with a query, and may have operationName, variables and extensions").Because(err)
+	err := decoder.Decode(&asked)
+	if err != nil || asked.Query == "" && asked.DocumentID == nil && len(asked.Extensions) == 0 {
+		return nil, problem.New(problem.Invalid, "BAD_REQUEST", "the operation must be an object with a query, or the name of one, and may have operationName, variables and extensions").Because(err)
 	}
-	return params, nil
+	if asked.DocumentID != nil {
+		persisted.Name(&asked.RawParams, *asked.DocumentID)
+	}
+	return &asked.RawParams, nil
 }
 
 // errorBody is an answer of one typed error.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/live"
+	"github.com/exposuregraph/exposuregraph/graph/persisted"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/asset"
 	"github.com/exposuregraph/exposuregraph/internal/audit"
@@ -45,6 +46,7 @@ type Config struct {
 	CheckpointDir    string    // folder of exported checkpoints; empty: checkpoints in the data folder
 	Files            FilesConfig
 	Tokens           TokensConfig
+	GraphQL          GraphQLConfig
 	Logger           *slog.Logger
 	Now              func() time.Time
 
@@ -73,6 +75,7 @@ type App struct {
 	sequencer     *change.Sequencer
 	stream        *stream.Stream
 	streams       *live.Streams
+	documents     *persisted.Documents // null: all are run
 	demo          *Tokens
 }
 
@@ -91,6 +94,9 @@ func (a *App) start(ctx context.Context) (err error) {
 	}
 	accounts, err := a.loadAccounts()
 	if err != nil {
+		return err
+	}
+	if err := a.loadDocuments(ctx); err != nil {
 		return err
 	}
 	// The port first: finding it taken costs nothing yet.

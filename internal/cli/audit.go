@@ -143,10 +143,12 @@ func newAuditList(p Process) *cobra.Command {
 	return cmd
 }
 
+const auditDocument = `query ($slug: String!, $filter: AuditFilter, $first: Int, $after: String) { organization(slug: $slug) {
+	list: auditLog(filter: $filter, first: $first, after: $after) { nodes { id at subject action outcome door requestId properties { name value } touched } pageInfo { hasNextPage endCursor } } } }`
+
 // auditEntries reads page after page, up to so many.
 func (c *client) auditEntries(ctx context.Context, slug string, filter map[string]any, most int) ([]auditEntry, error) {
-	return pages[auditEntry](ctx, c, slug, `query ($slug: String!, $filter: AuditFilter, $first: Int, $after: String) { organization(slug: $slug) {
-		list: auditLog(filter: $filter, first: $first, after: $after) { nodes { id at subject action outcome door requestId properties { name value } touched } pageInfo { hasNextPage endCursor } } } }`, filter, most)
+	return pages[auditEntry](ctx, c, slug, auditDocument, filter, most)
 }
 
 func (p Process) printAudit(form string, list []auditEntry) error {

@@ -140,6 +140,23 @@ var inputs = map[string]string{
 	"registerSigningKey": "RegisterSigningKeyInput", "revokeSigningKey": "RevokeSigningKeyInput",
 }
 
+// Documents are those that the commands send: a server that runs only documents which it
+// trusts runs these as well. What `query` sends is its caller's.
+func Documents() []string {
+	documents := []string{auditDocument, exposuresDocument, exposureDocument, keysDocument, progressDocument, tailDocument, fromNowDocument}
+	for mutation := range inputs {
+		switch {
+		case strings.HasSuffix(mutation, "SigningKey"):
+			documents = append(documents, keyDocument(mutation))
+		case mutation == "judgeExposures" || mutation == "undoBatch":
+			documents = append(documents, batchDocument(mutation))
+		default:
+			documents = append(documents, moveDocument(mutation))
+		}
+	}
+	return documents
+}
+
 // pages reads a list of an organization page after page, up to so many, or all with 0.
 // The document calls it list and takes its page.
 func pages[T any](ctx context.Context, c *client, slug, document string, filter map[string]any, most int) ([]T, error) {

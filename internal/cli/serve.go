@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/exposuregraph/exposuregraph/graph"
 	"github.com/exposuregraph/exposuregraph/internal/app"
 	"github.com/exposuregraph/exposuregraph/internal/file"
 )
@@ -31,6 +33,7 @@ func newServe(p Process) *cobra.Command {
 	files := addFileStore(cmd)
 	cmd.Flags().Int64Var(&files.MaxBytes, "file-max-bytes", file.MaxBytes, "most `bytes` that a collected file may have")
 	addTokens(cmd, &config.Tokens)
+	introspection := addGraphQL(cmd, &config.GraphQL)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if files.MaxBytes < 1 || files.MaxBytes > maxFileBytes {
 			return usagef("--file-max-bytes is from 1 to %d", int64(maxFileBytes))
@@ -40,6 +43,11 @@ func newServe(p Process) *cobra.Command {
 			if config.DemoDate, err = time.Parse(time.DateOnly, *demoDate); err != nil {
 				return usagef("--demo-date %q is no day; write it as 2026-03-01", *demoDate)
 			}
+		}
+		config.GraphQL.OwnDocuments = Documents()
+		config.GraphQL.Introspection = graph.Introspection(*introspection)
+		if !slices.Contains(graph.Introspections, config.GraphQL.Introspection) {
+			return usagef("--introspection %q is nobody: give authenticated, admin or nobody", *introspection)
 		}
 		mint := tokensConfig(cmd)
 		config.Tokens.ClaimPrefix, config.Tokens.IssuerURL = mint.ClaimPrefix, mint.IssuerURL
@@ -71,6 +79,14 @@ func addTokens(cmd *cobra.Command, config *app.TokensConfig) {
 	flags.StringVar(&config.OIDCOrganizationsClaim, "oidc-organizations-claim", "organizations", "`claim` of its tokens that lists slugs of organizations, or * for all")
 	flags.StringVar(&config.ServiceAccounts, "service-accounts", "", "YAML `file` of the service accounts that get tokens at /oauth/token; without it nobody does")
 	addMint(cmd)
+}
+
+// addGraphQL adds the flags that say what may be asked of the API.
+func addGraphQL(cmd *cobra.Command, config *app.GraphQLConfig) (introspection *string) {
+	cmd.Flags().StringVar(&config.TrustedDocuments, "trusted-documents", "",
+		"JSON `file` of documents by their SHA-256, or folder of such files and of .graphql files: the server runs these and no others")
+	return cmd.Flags().String("introspection", string(graph.IntrospectionAuthenticated),
+		"`who` may read the schema by __schema and __type: authenticated, who has a token; admin, whose token has that role; or nobody")
 }
 
 // invite prints a first query for the demo, ready to be pasted into a shell.

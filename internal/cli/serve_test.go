@@ -22,3 +22,19 @@ func TestDemoDate(t *testing.T) {
 		require.Contains(t, stderr, `"1 March" is no day`, name)
 	}
 }
+
+func TestIntrospectionIsForSomebody(t *testing.T) {
+	t.Parallel()
+	for name, w := range map[string]struct {
+		world
+		args []string
+	}{
+		"flag":        {world{}, []string{"serve", "--introspection", "everybody"}},
+		"environment": {world{env: map[string]string{"EXPOSUREGRAPH_INTROSPECTION": "everybody"}}, []string{"serve"}},
+	} {
+		code, _, stderr := w.run(t.Context(), w.args...)
+		require.Equal(t, 2, code, name)
+		require.Contains(t, stderr, `"everybody"`, name)
+		require.Contains(t, stderr, "authenticated, admin or nobody", name)
+	}
+}

@@ -106,10 +106,12 @@ func newTriageList(p Process) *cobra.Command {
 	return cmd
 }
 
+const exposuresDocument = `query ($slug: String!, $filter: ExposureFilter, $first: Int, $after: String) {
+	organization(slug: $slug) { list: exposures(filter: $filter, first: $first, after: $after) { nodes { ` + exposureFields + ` } pageInfo { hasNextPage endCursor } } } }`
+
 // exposures reads page after page, up to so many.
 func (c *client) exposures(ctx context.Context, slug string, filter map[string]any, most int) ([]shownExposure, error) {
-	return pages[shownExposure](ctx, c, slug, `query ($slug: String!, $filter: ExposureFilter, $first: Int, $after: String) {
-		organization(slug: $slug) { list: exposures(filter: $filter, first: $first, after: $after) { nodes { `+exposureFields+` } pageInfo { hasNextPage endCursor } } } }`, filter, most)
+	return pages[shownExposure](ctx, c, slug, exposuresDocument, filter, most)
 }
 
 func (p Process) printExposures(form string, list []shownExposure) error {
@@ -180,12 +182,13 @@ type viewedExposure struct {
 	}
 }
 
+const exposureDocument = `query ($id: ID!) { node(id: $id) { ... on Exposure { ` + exposureFields + ` resolvedAt resolutionReason
+	decision { action from to actor at justification reason seq }
+	versions(first: 100) { nodes { version effectiveFrom effectiveTo status disposition severity explanation } } } } }`
+
 func (c *client) exposure(ctx context.Context, exposure string) (*viewedExposure, json.RawMessage, error) {
-	const document = `query ($id: ID!) { node(id: $id) { ... on Exposure { ` + exposureFields + ` resolvedAt resolutionReason
-		decision { action from to actor at justification reason seq }
-		versions(first: 100) { nodes { version effectiveFrom effectiveTo status disposition severity explanation } } } } }`
 	var answer struct{ Node json.RawMessage }
-	if err := c.ask(ctx, document, map[string]any{"id": exposure}, &answer); err != nil {
+	if err := c.ask(ctx, exposureDocument, map[string]any{"id": exposure}, &answer); err != nil {
 		return nil, nil, err
 	}
 	var x viewedExposure

@@ -154,16 +154,19 @@ type shownOutcome struct {
 	Message  string  `json:"message"`
 }
 
-func (c *client) batch(ctx context.Context, mutation string, input map[string]any) (*shownBatch, error) {
-	document := fmt.Sprintf(`mutation ($input: %s!, $most: Int!) { judged: %s(input: $input) { batch { id asked done refused dryRun replayed counts { state code count }
+func batchDocument(mutation string) string {
+	return fmt.Sprintf(`mutation ($input: %s!, $most: Int!) { judged: %s(input: $input) { batch { id asked done refused dryRun replayed counts { state code count }
 		outcomes(first: $most, done: false) { exposure state code message } } userErrors { code field message } } }`, inputs[mutation], mutation)
+}
+
+func (c *client) batch(ctx context.Context, mutation string, input map[string]any) (*shownBatch, error) {
 	var answer struct {
 		Judged struct {
 			Batch      *shownBatch
 			UserErrors []wrong
 		}
 	}
-	if err := c.ask(ctx, document, map[string]any{"input": input, "most": triage.MaxMatching}, &answer); err != nil {
+	if err := c.ask(ctx, batchDocument(mutation), map[string]any{"input": input, "most": triage.MaxMatching}, &answer); err != nil {
 		return nil, err
 	}
 	return answer.Judged.Batch, firstOf(answer.Judged.UserErrors)

@@ -64,16 +64,21 @@ func newTriageKeyRevoke(p Process) *cobra.Command {
 		})
 }
 
+func keyDocument(mutation string) string {
+	return fmt.Sprintf(`mutation ($input: %s!) { changed: %s(input: $input) { key { %s } userErrors { code field message } } }`, inputs[mutation], mutation, keyFields)
+}
+
+const keysDocument = `query ($slug: String!, $subject: String) { organization(slug: $slug) { signingKeys(subject: $subject) { ` + keyFields + ` } } }`
+
 // change sends a mutation of a key and prints what became of it.
 func (r keyRequest) change(ctx context.Context, p Process, mutation string, input map[string]any) error {
-	document := fmt.Sprintf(`mutation ($input: %s!) { changed: %s(input: $input) { key { %s } userErrors { code field message } } }`, inputs[mutation], mutation, keyFields)
 	var answer struct {
 		Changed struct {
 			Key        shownKey
 			UserErrors []wrong
 		}
 	}
-	if err := r.ask(ctx, document, map[string]any{"input": input}, &answer); err != nil {
+	if err := r.ask(ctx, keyDocument(mutation), map[string]any{"input": input}, &answer); err != nil {
 		return err
 	}
 	if err := firstOf(answer.Changed.UserErrors); err != nil {
@@ -136,7 +141,7 @@ func (r keyRequest) keys(ctx context.Context, subject string) ([]shownKey, error
 	var answer struct {
 		Organization *struct{ SigningKeys []shownKey }
 	}
-	if err := r.ask(ctx, `query ($slug: String!, $subject: String) { organization(slug: $slug) { signingKeys(subject: $subject) { `+keyFields+` } } }`, variables, &answer); err != nil {
+	if err := r.ask(ctx, keysDocument, variables, &answer); err != nil {
 		return nil, err
 	}
 	if answer.Organization == nil {

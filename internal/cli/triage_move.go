@@ -141,16 +141,19 @@ type judged struct {
 	Replayed bool `json:"replayed"`
 }
 
-func (c *client) move(ctx context.Context, mutation string, input map[string]any) (*judged, error) {
-	document := fmt.Sprintf(`mutation ($input: %s!) { judged: %s(input: $input) { exposure { %s } decision { seq } replayed userErrors { code field message } } }`,
+func moveDocument(mutation string) string {
+	return fmt.Sprintf(`mutation ($input: %s!) { judged: %s(input: $input) { exposure { %s } decision { seq } replayed userErrors { code field message } } }`,
 		inputs[mutation], mutation, exposureFields)
+}
+
+func (c *client) move(ctx context.Context, mutation string, input map[string]any) (*judged, error) {
 	var answer struct {
 		Judged struct {
 			judged
 			UserErrors []wrong
 		}
 	}
-	if err := c.ask(ctx, document, map[string]any{"input": input}, &answer); err != nil {
+	if err := c.ask(ctx, moveDocument(mutation), map[string]any{"input": input}, &answer); err != nil {
 		return nil, err
 	}
 	return &answer.Judged.judged, firstOf(answer.Judged.UserErrors)

@@ -65,6 +65,9 @@ func assetNotFound() error {
 // changeSummary is GET /api/v1/organizations/{slug}/changes/summary.
 var changeSummary = alias{document: summaryDocument, parameters: map[string]parameter{"days": {read: number}, "asOf": {read: moment}}}
 
+// Documents are those of the plain addresses.
+func Documents() []string { return []string{changesDocument, assetChangesDocument, summaryDocument} }
+
 func verbatim(value string) (any, error) {
 	var read string
 	return read, text(&read)(value)

@@ -103,12 +103,12 @@ func (l Limits) get(r *http.Request) *refusal {
 	if err != nil {
 		return badRequest("the parameters are not URL-encoded")
 	}
-	for _, name := range []string{"query", "operationName", "variables", "extensions"} {
+	for _, name := range []string{"query", "operationName", "variables", "extensions", "documentId"} {
 		if len(parameters[name]) > 1 {
 			return badRequest("the parameter " + name + " occurs twice")
 		}
 	}
-	for _, name := range []string{"query", "operationName"} {
+	for _, name := range []string{"query", "operationName", "documentId"} {
 		text := parameters.Get(name)
 		if strings.ContainsRune(text, 0) || strings.ToValidUTF8(text, "") != text {
 			return l.refusal(errText)
@@ -127,7 +127,7 @@ func (l Limits) get(r *http.Request) *refusal {
 			return badRequest("the parameter " + name + " must be a JSON object")
 		}
 	}
-	if parameters.Get("query") == "" && parameters.Get("extensions") == "" {
+	if parameters.Get("query") == "" && parameters.Get("extensions") == "" && parameters.Get("documentId") == "" {
 		return badRequest("the request has no query")
 	}
 	return nil
@@ -195,14 +195,15 @@ func (l Limits) body(body []byte) *refusal {
 		{"operationName", '"', "a string"},
 		{"variables", '{', "an object"},
 		{"extensions", '{', "an object"},
+		{"documentId", '"', "a string"},
 	} {
 		got, ok := members[want.name]
 		if ok && got != want.kind && (got != 'n' || want.name == "query") {
 			return badRequest(want.name + " must be " + want.text)
 		}
 	}
-	// A persisted query comes without its text and with extensions.
-	if members["query"] == 0 && members["extensions"] != '{' {
+	// A document that is named comes without its text.
+	if members["query"] == 0 && members["extensions"] != '{' && members["documentId"] != '"' {
 		return badRequest("the request has no query")
 	}
 	return nil

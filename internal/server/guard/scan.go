@@ -158,7 +158,7 @@ func (s *scanner) key() (string, error) {
 		return "", errMalformed
 	}
 	// encoding/json takes "Query" for "query", so the two are one key.
-	for _, known := range []string{"query", "operationName", "variables", "extensions"} {
+	for _, known := range []string{"query", "operationName", "variables", "extensions", "documentId"} {
 		if strings.EqualFold(name, known) {
 			return known, nil
 		}

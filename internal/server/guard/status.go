@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 // The media types of answers.
@@ -18,9 +20,10 @@ const (
 // Status corrects what gqlgen answers to an operation it refuses: no null data in
 // either media type, and for application/json the status 200 in place of 422, as
 // the GraphQL-over-HTTP specification has it, except that a document refused by a
-// limit or for its text stays a 400, which proxies and dashboards can see, and one of
-// a caller whose budget is spent is a 429 that says when to come again. Answers
-// with any other status, streams among them, pass as they are written.
+// limit or for its text stays a 400, which proxies and dashboards can see, one of
+// a caller whose budget is spent is a 429 that says when to come again, and what the
+// caller may not ask at all is a 403. Answers with any other status, streams among
+// them, pass as they are written.
 func Status(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isWebSocket(r) {
@@ -82,11 +85,13 @@ func (w *writer) finish() {
 		Extensions json.RawMessage `json:"extensions,omitempty"`
 	}
 	if (media == mediaJSON || media == mediaResponse) && json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0 {
-		limited, wait := byLimit(answer.Errors)
+		limited, denied, wait := refusedBy(answer.Errors)
 		switch {
 		case wait > 0:
 			status = http.StatusTooManyRequests
 			w.Header().Set("Retry-After", strconv.FormatInt(wait, 10))
+		case denied:
+			status = http.StatusForbidden
 		case status == http.StatusUnprocessableEntity && media == mediaJSON && limited:
 			status = http.StatusBadRequest
 		case status == http.StatusUnprocessableEntity && media == mediaJSON:
@@ -104,22 +109,27 @@ func (w *writer) finish() {
 	_, _ = w.ResponseWriter.Write(body) // the client may be gone
 }
 
-// byLimit tells refusals by package limit from faults that validation finds, and
-// after how many seconds the same may be sent again; 0 where time does not help.
-func byLimit(list json.RawMessage) (limited bool, wait int64) {
+// refusedBy tells refusals by package limit, and of what the caller may not ask, from
+// faults that validation finds, and after how many seconds the same may be sent again;
+// 0 where time does not help.
+func refusedBy(list json.RawMessage) (limited, denied bool, wait int64) {
 	var errs []struct {
 		Extensions struct {
 			Code       string `json:"code"`
+			Kind       string `json:"kind"`
 			RetryAfter int64  `json:"retryAfter"`
 		} `json:"extensions"`
 	}
 	if json.Unmarshal(list, &errs) != nil {
-		return false, 0
+		return false, false, 0
 	}
 	for _, err := range errs {
-		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput {
-			return true, err.Extensions.RetryAfter
+		if strings.HasPrefix(err.Extensions.Code, "LIMIT_") || err.Extensions.Code == CodeBadInput || err.Extensions.Kind == string(problem.Invalid) {
+			return true, false, err.Extensions.RetryAfter
+		}
+		if err.Extensions.Kind == string(problem.Denied) {
+			return false, true, 0
 		}
 	}
-	return false, 0
+	return false, false, 0
 }
