@@ -12,12 +12,12 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/graph/audience"
+	"github.com/exposuregraph/exposuregraph/graph/document"
 	"github.com/exposuregraph/exposuregraph/graph/generated"
 	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/graph/live"
@@ -56,8 +56,8 @@ type Config struct {
 	Log           *slog.Logger
 }
 
-// documentCache bounds the parsed documents that are kept.
-const documentCache = 1000
+// documentCache bounds the parsed documents that are kept, in bytes.
+const documentCache = 16 << 20
 
 // NewHandler makes the GraphQL handler. It expects the actor in the request's
 // context and a guard before it that has bounded the body.
@@ -85,10 +85,11 @@ func NewHandler(config Config) http.Handler {
 		server.AddTransport(transport)
 	}
 
-	cache := lru.New[*ast.QueryDocument](documentCache)
+	cache := document.NewCache(documentCache)
 	server.SetQueryCache(cache)
 	server.SetParserTokenLimit(tokens(config.Limits))
 	server.SetDisableSuggestion(true)
+	server.SetValidationRulesFn(discreetRules)
 	server.Use(limit.New(config.Limits, cache).For(caller, graphql.Now))
 	server.Use(extension.Introspection{})
 

@@ -22,7 +22,7 @@ func (p printer) line(format string, args ...any) {
 func (p printer) begin(report *Report) {
 	q := report.Quiet
 	p.line("quiet: %d healthy answers, p50 %s, p99 %s; beside a row the p99 may be %s", q.Answers, short(q.P50), short(q.P99),
-		short(max(q.P99*time.Duration(report.Scale.LatencyOver), q.P99+report.Scale.Floor)))
+		short(report.Scale.bound(q.P99)))
 	p.line("%-4s %-*s  %-*s  %s", "row", requestWidth, "request", answerWidth, "answer", "verdict")
 }
 

@@ -118,7 +118,9 @@ func forgeries() (checks []Check) {
 		request string
 		make    func(mutation string) request
 	}{
-		{"POST text/plain", func(m string) request { return request{body: bodyOf(m), header: http.Header{"Content-Type": {"text/plain"}}} }},
+		{"POST text/plain", func(m string) request {
+			return request{body: bodyOf(m), header: http.Header{"Content-Type": {"text/plain"}}}
+		}},
 		{"POST form, urlencoded", func(m string) request {
 			return request{body: []byte(form("query", m)), header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
 		}},
@@ -192,4 +194,6 @@ func sideEffect() Check {
 }
 
 // patience stretches a bound.
-func (a *Attack) patience(d time.Duration) time.Duration { return d * time.Duration(min(a.Patience, 3)) }
+func (a *Attack) patience(d time.Duration) time.Duration {
+	return d * time.Duration(min(a.Patience, 3))
+}

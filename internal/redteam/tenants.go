@@ -412,16 +412,16 @@ func foreignMutations(ctx context.Context, a *Attack) (string, error) {
 	judge := `expectedVersion: 1, justification: "x", idempotencyKey: "x"`
 	mutations := 0
 	for mutation, typename := range map[string]string{
-		"acknowledgeExposure(input: {exposure: $it, " + judge + "})":                       "Exposure",
-		"unacknowledgeExposure(input: {exposure: $it, " + judge + "})":                     "Exposure",
-		"markFalsePositive(input: {exposure: $it, reason: OTHER, " + judge + "})":          "Exposure",
-		"unmarkFalsePositive(input: {exposure: $it, " + judge + "})":                       "Exposure",
-		"resolveExposure(input: {exposure: $it, " + judge + "})":                           "Exposure",
-		"recordJustification(input: {path: $it, justification: \"x\"})":                    "AuthorityPath",
-		"withdrawJustification(input: {path: $it})":                                        "AuthorityPath",
-		"attestBaseline(input: {identity: $it})":                                           "Identity",
-		"sealEvidencePack(input: {subject: $it})":                                          "Exposure",
-		"undoBatch(input: {batch: $it, justification: \"x\", idempotencyKey: \"x\"})":      "Exposure",
+		"acknowledgeExposure(input: {exposure: $it, " + judge + "})":                  "Exposure",
+		"unacknowledgeExposure(input: {exposure: $it, " + judge + "})":                "Exposure",
+		"markFalsePositive(input: {exposure: $it, reason: OTHER, " + judge + "})":     "Exposure",
+		"unmarkFalsePositive(input: {exposure: $it, " + judge + "})":                  "Exposure",
+		"resolveExposure(input: {exposure: $it, " + judge + "})":                      "Exposure",
+		"recordJustification(input: {path: $it, justification: \"x\"})":               "AuthorityPath",
+		"withdrawJustification(input: {path: $it})":                                   "AuthorityPath",
+		"attestBaseline(input: {identity: $it})":                                      "Identity",
+		"sealEvidencePack(input: {subject: $it})":                                     "Exposure",
+		"undoBatch(input: {batch: $it, justification: \"x\", idempotencyKey: \"x\"})": "Exposure",
 		"judgeExposures(input: {organization: \"rival\", exposures: [{exposure: $it}], action: ACKNOWLEDGE, justification: \"x\", idempotencyKey: \"KEY\"})": "Exposure",
 	} {
 		one := of(list, typename)
