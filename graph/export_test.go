@@ -15,3 +15,6 @@ func WitnessMutation(ctx context.Context, recorder Recorder, run func(context.Co
 func WitnessField(ctx context.Context, next graphql.Resolver) (any, error) {
 	return witness{}.field(ctx, next)
 }
+
+// DiscreetRules are the rules by which documents are validated.
+var DiscreetRules = discreetRules

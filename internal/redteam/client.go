@@ -103,7 +103,7 @@ func (c *client) send(ctx context.Context, r request) (*answer, error) {
 		sent.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	begun := now()
-	response, err := c.http.Do(sent)
+	response, err := c.http.Do(sent) //nolint:bodyclose // received closes it
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (c *client) pour(ctx context.Context, head string, chunk []byte, times int)
 			_, err = conn.Write(chunk)
 		}
 	}()
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // as above
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -122,7 +123,7 @@ func (a *Attack) follow(ctx context.Context, c *client, organization string, fro
 func (f *follower) lost(ctx context.Context, a *Attack, since time.Time, subject, job string) (string, error) {
 	code, reason, told, err := f.farewell(ctx, a.patience(30*time.Second))
 	took := now().Sub(since)
-	short := fmt.Sprintf("%d %s, %.1f s late", code, reason, took.Seconds())
+	short := fmt.Sprintf("%d %.1f s after, %s", code, took.Seconds(), strings.TrimPrefix(reason, "Forbidden: "))
 	switch {
 	case err != nil:
 		return short, err
@@ -158,29 +159,28 @@ func (f *follower) lost(ctx context.Context, a *Attack, since time.Time, subject
 // expires and isRevoked each have an organization of their own, so that their feeds
 // tell of nothing else.
 func expires(ctx context.Context, a *Attack) (string, error) {
-	const name = "mayfly"
+	name := a.another("mayfly")
 	if err := a.deliver(ctx, name, 0, "job"); err != nil {
 		return "", err
 	}
 	if _, err := a.head(ctx, name); err != nil {
 		return "", err
 	}
-	const lifetime = 2 * time.Second
-	// The claim has whole seconds, so the token may end up to one earlier or later.
-	over := now().Add(lifetime)
-	c, err := a.somebody(ctx, name, lifetime, name)
+	token, err := a.registry.Issue(ctx, access.Order{TTL: 2 * time.Second, Actor: access.Actor{
+		Subject: name, Role: access.Client, Organizations: []string{name}, Scopes: access.Scopes,
+	}})
 	if err != nil {
 		return "", err
 	}
-	f, err := a.follow(ctx, c, name, 0, "")
+	f, err := a.follow(ctx, newClient(a.victim.url, token.Text), name, 0, "")
 	if err != nil {
 		return "", err
 	}
-	return f.lost(ctx, a, over, name, "job")
+	return f.lost(ctx, a, token.ExpiresAt, name, "job")
 }
 
 func isRevoked(ctx context.Context, a *Attack) (string, error) {
-	const name = "outcast"
+	name := a.another("outcast")
 	if err := a.deliver(ctx, name, 0, "job"); err != nil {
 		return "", err
 	}

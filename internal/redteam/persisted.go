@@ -30,9 +30,9 @@ func persistedRows() []Row {
 		return func(ctx context.Context, a *Attack) (*answer, error) { return a.member.post(ctx, body(), graphqlJSON) }
 	}
 	return []Row{{Number: "24", Name: "poisoned and flooded caches of documents", Checks: []Check{
-		sending("a document under the hash of another", posting(func() []byte { return persisted(poison, hash(known)) }), refusedAs(400, 404), noData, noFault),
+		sending("a document under the hash of another", posting(func() []byte { return persisted(poison, hash(known)) }), refusedAs(400, 404, 422), noData, noFault),
 		sending("that hash alone, afterwards", posting(func() []byte { return persisted("", hash(known)) }), without("subject"), noFault),
-		sending("a hash that is none", posting(func() []byte { return persisted(poison, "nonsense") }), refusedAs(400, 404), noData, noFault),
+		sending("a hash that is none", posting(func() []byte { return persisted(poison, "nonsense") }), refusedAs(400, 404, 422), noData, noFault),
 		sending("a huge document under its hash", posting(sync.OnceValue(func() []byte {
 			document := "#" + strings.Repeat("x", 300_000) + "\n" + known
 			return persisted(document, hash(document))

@@ -26,7 +26,7 @@ func (p printer) begin(report *Report) {
 	p.line("%-4s %-*s  %-*s  %s", "row", requestWidth, "request", answerWidth, "answer", "verdict")
 }
 
-func (p printer) row(result *Result, scale Scale) {
+func (p printer) row(result *Result) {
 	p.line("%-4s %s", result.Row.Number, result.Row.Name)
 	for _, o := range result.Outcomes {
 		p.line("%4s %-*s  %-*s  %s", "", requestWidth, cut(o.Request, requestWidth), answerWidth, cut(o.Answer, answerWidth), verdict(o.Err))

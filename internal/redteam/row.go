@@ -25,7 +25,7 @@ type Check struct {
 	Run func(ctx context.Context, a *Attack) (answer string, err error)
 
 	// Once is of a check that waits long or changes something: it does not run again
-	// to have more healthy answers beside it.
+	// and again to have more healthy answers beside it.
 	Once bool
 }
 
@@ -51,7 +51,7 @@ type Scale struct {
 func Full() Scale {
 	return Scale{
 		Documents: 100_000, Large: 2_000, Sockets: 1_000, Silent: 1_000, Operations: 1_000, Messages: 10_000, Slow: 500, Pairs: 400,
-		Healthy: 300, Quiet: 1_500, Patience: 1, LatencyOver: 3, Floor: 5 * time.Millisecond, Memory: 512 << 20,
+		Healthy: 300, Quiet: 1_500, Patience: 1, LatencyOver: 3, Floor: 5 * time.Millisecond, Memory: 256 << 20,
 	}
 }
 
@@ -60,7 +60,7 @@ func Full() Scale {
 func Quick() Scale {
 	return Scale{
 		Documents: 3_000, Large: 400, Sockets: 520, Silent: 40, Operations: 200, Messages: 1_000, Slow: 50, Pairs: 60,
-		Healthy: 10, Quiet: 50, Patience: 40, LatencyOver: 50, Floor: 2 * time.Second, Memory: 512 << 20,
+		Healthy: 10, Quiet: 50, Patience: 40, LatencyOver: 50, Floor: 2 * time.Second, Memory: 256 << 20,
 	}
 }
 

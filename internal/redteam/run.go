@@ -119,7 +119,7 @@ func (a *Attack) attack(ctx context.Context, rows []Row, report *Report, p print
 		report.Results = append(report.Results, result)
 		report.Memory = max(report.Memory, result.Memory)
 		report.Worst = max(report.Worst, result.Reading.Ratio)
-		p.row(result, a.Scale)
+		p.row(result)
 		if ctx.Err() != nil || a.victim.alive() != nil {
 			break // what follows would say nothing
 		}
@@ -183,12 +183,11 @@ func (a *Attack) row(ctx context.Context, row Row, m *meter, quiet time.Duration
 // too late.
 func (a *Attack) once(ctx context.Context, row Row, m *meter, quiet time.Duration, result *Result, first bool) error {
 	m.read()
-	a.round(ctx, row, result, first)
+	a.round(ctx, row, result, true)
 	for i := 0; i < rounds && m.answered() < a.Healthy && result.Passed() && again(row); i++ {
 		a.round(ctx, row, result, false)
 	}
-	if err := m.await(ctx, a.Healthy); err != nil { // of a row that does not run again
-		result.Err = err
+	if result.Err = m.await(ctx, a.Healthy); result.Err != nil { // of a row that does not run again
 		return nil
 	}
 	r := m.read()
@@ -220,15 +219,16 @@ func again(row Row) bool {
 	return false
 }
 
-// round runs the checks, the first time all of them. An outcome that failed stays.
-func (a *Attack) round(ctx context.Context, row Row, result *Result, first bool) {
-	if first {
+// round runs the checks, all of them or those that may run again and again. An outcome
+// that failed stays.
+func (a *Attack) round(ctx context.Context, row Row, result *Result, all bool) {
+	if result.Outcomes == nil {
 		result.Outcomes = make([]Outcome, len(row.Checks))
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for i, check := range row.Checks {
-		if !first && check.Once {
+		if !all && check.Once {
 			continue
 		}
 		run := func() {
@@ -236,7 +236,7 @@ func (a *Attack) round(ctx context.Context, row Row, result *Result, first bool)
 			if dead := a.victim.alive(); dead != nil {
 				err = dead
 			}
-			if o := &result.Outcomes[i]; first || o.Err == nil {
+			if o := &result.Outcomes[i]; o.Err == nil {
 				*o = Outcome{check.Request, answer, err}
 			}
 		}

@@ -55,8 +55,7 @@ func socketRows() []Row {
 			return closedFor(ctx, a, closeTooMany, append([]string{""}, slices.Repeat([]string{ping}, 300)...))
 		}}),
 		row(13, "connections of one caller", Check{Request: "520 connections", Once: true, Run: func(ctx context.Context, a *Attack) (string, error) {
-			fewer := *a.fewer(520)
-			return herdOfSockets(ctx, &fewer)
+			return herdOfSockets(ctx, a.fewer(520))
 		}}),
 		row(14, "goes away without a word", Check{Request: "20 streams, whose connections break", Run: vanish}),
 		row(15, "does not read", Check{Request: "a stream that nobody reads", Once: true, Run: unread}),

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,7 +39,8 @@ type Attack struct {
 	mu    sync.Mutex // of super
 	super *pgx.Conn  // behind the walls
 
-	deaf *socket // does not read, from the beginning on
+	serial atomic.Int64 // of what is not used twice
+	deaf   *socket      // does not read, from the beginning on
 }
 
 // stage starts the server and gives it a little data. Whoever calls it closes the
@@ -72,7 +74,7 @@ func stage(ctx context.Context, database Database, scale Scale) (a *Attack, err 
 			return a, err
 		}
 	}
-	for slug, jobs := range map[string][]string{acme: {"invoice", "payroll"}, rival: {"crawler", "indexer", "mailer", "printer"}, broken: {"wreck"}} {
+	for slug, jobs := range map[string][]string{acme: {"invoice", "payroll"}, rival: {"crawler", "indexer", "mailer", "printer", "scanner", "sweeper"}, broken: {"wreck"}} {
 		if err := a.deliver(ctx, slug, 0, jobs...); err != nil {
 			return a, err
 		}
@@ -186,6 +188,9 @@ func (a *Attack) head(ctx context.Context, slug string) (cursor string, err erro
 		}
 	}
 }
+
+// another is a name that was not used before.
+func (a *Attack) another(name string) string { return fmt.Sprintf("%s-%d", name, a.serial.Add(1)) }
 
 // execute runs a statement behind the walls.
 func (a *Attack) execute(ctx context.Context, sql string, args ...any) error {
