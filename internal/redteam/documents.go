@@ -109,7 +109,10 @@ func fast(request string, within time.Duration, text func() string, wants ...wan
 	body := sync.OnceValue(func() []byte { return bodyOf(text()) })
 	return Check{Request: request + ", within " + within.String(), Run: func(ctx context.Context, a *Attack) (string, error) {
 		best := time.Duration(0)
-		for range 10 {
+		for try := range 50 {
+			if try >= 10 { // the machine is busy: it may be less so in a moment
+				time.Sleep(20 * time.Millisecond)
+			}
 			got, err := a.member.post(ctx, body(), plainJSON)
 			short, err := judged(got, err, wants...)
 			if err != nil {

@@ -187,8 +187,8 @@ func (a *Attack) once(ctx context.Context, row Row, m *meter, quiet time.Duratio
 	for i := 0; i < rounds && m.answered() < a.Healthy && result.Passed() && again(row); i++ {
 		a.round(ctx, row, result, false)
 	}
-	if result.Err = m.await(ctx, a.Healthy); result.Err != nil { // of a row that does not run again
-		return nil
+	if err := m.await(ctx, a.Healthy); err != nil { // of a row that does not run again
+		return err
 	}
 	r := m.read()
 	result.Memory = max(result.Memory, a.victim.most())
