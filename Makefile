@@ -15,7 +15,7 @@ SOAK    ?= 5000
 FUZZTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build generate check lint drift test test-race bench db-schema soak fuzz clients verify postgres
+.PHONY: help run build generate check lint drift test test-race bench redteam db-schema soak fuzz clients verify postgres
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ test-race: postgres ## run the tests of concurrent packages under the race detec
 
 bench: postgres ## measure syncs and operations, and write docs/performance.md
 	$(GO) run ./internal/benchmark/cmd/bench -write $(BENCH_FLAGS)
+
+redteam: postgres ## attack a server of its own as hostile clients do, with a healthy one beside them; fails unless every row passes
+	@mkdir -p $(CACHE)
+	$(GO) build -o $(CACHE)/redteam ./internal/redteam/cmd/redteam
+	$(CACHE)/redteam $(REDTEAM_FLAGS)
 
 db-schema: postgres ## write db/schema.sql from the migrations
 	$(GO) run ./db/dbtest/dump > db/schema.sql

@@ -31,6 +31,27 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	return t.UTC().Truncate(time.Microsecond), nil
 }
 
+// MarshalInt32 writes a whole number.
+func MarshalInt32(n int32) graphql.Marshaler { return graphql.MarshalInt32(n) }
+
+// UnmarshalInt32 reads a whole number. Digits in quotes are none: a client that sends
+// them takes the field for another one.
+func UnmarshalInt32(v any) (int32, error) {
+	if _, quoted := v.(string); quoted {
+		return 0, badInput("a whole number is expected, and not a text")
+	}
+	return graphql.UnmarshalInt32(v)
+}
+
+// MarshalInt writes a whole number.
+func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
+
+// UnmarshalInt is UnmarshalInt32 for an int: Int has 32 bits wherever it goes.
+func UnmarshalInt(v any) (int, error) {
+	n, err := UnmarshalInt32(v)
+	return int(n), err
+}
+
 // MarshalInt64 writes a whole number.
 func MarshalInt64(n int64) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.FormatInt(n, 10)) })
