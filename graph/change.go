@@ -199,6 +199,18 @@ func (r exposureChangeResolver) CausedBy(ctx context.Context, c *model.ExposureC
 	return nil, nil
 }
 
+// Actors of an event are those of the entry of the ledger that says why.
+func (r exposureChangeResolver) Actors(ctx context.Context, c *model.ExposureChange) ([]string, error) {
+	if c.LedgerSeq == nil {
+		return []string{}, nil
+	}
+	entry, err := loader.From(ctx).LedgerEntries.Load(ctx, c.OrganizationID, *c.LedgerSeq)
+	if err != nil || entry == nil {
+		return []string{}, err
+	}
+	return model.Subjects(entry.Actors), nil
+}
+
 func (r exposureChangeResolver) LineageID(ctx context.Context, c *model.ExposureChange) (*string, error) {
 	p, err := r.Path(ctx, c)
 	if err != nil || p == nil {

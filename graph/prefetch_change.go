@@ -80,6 +80,12 @@ func (p *prefetcher) change(events []*change.Event, field selected) error {
 				p.entities[*e.WorkloadID] = true
 			}
 		})
+	case "actors":
+		seqs := make([]*int64, len(events))
+		for i, e := range events {
+			seqs[i] = e.LedgerSeq
+		}
+		return p.decision(seqs)
 	case "path", "lineageId":
 		return p.pathsOfChanges(events, field)
 	case "exposure":

@@ -410,6 +410,7 @@ type ComplexityRoot struct {
 	Decision struct {
 		Action        func(childComplexity int) int
 		Actor         func(childComplexity int) int
+		Actors        func(childComplexity int) int
 		At            func(childComplexity int) int
 		Batch         func(childComplexity int) int
 		Compensates   func(childComplexity int) int
@@ -499,6 +500,7 @@ type ComplexityRoot struct {
 	}
 
 	ExposureChange struct {
+		Actors      func(childComplexity int) int
 		Asset       func(childComplexity int) int
 		CausedBy    func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
@@ -776,6 +778,7 @@ type ComplexityRoot struct {
 
 	LedgerEntry struct {
 		Actor        func(childComplexity int) int
+		Actors       func(childComplexity int) int
 		Batch        func(childComplexity int) int
 		Body         func(childComplexity int) int
 		Hash         func(childComplexity int) int
@@ -1643,6 +1646,7 @@ type ExposureResolver interface {
 	Changes(ctx context.Context, obj *model.Exposure, first *int32, after *string, last *int32, before *string, filter *ExposureChangeFilter) (*model.Connection[*model.ExposureChange], error)
 }
 type ExposureChangeResolver interface {
+	Actors(ctx context.Context, obj *model.ExposureChange) ([]string, error)
 	CausedBy(ctx context.Context, obj *model.ExposureChange) (*model.ExposureChange, error)
 	LineageID(ctx context.Context, obj *model.ExposureChange) (*string, error)
 	Path(ctx context.Context, obj *model.ExposureChange) (*model.AuthorityPath, error)
@@ -3257,6 +3261,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Decision.Actor(childComplexity), true
+	case "Decision.actors":
+		if e.ComplexityRoot.Decision.Actors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Decision.Actors(childComplexity), true
 	case "Decision.at":
 		if e.ComplexityRoot.Decision.At == nil {
 			break
@@ -3670,6 +3680,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Exposure.Workload(childComplexity), true
 
+	case "ExposureChange.actors":
+		if e.ComplexityRoot.ExposureChange.Actors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExposureChange.Actors(childComplexity), true
 	case "ExposureChange.asset":
 		if e.ComplexityRoot.ExposureChange.Asset == nil {
 			break
@@ -4869,6 +4885,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Actor(childComplexity), true
+	case "LedgerEntry.actors":
+		if e.ComplexityRoot.LedgerEntry.Actors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Actors(childComplexity), true
 	case "LedgerEntry.batch":
 		if e.ComplexityRoot.LedgerEntry.Batch == nil {
 			break
@@ -10657,6 +10679,8 @@ type ExposureChange implements Node @requiresScopes(scopes: ["vuln:view"]) {
   createdAt: DateTime!
   "The place in the ledger of the entry that says why; null where nobody decided it."
   ledgerSeq: Int64
+  "Everybody who took part in that decision, who answers for it first: then who acted on their behalf, and who asked that one. Empty where nobody decided it."
+  actors: [String!]!
   "The change that it follows from, of the same instant; null where it follows from none."
   causedBy: ExposureChange
   "The id of the lineage of the path that it is about; null for what is not about a path."
@@ -11215,6 +11239,8 @@ type Decision @requiresScopes(scopes: ["vuln:view"]) {
   version: Int!
   "Who answers for it."
   actor: String!
+  "Everybody who took part, ` + "`" + `actor` + "`" + ` first: then who acted on their behalf, and who asked that one."
+  actors: [String!]!
   "When, on the organization's clock."
   at: DateTime!
   "When it was written down, by the server's clock."
@@ -11486,6 +11512,8 @@ type LedgerEntry @requiresScopes(scopes: ["vuln:audit"]) {
   kind: String!
   "Who answers for it."
   actor: String!
+  "Everybody who took part, ` + "`" + `actor` + "`" + ` first: then who acted on their behalf, and who asked that one, in the order of the token's delegation."
+  actors: [String!]!
   "When it happened, on the organization's clock."
   occurredAt: DateTime!
   "When it was written down, by the server's clock."
@@ -13196,6 +13224,8 @@ func (ec *executionContext) childFields_Decision(ctx context.Context, field grap
 		return ec.fieldContext_Decision_version(ctx, field)
 	case "actor":
 		return ec.fieldContext_Decision_actor(ctx, field)
+	case "actors":
+		return ec.fieldContext_Decision_actors(ctx, field)
 	case "at":
 		return ec.fieldContext_Decision_at(ctx, field)
 	case "recordedAt":
@@ -13404,6 +13434,8 @@ func (ec *executionContext) childFields_ExposureChange(ctx context.Context, fiel
 		return ec.fieldContext_ExposureChange_createdAt(ctx, field)
 	case "ledgerSeq":
 		return ec.fieldContext_ExposureChange_ledgerSeq(ctx, field)
+	case "actors":
+		return ec.fieldContext_ExposureChange_actors(ctx, field)
 	case "causedBy":
 		return ec.fieldContext_ExposureChange_causedBy(ctx, field)
 	case "lineageId":
@@ -13930,6 +13962,8 @@ func (ec *executionContext) childFields_LedgerEntry(ctx context.Context, field g
 		return ec.fieldContext_LedgerEntry_kind(ctx, field)
 	case "actor":
 		return ec.fieldContext_LedgerEntry_actor(ctx, field)
+	case "actors":
+		return ec.fieldContext_LedgerEntry_actors(ctx, field)
 	case "occurredAt":
 		return ec.fieldContext_LedgerEntry_occurredAt(ctx, field)
 	case "recordedAt":
@@ -24045,6 +24079,29 @@ func (ec *executionContext) fieldContext_Decision_actor(_ context.Context, field
 	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _Decision_actors(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Decision_actors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Decision_actors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Decision", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Decision_at(ctx context.Context, field graphql.CollectedField, obj *model.Decision) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26027,6 +26084,29 @@ func (ec *executionContext) _ExposureChange_ledgerSeq(ctx context.Context, field
 }
 func (ec *executionContext) fieldContext_ExposureChange_ledgerSeq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ExposureChange", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _ExposureChange_actors(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExposureChange_actors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ExposureChange().Actors(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExposureChange_actors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExposureChange", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _ExposureChange_causedBy(ctx context.Context, field graphql.CollectedField, obj *model.ExposureChange) (ret graphql.Marshaler) {
@@ -30614,6 +30694,29 @@ func (ec *executionContext) _LedgerEntry_actor(ctx context.Context, field graphq
 	)
 }
 func (ec *executionContext) fieldContext_LedgerEntry_actor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _LedgerEntry_actors(ctx context.Context, field graphql.CollectedField, obj *model.LedgerEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LedgerEntry_actors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LedgerEntry_actors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -51738,6 +51841,11 @@ func (ec *executionContext) _Decision(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "actors":
+			out.Values[i] = ec._Decision_actors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "at":
 			out.Values[i] = ec._Decision_at(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -52864,6 +52972,44 @@ func (ec *executionContext) _ExposureChange(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "actors":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ExposureChange_actors(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "causedBy":
 			field := field
 
@@ -55754,6 +55900,11 @@ func (ec *executionContext) _LedgerEntry(ctx context.Context, sel ast.SelectionS
 			}
 		case "actor":
 			out.Values[i] = ec._LedgerEntry_actor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "actors":
+			out.Values[i] = ec._LedgerEntry_actors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

@@ -26,6 +26,7 @@ type Decision struct {
 	To             triage.State
 	Version        int
 	Actor          string
+	Actors         []string
 	At             time.Time
 	RecordedAt     time.Time
 	Justification  string
@@ -46,7 +47,7 @@ func NewDecision(of exposure.Key, entry *ledger.Entry) (*Decision, error) {
 	}
 	d := &Decision{
 		OrganizationID: entry.Organization, Action: made.Action, From: made.From, To: made.To, Version: made.Version,
-		Actor: made.Actor, At: made.At, RecordedAt: entry.RecordedAt, Justification: made.Justification,
+		Actor: made.Actor, Actors: Subjects(entry.Actors), At: made.At, RecordedAt: entry.RecordedAt, Justification: made.Justification,
 		Batch: batchID(entry.Organization, made.Batch), Compensates: made.Compensates,
 		Inherited: made.Key.Ordinal != of.Ordinal || made.Key.PathID != of.PathID, Signed: len(entry.Envelope) > 0, Seq: made.Seq,
 	}

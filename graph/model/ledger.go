@@ -35,6 +35,7 @@ type LedgerEntry struct {
 	Hash           string
 	Kind           string
 	Actor          string
+	Actors         []string
 	OccurredAt     time.Time
 	RecordedAt     time.Time
 	Batch          *string
@@ -47,10 +48,19 @@ type LedgerEntry struct {
 // NewLedgerEntry shows an entry.
 func NewLedgerEntry(e *book.Entry) *LedgerEntry {
 	return &LedgerEntry{
-		OrganizationID: e.Organization, Seq: e.Seq, Hash: e.Hash.String(), Kind: string(e.Kind), Actor: e.Actors[0].Subject,
+		OrganizationID: e.Organization, Seq: e.Seq, Hash: e.Hash.String(), Kind: string(e.Kind), Actor: e.Actors[0].Subject, Actors: Subjects(e.Actors),
 		OccurredAt: e.OccurredAt, RecordedAt: e.RecordedAt, Batch: batchID(e.Organization, e.Batch), Subject: subjectID(e.Organization, e.Subject),
 		Imported: e.Imported, Signed: len(e.Envelope) > 0, Body: string(e.Body),
 	}
+}
+
+// Subjects are the names of a chain of actors, in its order.
+func Subjects(chain []ledger.Actor) []string {
+	names := make([]string, len(chain))
+	for i, actor := range chain {
+		names[i] = actor.Subject
+	}
+	return names
 }
 
 var subjectTypes = map[string]Type{
