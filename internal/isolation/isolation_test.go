@@ -1,0 +1,291 @@
+package isolation_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/exposuregraph/exposuregraph/graph/documents"
+)
+
+// requests is how many are asked; a fifth of them under -short.
+// EXPOSUREGRAPH_SOAK is another number, and EXPOSUREGRAPH_SEED where chance begins.
+const requests = 1000
+
+func count(t *testing.T) int {
+	t.Helper()
+	if soak := os.Getenv("EXPOSUREGRAPH_SOAK"); soak != "" {
+		n, err := strconv.Atoi(soak)
+		require.NoError(t, err, "EXPOSUREGRAPH_SOAK is a number of requests")
+		return n
+	}
+	if testing.Short() {
+		return requests / 5
+	}
+	return requests
+}
+
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	if given := os.Getenv("EXPOSUREGRAPH_SEED"); given != "" {
+		n, err := strconv.ParseUint(given, 10, 64)
+		require.NoError(t, err, "EXPOSUREGRAPH_SEED is a number")
+		return n
+	}
+	return 1
+}
+
+func schemaOf(t testing.TB) *ast.Schema {
+	t.Helper()
+	text, err := os.ReadFile("../../schema.graphqls")
+	require.NoError(t, err)
+	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphqls", Input: string(text)})
+	require.NoError(t, err)
+	return schema
+}
+
+// twins are two servers that are asked the same.
+type twins struct {
+	t               *testing.T
+	g               *generator
+	whole, part     *stage
+	inWhole, inPart map[string]string // see world.unlike
+	follow          []request         // pages behind those that were read
+	asked           int
+	withData        int
+	codes, kinds    map[string]int
+}
+
+func newTwins(t *testing.T, w *world) *twins {
+	t.Helper()
+	schema := schemaOf(t)
+	var both [2]*stage
+	for i := range both {
+		both[i] = w.begin(t, i == 0)
+	}
+	p := &twins{t: t, whole: both[0], part: both[1], codes: map[string]int{}, kinds: map[string]int{}}
+	p.g = &generator{Rand: rand.New(rand.NewPCG(seed(t), 0)), schema: schema, world: w, covered: map[string]bool{}}
+	p.g.mine = gather(p.part, schema, w.callers[0], w.slug)
+	p.g.theirs = gather(p.whole, schema, w.other, w.rest)
+	if w.unlike != nil {
+		p.inWhole, p.inPart = w.unlike(p.whole), w.unlike(p.part)
+	}
+	return p
+}
+
+// ask asks both, at the same time.
+func (p *twins) ask(r request) (whole, part answer) {
+	p.t.Helper()
+	p.asked++
+	// Each subject has a budget; it is one of its own for some requests.
+	r.name = fmt.Sprintf("fuzz-%d", p.asked)
+	caller := r.caller
+	caller.Subject = fmt.Sprintf("%s-%d", caller.Subject, p.asked/40)
+	var errs [2]error
+	var wait sync.WaitGroup
+	for i, s := range []*stage{p.whole, p.part} {
+		token := s.token(caller)
+		wait.Go(func() {
+			got, err := s.answer(r, token)
+			if errs[i] = err; i == 0 {
+				whole = got
+			} else {
+				part = got
+			}
+		})
+	}
+	wait.Wait()
+	require.NoError(p.t, errs[0], "%s", r)
+	require.NoError(p.t, errs[1], "%s", r)
+	if r.changes() {
+		p.whole.quiet()
+		p.part.quiet()
+	}
+	return whole, part
+}
+
+func (p *twins) compare(r request) (whole, part answer, difference string, different bool) {
+	p.t.Helper()
+	whole, part = p.ask(r)
+	difference, different = differ(whole, part, p.inWhole, p.inPart)
+	return whole, part, difference, different
+}
+
+// smallest drops what it can from a document as long as the answers differ.
+func (p *twins) smallest(r request, difference string) (request, string) {
+	p.t.Helper()
+	if r.operation != "query" {
+		return r, difference
+	}
+	for tries, smaller := 0, true; smaller && tries < 300; {
+		smaller = false
+		for _, fields := range documents.Smaller(r.fields) {
+			tries++
+			less := r
+			less.fields = fields
+			if _, _, now, different := p.compare(less); different {
+				r, difference, smaller = less, now, true
+				break
+			}
+		}
+	}
+	return r, difference
+}
+
+// note keeps what an answer had, and asks for the pages behind it.
+func (p *twins) note(r request, whole, part answer) {
+	some, codes := part.data(r)
+	kind := r.operation
+	if kind == "" {
+		kind = r.method + " " + strings.FieldsFunc(r.path, func(c rune) bool { return c == '/' || c == '?' })[0]
+	}
+	p.kinds[kind]++
+	if some {
+		p.withData++
+	}
+	slices.Sort(codes)
+	for _, code := range slices.Compact(codes) {
+		p.codes[code]++
+	}
+	if r.operation == "" {
+		return
+	}
+	for _, data := range part.objects() {
+		visit(r.fields, data, func(f *documents.Field, name string, value any) {
+			p.g.covered[name] = true
+			if value != nil {
+				p.g.covered["="+name] = true
+			}
+			if value != nil && f.Below != nil {
+				p.g.covered["type "+f.Type] = true
+			}
+		})
+	}
+	here, there := cursors(r, part), cursors(r, whole)
+	if r.operation == "query" && len(here) > 0 && len(here) == len(there) && len(p.follow) < 50 {
+		i := p.g.IntN(len(here))
+		p.behind(r, [2]string{here[i], there[i]})
+	}
+}
+
+// cursors are those of the pages in an answer.
+func cursors(r request, a answer) (list []string) {
+	for _, data := range a.objects() {
+		visit(r.fields, data, func(_ *documents.Field, name string, value any) {
+			if cursor, is := value.(string); is && (name == "PageInfo.endCursor" || name == "PageInfo.startCursor") {
+				list = append(list, cursor)
+			}
+		})
+	}
+	return list
+}
+
+// behind asks for what comes after a cursor wherever the document has a list: of the
+// list that it is of it is good, of the others not.
+func (p *twins) behind(r request, cursor [2]string) {
+	next := r
+	next.instead = cursor
+	next.fields = (&documents.Field{Below: r.fields}).Clone().Below
+	done := false
+	var visit func(fields []*documents.Field)
+	visit = func(fields []*documents.Field) {
+		for _, f := range fields {
+			if p.paged(f) && !done && slices.ContainsFunc(f.Below, func(b *documents.Field) bool { return b.Name == "pageInfo" }) {
+				done = true
+				f.Arguments = slices.DeleteFunc(f.Arguments, func(a documents.Argument) bool { return a.Name == "after" || a.Name == "before" })
+				name := "after"
+				if p.g.chance(25) {
+					name = "before"
+				}
+				f.Arguments = append(f.Arguments, documents.Argument{Name: name, Value: strconv.Quote(cursor[0])})
+			}
+			visit(f.Below)
+		}
+	}
+	if visit(next.fields); done {
+		p.follow = append(p.follow, next)
+	}
+}
+
+// paged says whether a field is a list that is read page by page.
+func (p *twins) paged(f *documents.Field) bool {
+	definition := p.g.schema.Types[f.Parent].Fields.ForName(f.Name)
+	return definition != nil && definition.Arguments.ForName("after") != nil
+}
+
+// fuzz asks both servers so many things, and stops at the first difference.
+func (p *twins) fuzz(n int) {
+	p.t.Helper()
+	for i := range n {
+		if i%100 == 99 && p.g.world.meanwhile != nil {
+			p.g.world.meanwhile(p.whole, i/100)
+			p.whole.quiet()
+		}
+		var r request
+		if len(p.follow) > 0 && p.g.chance(12) {
+			r, p.follow = p.follow[0], p.follow[1:]
+		} else {
+			r = p.g.request()
+		}
+		whole, part, difference, different := p.compare(r)
+		if different {
+			r, difference = p.smallest(r, difference)
+			require.Fail(p.t, "somebody is told of what is not theirs", "request %d of seed %d, %s\n%s", i, seed(p.t), r, difference)
+		}
+		p.note(r, whole, part)
+	}
+	p.t.Logf("%d requests, %d with data; by kind %v; errors by code %v", p.asked, p.withData, p.kinds, p.codes)
+}
+
+// reached holds that the requests have shown enough of the schema to prove something.
+func (p *twins) reached(n int) {
+	p.t.Helper()
+	require.Greater(p.t, 2*p.withData, n, "requests that mostly fail prove nothing")
+	var fields, missing, types []string
+	for _, name := range slices.Sorted(maps.Keys(p.g.schema.Types)) {
+		of := p.g.schema.Types[name]
+		if of.Kind != ast.Object || strings.HasPrefix(name, "__") {
+			continue
+		}
+		if !p.g.covered["type "+name] && !slices.Contains([]string{"Query", "Mutation", "Subscription"}, name) {
+			types = append(types, name)
+		}
+		for _, field := range of.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			fields = append(fields, name+"."+field.Name)
+			if !p.g.covered["="+name+"."+field.Name] {
+				missing = append(missing, name+"."+field.Name)
+			}
+		}
+	}
+	p.t.Logf("%d of %d fields had a value; without: %v; types that were not reached: %v", len(fields)-len(missing), len(fields), missing, types)
+	if testing.Short() {
+		return
+	}
+	require.Empty(p.t, types, "types that were not reached")
+	for _, field := range missing {
+		require.False(p.t, strings.HasPrefix(field, "Query.") || strings.HasPrefix(field, "Organization."), "%s had no value", field)
+	}
+}
+
+// TestOrganizationsAreApart: whether another organization has the same things, more of
+// them or none at all, nobody of the first one is answered otherwise.
+func TestOrganizationsAreApart(t *testing.T) {
+	t.Parallel()
+	p := newTwins(t, organizations(t))
+	n := count(t)
+	p.fuzz(n)
+	p.reached(n)
+}
