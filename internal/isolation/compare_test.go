@@ -37,15 +37,27 @@ func (a answer) told(unlike map[string]string) string {
 			b.WriteString(mask(line, unlike))
 			continue
 		}
-		if object, is := value.(map[string]any); is {
-			if extensions, is := object["extensions"].(map[string]any); is {
-				delete(extensions, "budget")
-			}
-		}
+		settle(value)
 		pretty, _ := json.MarshalIndent(value, "", " ")
 		b.WriteString(head + mask(string(pretty), unlike) + "\n")
 	}
 	return b.String()
+}
+
+// settle takes away what depends on how fast a machine is: the budget, and which of
+// several faults was found first.
+func settle(value any) {
+	object, is := value.(map[string]any)
+	if !is {
+		return
+	}
+	if extensions, is := object["extensions"].(map[string]any); is {
+		delete(extensions, "budget")
+	}
+	if faults, is := object["errors"].([]any); is {
+		slices.SortFunc(faults, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+	}
+	settle(object["payload"])
 }
 
 // token is a piece of a text that may hold an id: one of them, or what is packed in

@@ -2,6 +2,7 @@ package isolation_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 // The measures of a document. What the server allows is 15 fields in one another.
 const (
 	deepest  = 15
-	mostCost = 20_000
+	mostCost = 30_000
 )
 
 // generator makes up requests from the schema.
@@ -33,7 +34,9 @@ type generator struct {
 	room        int             // for fields in the document that is being made
 	narrow      bool            // one field with others below it on each level
 	next        int             // of idempotency keys
-	of          string          // the type whose field is being given arguments
+	goal        string          // "Type.field" that no answer has had, and that the document is made for; empty: none
+	steps       map[string]int  // how many fields each type is from the goal
+	keen        bool            // every document has a goal, of a type that was not reached yet
 	shy         bool            // the document names as little as possible that is not the caller's
 	nestedInput int
 }
@@ -46,6 +49,7 @@ func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 func (g *generator) query(operation string) []*documents.Field {
 	for {
 		g.room, g.narrow, g.shy = 10+g.IntN(50), g.chance(25), g.chance(60)
+		g.aim(operation)
 		depth := 3 + g.IntN(5)
 		if g.narrow {
 			depth = deepest - g.IntN(4)
@@ -71,12 +75,16 @@ func (g *generator) walk() *documents.Walk {
 }
 
 func (g *generator) root(operation string, depth int) (fields []*documents.Field) {
-	name := map[string]string{"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}[operation]
-	of := g.schema.Types[name]
+	of := g.operation(operation)
+	name := of.Name
 	for range 1 + g.IntN(2)*g.IntN(2) {
 		field := pick(g, of.Fields...)
-		if name == "Query" {
-			field = of.Fields.ForName(pick(g, "organization", "organization", "organization", "organization", "organization", "organization", "organization", "node", "node", "nodes", "organizations", "viewer", "serverAuditLog"))
+		goal, named := strings.CutPrefix(g.goal, name+".")
+		switch {
+		case named && len(fields) == 0:
+			field = of.Fields.ForName(goal)
+		case name == "Query":
+			field = of.Fields.ForName(pick(g, rootFields...))
 		}
 		if strings.HasPrefix(field.Name, "__") || operation == "subscription" && len(fields) > 0 {
 			continue
@@ -93,6 +101,73 @@ func (g *generator) root(operation string, depth int) (fields []*documents.Field
 		return g.root(operation, depth)
 	}
 	return fields
+}
+
+// rootFields are those of a query, some of them more often than others.
+var rootFields = strings.Fields(strings.Repeat("organization ", 24) + strings.Repeat("node ", 6) + "nodes nodes nodes organizations organizations viewer serverAuditLog")
+
+// aim takes something that no answer has had yet for a goal, half of the time, and finds
+// the ways that lead there.
+func (g *generator) aim(operation string) {
+	g.goal, g.steps = "", nil
+	if g.chance(30) && !g.keen {
+		return
+	}
+	var missing, first []string
+	for _, name := range slices.Sorted(maps.Keys(g.schema.Types)) {
+		of := g.schema.Types[name]
+		root := of == g.schema.Query || of == g.schema.Mutation || of == g.schema.Subscription
+		if of.Kind != ast.Object || strings.HasPrefix(name, "__") || root && of != g.operation(operation) {
+			continue
+		}
+		for _, field := range of.Fields {
+			if where := name + "." + field.Name; !strings.HasPrefix(field.Name, "__") && !g.covered["="+where] && where != "Query.serverAuditLog" {
+				missing = append(missing, where)
+				if !g.covered["type "+name] || name == "Organization" {
+					first = append(first, where)
+				}
+			}
+		}
+	}
+	if g.keen && len(first) > 0 {
+		missing = first
+	}
+	if len(missing) == 0 {
+		return
+	}
+	g.goal = pick(g, missing...)
+	kind, _, _ := strings.Cut(g.goal, ".")
+	g.steps = map[string]int{kind: 0}
+	for far := 0; ; far++ {
+		found := false
+		for name, of := range g.schema.Types {
+			if _, known := g.steps[name]; known || of.Kind != ast.Object {
+				continue
+			}
+			for _, field := range of.Fields {
+				if at, leads := g.steps[field.Type.Name()]; leads && at == far {
+					g.steps[name], found = far+1, true
+				}
+			}
+		}
+		if !found {
+			return
+		}
+	}
+}
+
+func (g *generator) operation(name string) *ast.Definition {
+	return map[string]*ast.Definition{"query": g.schema.Query, "mutation": g.schema.Mutation, "subscription": g.schema.Subscription}[name]
+}
+
+// closer says whether a field is the goal, or leads to it.
+func (g *generator) closer(of *ast.Definition, field *ast.FieldDefinition) bool {
+	if of.Name+"."+field.Name == g.goal {
+		return true
+	}
+	here, known := g.steps[of.Name]
+	below, leads := g.steps[field.Type.Name()]
+	return known && leads && below < here
 }
 
 // types are one or two as which an object behind an interface is asked.
@@ -132,13 +207,15 @@ func (g *generator) choose(of *ast.Definition, depth int, _ []string) (chosen []
 		if g.narrow {
 			percent = 12
 		}
-		if g.chance(percent) || fresh(field) && g.chance(60) {
+		if g.chance(percent) || fresh(field) && g.chance(60) || g.closer(of, field) {
 			chosen = append(chosen, field)
 		}
 	}
 	many := g.IntN(3)
 	switch {
 	case strings.HasSuffix(of.Name, "Connection"), g.narrow, of.Name == "Organization":
+		many = max(1, many)
+	case g.steps[of.Name] > 0:
 		many = max(1, many)
 	case g.room <= 0:
 		many = 0
@@ -168,6 +245,8 @@ func (g *generator) choose(of *ast.Definition, depth int, _ []string) (chosen []
 
 func (g *generator) rank(of *ast.Definition, field *ast.FieldDefinition) int {
 	switch {
+	case g.closer(of, field) && g.chance(90):
+		return -1
 	case !g.covered[of.Name+"."+field.Name] && g.chance(70):
 		return 0
 	case field.Name == "pageInfo":
@@ -181,8 +260,7 @@ func (g *generator) arguments(of *ast.Definition, field *ast.FieldDefinition) (l
 	add := func(name, value string, needed bool) {
 		list = append(list, documents.Argument{Name: name, Value: value, Needed: needed})
 	}
-	g.of = of.Name + "." + field.Name
-	coordinate := g.of
+	coordinate := of.Name + "." + field.Name
 	one := g.IntN(max(1, len(field.Arguments)))
 	for i, argument := range field.Arguments {
 		name := argument.Name
@@ -302,11 +380,11 @@ func (g *generator) instant() string {
 // sources of the texts and ids that arguments take, by "Input.field" or by the name of
 // the argument alone.
 var sources = map[string][]string{
-	"workload": {"Workload.id"}, "identity": {"Identity.id"}, "destination": {"Resource.id"}, "path": {"AuthorityPath.id"}, "exposure": {"Exposure.id"},
+	"workload": {"Workload.id"}, "identity": {"Identity.id"}, "destination": {"Resource.id"}, "path": {"AuthorityPath.id", "ClusteredPath.id"}, "exposure": {"Exposure.id"},
 	"source": {"Source.id"}, "scan": {"Sync.id"}, "asset": {"Asset.id"}, "host": {"Asset.id"}, "lineage": {"AuthorityPath.lineageId", "Lineage.id"}, "batch": {"LedgerEntry.batch"},
 	"subject": {"LedgerEntry.subject", "Workload.id"}, "AuditFilter.subject": {"AuditEntry.subject"}, "Organization.signingKeys.subject": {"SigningKey.subject"},
-	"Organization.authorityPath.id": {"AuthorityPath.id"}, "Organization.exposure.id": {"Exposure.id"}, "Organization.exposureChange.id": {"ExposureChange.id"},
-	"Organization.workloadExposure.id": {"WorkloadExposure.id", "Workload.id"}, "Organization.evidencePack.workload": {"WorkloadExposure.id", "Workload.id"}, "Organization.batch.id": {"LedgerEntry.batch"}, "Organization.asset.id": {"Asset.id"},
+	"Organization.authorityPath.id": {"AuthorityPath.id", "ClusteredPath.id"}, "Organization.exposure.id": {"Exposure.id"}, "Organization.exposureChange.id": {"ExposureChange.id"},
+	"Organization.workloadExposure.id": {"WorkloadExposure.id", "Workload.id"}, "Organization.evidencePack.workload": {"WorkloadExposure.id", "Workload.id"}, "Organization.batch.id": {"LedgerEntry.batch"}, "Organization.asset.id": {"Asset.id", "LinkedAsset.id", "FileAsset.id"},
 	"Subscription.syncProgress.id": {"Sync.id"}, "id": {"Any.id"}, "ids": {"Any.id"}, "after": {"Any.cursor", "PageInfo.endCursor"}, "before": {"Any.cursor", "PageInfo.endCursor"},
 	"Subscription.exposureChanges.after": {"ExposureChangeFeed.cursor", "ExposureChange.cursor"},
 	"key":                                {"RiskCluster.key"}, "cluster": {"RiskCluster.key"}, "RevokeSigningKeyInput.key": {"SigningKey.keyId"}, "sourceId": {"Workload.sourceId"}, "sourceSystem": {"Workload.sourceSystem"},
@@ -340,7 +418,7 @@ func (g *generator) text(of, where, name string) string {
 	}
 	own, foreign := 78, 17
 	if mutating {
-		own, foreign = 30, 65
+		own, foreign = 45, 50
 	} else if g.shy {
 		own, foreign = 97, 2
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -30,13 +31,11 @@ func (p pool) add(name string, value any) {
 
 // any is one of the values under one of the names.
 func (p pool) any(rng *rand.Rand, names ...string) (any, bool) {
-	var all []any
-	for _, name := range names {
-		all = append(all, p[name]...)
-	}
-	if len(all) == 0 {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return len(p[name]) == 0 })
+	if len(names) == 0 {
 		return nil, false
 	}
+	all := p[names[rng.IntN(len(names))]]
 	return all[rng.IntN(len(all))], true
 }
 
@@ -72,7 +71,8 @@ func visit(fields []*documents.Field, data any, see func(of *documents.Field, na
 var wide = []string{
 	`authorityPaths(first: 50, includeRemoved: true)`, `exposures(first: 60, filter: {status: [ACTIVE, ACKNOWLEDGED, FALSE_POSITIVE, RESOLVED]})`,
 	`riskClusters(first: 30)`, `workloadExposures(first: 50)`, `workloads(first: 50, filter: {status: [ACTIVE, DISABLED, REMOVED]})`,
-	`identities(first: 50)`, `resources(first: 50)`, `owners(first: 50)`, `sources`, `syncs(first: 50)`, `assets(first: 90)`, `exposureChanges(first: 100)`,
+	`identities(first: 50, filter: {status: [ACTIVE, DISABLED, REMOVED]})`,
+	`resources(first: 50, filter: {status: [ACTIVE, DISABLED, REMOVED]})`, `owners(first: 50, filter: {status: [ACTIVE, DISABLED, REMOVED]})`, `sources`, `syncs(first: 50)`, `assets(first: 90)`, `exposureChanges(first: 100)`,
 	`signingKeys`, `postureSnapshots(first: 30)`, `auditLog(first: 50)`,
 	`evaluationSettings`, `exposureChangeFeed`, `posture`,
 }
@@ -80,20 +80,19 @@ var wide = []string{
 // gather reads what one organization has to give.
 func gather(s *stage, schema *ast.Schema, actor access.Actor, slug string) pool {
 	p := pool{}
-	// read asks for a field of the organization, or for what is below several.
+	// read asks for what is below some fields of the organization, each of which is
+	// within the one before.
 	read := func(fields []*documents.Field, heads ...string) {
-		text := documents.Text(fields)
-		for i := len(heads) - 1; i >= 0 && text != ""; i-- {
-			text = heads[i] + " { " + text + " }"
-		}
-		var found any = s.ask(actor, fmt.Sprintf(`{ organization(slug: %q) { %s } }`, slug, text), nil)["organization"]
-		for range heads {
-			object, _ := found.(map[string]any)
-			for _, value := range object { // there is one
-				found = value
+		for i := len(heads) - 1; i >= 0; i-- {
+			name, rest, _ := strings.Cut(heads[i], "(")
+			head := &documents.Field{Name: name, Below: fields}
+			if argument, value, has := strings.Cut(strings.TrimSuffix(rest, ")"), ": "); has {
+				head.Arguments = []documents.Argument{{Name: argument, Value: value}}
 			}
+			fields = []*documents.Field{head}
 		}
-		visit(fields, found, func(_ *documents.Field, name string, value any) { p.add(name, value) })
+		found := s.ask(actor, fmt.Sprintf(`{ organization(slug: %q) { %s } }`, slug, documents.Text(fields)), nil)
+		visit(fields, found["organization"], func(_ *documents.Field, name string, value any) { p.add(name, value) })
 	}
 	organization := schema.Types["Organization"]
 	for _, head := range wide {
@@ -109,6 +108,9 @@ func gather(s *stage, schema *ast.Schema, actor access.Actor, slug string) pool 
 	}
 	read(leaves("LedgerEntry", "seq", "kind", "actor", "batch", "subject", "occurredAt"), `ledger`, `entries(first: 100)`, `nodes`)
 	read(leaves("Organization", "id", "clock"))
+	read(leaves("ClusteredPath", "id"), `riskClusters(first: 30)`, `nodes`, `authorityPaths(first: 5)`, `nodes`)
+	read(leaves("LinkedAsset", "id"), `assets(first: 50, filter: {linked: true})`, `nodes`)
+	read(leaves("FileAsset", "id"), `assets(first: 50, filter: {type: [FILE]})`, `nodes`)
 	for _, field := range organization.Fields {
 		if field.Type.Elem == nil && len(field.Arguments) > 1 && field.Arguments.ForName("after") != nil {
 			read(leaves("Any", "cursor"), field.Name+"(first: 3)", "edges")

@@ -163,11 +163,14 @@ func (s *stage) asEvents(r request, token, body string) (answer, error) {
 func (g *generator) request() (r request) {
 	r.caller = pick(g, g.world.callers...)
 	switch roll := g.IntN(100); {
-	case roll < 82:
+	case roll < 80:
 		r.operation = "query"
-	case roll < 88:
+	case roll < 90:
 		r.operation = "mutation"
-	case roll < 91:
+		if g.chance(80) {
+			r.caller = g.world.callers[0]
+		}
+	case roll < 93:
 		r.operation, r.socket = "subscription", g.chance(50)
 	default:
 		g.route(&r)
