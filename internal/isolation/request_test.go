@@ -33,7 +33,7 @@ type request struct {
 	header       map[string]string
 	body         string
 
-	instead [2]string // a cursor in it, and what the server with the rest calls it
+	instead []string // texts in it, each with what the server with the rest calls it
 }
 
 func (r request) document() string { return r.operation + " { " + documents.Text(r.fields) + " }" }
@@ -51,9 +51,10 @@ func (r request) String() string {
 func (r request) changes() bool { return r.operation == "mutation" || r.method == http.MethodPost }
 
 func (s *stage) answer(r request, token string) (answer, error) {
-	document := r.document()
-	if s.whole && r.instead[0] != "" {
-		document = strings.ReplaceAll(document, r.instead[0], r.instead[1])
+	document, path := r.document(), r.path
+	if s.whole {
+		other := strings.NewReplacer(r.instead...)
+		document, path = other.Replace(document), other.Replace(path)
 	}
 	body := text(map[string]string{"query": document})
 	switch {
@@ -64,7 +65,7 @@ func (s *stage) answer(r request, token string) (answer, error) {
 	case r.operation != "":
 		return s.send(token, http.MethodPost, "/graphql", r.name, map[string]string{"Content-Type": "application/json"}, []byte(body))
 	}
-	return s.send(token, r.method, r.path, r.name, r.header, []byte(r.body))
+	return s.send(token, r.method, path, r.name, r.header, []byte(r.body))
 }
 
 // ends says whether a stream has said what there was to say.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,6 +47,25 @@ type stage struct {
 	days     atomic.Int64 // nanoseconds after the beginning
 	asked    int
 	whole    bool // it is told what the callers may not see, too
+	faults   faults
+}
+
+// faults are what a server takes for its own.
+type faults struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (f *faults) Write(line []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.Write(line)
+}
+
+func (f *faults) String() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.String()
 }
 
 func newStage(t testing.TB, whole bool) *stage {
@@ -69,7 +89,8 @@ func (s *stage) open(ledgerKey string) {
 	a, err := app.New(s.t.Context(), app.Config{
 		Listen: "127.0.0.1:0", DatabaseURL: s.database.RuntimeURL, OwnerDatabaseURL: s.database.OwnerURL, LedgerKey: ledgerKey,
 		CheckpointDir: filepath.Join(s.database.Folder, "checkpoints"),
-		Files:         app.FilesConfig{Location: filepath.Join(s.database.Folder, "files")}, Logger: slog.New(slog.DiscardHandler), Now: s.now,
+		Files:         app.FilesConfig{Location: filepath.Join(s.database.Folder, "files")}, Now: s.now,
+		Logger: slog.New(slog.NewTextHandler(&s.faults, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	require.NoError(s.t, err)
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -131,6 +152,20 @@ func (s *stage) send(token, method, path, name string, header map[string]string,
 // ask runs a document that has to succeed, and gives its data.
 func (s *stage) ask(actor access.Actor, document string, input any) map[string]any {
 	s.t.Helper()
+	data, errors := s.run(actor, document, input)
+	require.Empty(s.t, errors, "%s %v", document, input)
+	return data
+}
+
+// answered is the data of a document, of which some may be refused.
+func (s *stage) answered(actor access.Actor, document string) map[string]any {
+	s.t.Helper()
+	data, _ := s.run(actor, document, nil)
+	return data
+}
+
+func (s *stage) run(actor access.Actor, document string, input any) (map[string]any, []any) {
+	s.t.Helper()
 	s.asked++
 	body, err := json.Marshal(map[string]any{"query": document, "variables": map[string]any{"input": input}})
 	require.NoError(s.t, err)
@@ -141,8 +176,7 @@ func (s *stage) ask(actor access.Actor, document string, input any) map[string]a
 		Errors []any
 	}
 	require.NoError(s.t, json.Unmarshal(got.body, &read), string(got.body))
-	require.Empty(s.t, read.Errors, "%s %v", document, input)
-	return read.Data
+	return read.Data, read.Errors
 }
 
 // does runs a mutation that has to find nothing wrong with its input.

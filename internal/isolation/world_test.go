@@ -34,9 +34,13 @@ type world struct {
 	// meanwhile happens to the rest alone, while the callers ask.
 	meanwhile func(s *stage, n int)
 
-	// unlike says of a text in an answer what it is the same as, where the same thing
-	// has another name on each server; nil: nothing has.
+	// unlike names what has another id on each server, such as a delivery, which is
+	// called after its content; nil: nothing has.
 	unlike func(s *stage) map[string]string
+
+	// survey goes on behind a difference, and looks for others in other fields.
+	survey bool
+	blind  map[string]bool // "Type.field" that may differ, because it says how much there is
 }
 
 // step is what happens at a time after the beginning. On a server that is told the
