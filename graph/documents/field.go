@@ -93,7 +93,7 @@ func Smaller(fields []*Field) (list [][]*Field) {
 	}
 	visit = func(path []int, f *Field) {
 		for i := range f.Below {
-			if len(f.Below) > 1 {
+			if len(f.Below) > 1 && f.Below[i].Name != "__typename" { // which says what the rest is asked of
 				less(path, func(at *Field) { at.Below = slices.Delete(at.Below, i, i+1) })
 			}
 		}

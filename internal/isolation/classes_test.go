@@ -144,6 +144,13 @@ func classes(t testing.TB, attributes access.Attributes) *world {
 	caller := member(mine)
 	caller.Attributes = attributes
 	w := &world{slug: mine, rest: mine, other: member(mine), key: ledgerKey(t), callers: []access.Actor{caller}, after: 31 * day, signed: []string{mine}}
+	// All who follow an organization share the numbers of its feed and of its ledger, and
+	// who sees a part sees gaps.
+	w.blind = map[string]bool{}
+	for _, field := range []string{"ExposureChange.seq", "ExposureChange.cursor", "ExposureChange.ledgerSeq", "ExposureChangeEdge.cursor", "ExposureChangeFeed.seq", "ExposureChangeFeed.cursor",
+		"ExposureChangeFrame.seq", "ExposureChangeFrame.cursor", "ExposureChangeFrame.ledgerSeq", "PageInfo.startCursor", "PageInfo.endCursor", "Decision.seq", "Decision.hash", "Decision.compensates", "BatchOutcome.seq"} {
+		w.blind[field] = true
+	}
 	told := func(s *stage) *part {
 		return &part{shows: func(name string) bool {
 			i := slices.IndexFunc(estate, func(w workload) bool { return w.name == name })
