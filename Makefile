@@ -16,7 +16,7 @@ REQUESTS ?= 20000
 FUZZTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build generate check lint drift test test-race bench db-schema soak fuzz verify postgres
+.PHONY: help run build generate check lint drift test test-race bench db-schema soak fuzz clients verify postgres
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,4 +68,7 @@ soak: postgres ## run the property tests with thousands of histories, the feed u
 fuzz: ## run every fuzz target of the parsers, one after the other (FUZZTIME=10m each)
 	FUZZTIME=$(FUZZTIME) GO="$(GO)" sh scripts/fuzz.sh ./internal/importer/...
 
-verify: check test test-race ## everything that CI runs, but for the fresh clone
+clients: build postgres ## have clients of other people generated and run against a server of its own; needs npm
+	GO="$(GO)" sh scripts/clients.sh
+
+verify: check test test-race ## everything that CI runs, but for what needs npm, and the fresh clone

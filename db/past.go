@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 //	-- timeless                what the statement reads never changes
 //
 // A past of its own may name a table that changes only behind /* bare */: it sees
-// itself to the instant. What has no past refuses to be asked for one, so that
+// itself to the instant; /* bare any */ is in sight.go. What has no past refuses to be asked for one, so that
 // nothing of today gets into an answer about another day.
 
 //go:embed past.sql
@@ -32,10 +33,10 @@ var pastSQL string
 const asOfArg = "as_of"
 
 var (
-	ofTable  = regexp.MustCompile(`/\* (page )?at \*/ (\w+) (\w+)`)
+	ofTable  = regexp.MustCompile(`/\* (page |part \d+ )?at \*/ (\w+) (\w+)`)
 	ofOpen   = regexp.MustCompile(`/\* open \*/ (\w+)\.to_at IS NULL`)
-	anyTime  = regexp.MustCompile(`/\* (?:page at|at|open|bare) \*/ `)
-	mention  = regexp.MustCompile(`\b(?:FROM|JOIN)\s+(/\* (?:page at|at|bare) \*/ )?(\w+)`)
+	anyTime  = regexp.MustCompile(`/\* (?:(?:page |part \d+ )?at|open|bare|bare any) \*/ `)
+	mention  = regexp.MustCompile(`\b(?:FROM|JOIN)\s+(/\* (?:(?:page |part \d+ )?at|bare|bare any) \*/ )?(\w+)`)
 	relation = parsePast(pastSQL)
 )
 
@@ -77,12 +78,24 @@ func past(text string) string { return anyTime.ReplaceAllString(rewrite(text, re
 func rewrite(text string, relations map[string][]string) string {
 	text = ofTable.ReplaceAllStringFunc(text, func(found string) string {
 		m := ofTable.FindStringSubmatch(found)
-		parts, known := relations[m[2]]
-		if !known {
-			panic(fmt.Sprintf("past.sql has no relation %q", m[2]))
-		}
-		return "(" + strings.Join(parts, " UNION ALL ") + ") " + m[3]
+		return together(relations, m[2], m[1]) + " " + m[3]
 	})
+	return openThen(text)
+}
+
+// together is a relation, or the part of it that a mark names.
+func together(relations map[string][]string, name, mark string) string {
+	parts, known := relations[name]
+	if !known {
+		panic(fmt.Sprintf("past.sql has no relation %q", name))
+	}
+	if n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(mark), "part ")); err == nil {
+		parts = parts[n : n+1]
+	}
+	return "(" + strings.Join(parts, " UNION ALL ") + ")"
+}
+
+func openThen(text string) string {
 	return ofOpen.ReplaceAllString(text, "($1.from_at <= @as_of AND ($1.to_at IS NULL OR $1.to_at > @as_of))")
 }
 
@@ -96,8 +109,8 @@ func (q Query) Merged(order string) Query {
 			continue
 		}
 		pages := make([]string, len(parts))
-		for i, part := range parts {
-			pages[i] = "(" + strings.Replace(q.Past, m[0], "("+part+") "+alias, 1) + ")"
+		for i := range parts {
+			pages[i] = "(" + strings.Replace(q.Past, m[0], fmt.Sprintf("/* part %d at */ %s %s", i, m[2], alias), 1) + ")"
 		}
 		q.Past = "/* " + q.Name + "@past */ SELECT " + alias + ".* FROM (" + strings.Join(pages, " UNION ALL ") + ") " + alias + " " + order + " LIMIT @limit"
 		return q

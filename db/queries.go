@@ -17,6 +17,9 @@ type Query struct {
 	SQL  string
 	Past string // what it reads as of an instant, with its marks of time; empty where no past is kept
 
+	Seen, SeenPast string // what it and its past are to callers with attribute filters, if it is written out; see sight.go
+
+	timeless bool
 	numbered *numbered // of the text it was read with
 	then     *then     // of the past it was read with
 }
@@ -81,13 +84,14 @@ type Queries struct {
 // Comment lines right after the head explain the statement. What stands before
 // the first name is a comment, but for lists of columns, each headed by a line
 // "-- columns: <name>": a statement takes one in by /* columns: <name> */. What
-// makes the past of a statement stands in past.go. It panics on a malformed file:
-// the file is part of the program.
+// makes the past of a statement stands in past.go, and what makes the text for those
+// who see a part in sight.go. It panics on a malformed file: the file is part of the
+// program.
 func Parse(pkg, file string) Queries {
 	queries := Queries{pkg: pkg, byName: map[string]Query{}}
 	parts := strings.Split("\n"+file, "\n-- name: ")
-	pasts := map[string]string{}
-	var columns []string // markers and what they stand for, in turn
+	more := map[string]map[string]string{"@past@seen": {}, "@past": {}, "@seen": {}} // texts of statements that have a first one
+	var columns []string                                                             // markers and what they stand for, in turn
 	for _, list := range strings.Split(parts[0], "\n-- columns: ")[1:] {
 		name, text, _ := strings.Cut(list, "\n")
 		columns = append(columns, "/* columns: "+strings.TrimSpace(name)+" */", strings.TrimSpace(text))
@@ -97,35 +101,55 @@ func Parse(pkg, file string) Queries {
 		name, sql, found := strings.Cut(part, "\n")
 		name = pkg + "." + strings.TrimSpace(name)
 		sql = lists.Replace(strings.TrimSuffix(strings.TrimSpace(sql), ";"))
-		of, isPast := strings.CutSuffix(name, "@past")
+		of, which, _ := strings.Cut(name, "@")
 		_, twice := queries.byName[name]
-		if twice = twice || isPast && pasts[of] != ""; twice || !found || sql == "" || strings.Contains(sql, "/* columns:") {
+		if which != "" {
+			which = "@" + which
+			twice = more[which] == nil || more[which][of] != ""
+		}
+		if twice || !found || sql == "" || strings.Contains(sql, "/* columns:") {
 			panic(fmt.Sprintf("statement %q is empty, defined twice or names columns that nobody lists", name))
 		}
-		if isPast {
-			pasts[of] = sql
+		if which != "" {
+			more[which][of] = sql
 		} else {
 			queries.byName[name] = newQuery(name, sql)
 		}
 	}
-	for name, text := range pasts {
+	for name, text := range more["@past"] {
 		query, known := queries.byName[name]
 		if !known || query.Past != "" {
 			panic(fmt.Sprintf("the past of %q is that of no statement, or a second one", name))
 		}
 		queries.byName[name] = query.withPast(text)
 	}
+	for name, text := range more["@seen"] {
+		queries.add(name, func(q *Query) { q.Seen = "/* " + name + "@seen */ " + text })
+	}
+	for name, text := range more["@past@seen"] {
+		queries.add(name, func(q *Query) { q.SeenPast = "/* " + name + "@past@seen */ " + text })
+	}
 	return queries
+}
+
+// add gives a statement one more text.
+func (q Queries) add(name string, text func(*Query)) {
+	query, known := q.byName[name]
+	if !known {
+		panic(fmt.Sprintf("there is no statement %q that somebody could see in part", name))
+	}
+	text(&query)
+	q.byName[name] = query
 }
 
 // timeless is the line that says that what a statement reads never changes.
 const timeless = "-- timeless\n"
 
 func newQuery(name, sql string) Query {
-	marked := strings.TrimPrefix(sql, timeless)
+	marked, always := strings.CutPrefix(sql, timeless)
 	text := live(marked)
 	// The name travels with the statement, into logs and pg_stat_activity.
-	query := Query{Name: name, SQL: "/* " + name + " */ " + text}
+	query := Query{Name: name, SQL: "/* " + name + " */ " + text, timeless: always}
 	query.numbered = number(query.SQL)
 	if text == sql {
 		return query
@@ -209,5 +233,9 @@ func (q Query) With(marker, text string) Query { return q.with(marker, text, tex
 
 func (q Query) with(marker, now, then string) Query {
 	marker = "/* " + marker + " */"
-	return Query{Name: q.Name, SQL: strings.ReplaceAll(q.SQL, marker, live(now)), Past: strings.ReplaceAll(q.Past, marker, then)}
+	now = live(now)
+	return Query{
+		Name: q.Name, SQL: strings.ReplaceAll(q.SQL, marker, now), Past: strings.ReplaceAll(q.Past, marker, then),
+		Seen: strings.ReplaceAll(q.Seen, marker, now), SeenPast: strings.ReplaceAll(q.SeenPast, marker, then), timeless: q.timeless,
+	}
 }

@@ -16,3 +16,13 @@ WHERE c.relnamespace = 'public'::regnamespace
   AND NOT (c.relrowsecurity AND c.relforcerowsecurity
            AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))
 ORDER BY 1;
+
+-- name: visible_classes
+-- The access classes of which each attribute has one of the values, if any are given.
+SELECT c.class
+FROM access_class c
+WHERE c.organization_id = @organization
+  AND (cardinality(@environments::text[]) = 0 OR c.environment = ANY (@environments::text[]))
+  AND (cardinality(@owners::text[]) = 0 OR c.owner = ANY (@owners::text[]))
+  AND (cardinality(@business_tiers::text[]) = 0 OR c.business_tier = ANY (@business_tiers::text[]))
+ORDER BY c.class;

@@ -29,6 +29,9 @@ type session struct {
 	tx           pgx.Tx
 	organization id.ID
 	closed       bool
+
+	sightMu sync.Mutex
+	sight   map[string][]int32 // classes, by organization and attributes
 }
 
 // Snapshot makes a snapshot. Whoever makes it closes it.
@@ -39,6 +42,9 @@ func (s *Snapshot) At(instant time.Time) *Snapshot {
 	instant = instant.UTC().Truncate(time.Microsecond)
 	return &Snapshot{session: s.session, instant: &instant}
 }
+
+// Present is the same snapshot of what is. It is closed with the other.
+func (s *Snapshot) Present() *Snapshot { return &Snapshot{session: s.session} }
 
 // Instant is what the snapshot is as of; none if it shows what is.
 func (s *Snapshot) Instant() *time.Time { return s.instant }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"github.com/exposuregraph/exposuregraph/graph/loader"
 	"github.com/exposuregraph/exposuregraph/graph/model"
@@ -24,6 +25,11 @@ func viewer(ctx context.Context) (*model.Viewer, error) {
 	v := &model.Viewer{Subject: actor.Subject, Role: actor.Role, AllOrganizations: actor.AllOrganizations, Scopes: []string{}}
 	for _, scope := range actor.Scopes {
 		v.Scopes = append(v.Scopes, string(scope))
+	}
+	for _, name := range access.AttributeNames {
+		if values := *actor.Attributes.Of(name); len(values) > 0 {
+			v.AttributeFilters = append(v.AttributeFilters, &model.AttributeFilter{Attribute: name, Values: slices.Sorted(slices.Values(values))})
+		}
 	}
 	if !actor.ExpiresAt.IsZero() {
 		v.ExpiresAt = &actor.ExpiresAt

@@ -222,7 +222,7 @@ func (r workloadExposureResolver) OwnershipBreakdown(ctx context.Context, w *mod
 		slices.SortFunc(owners, func(a, b *model.Owner) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID(), b.ID())) })
 		for _, owner := range owners {
 			if owner.Kind == record.Owner { // an identity may have created it
-				shown.Owners = append(shown.Owners, &model.WorkloadOwner{Owner: owner, RelationshipType: kind})
+				shown.Owners = append(shown.Owners, &model.WorkloadOwner{WorkloadID: w.WorkloadID, Owner: owner, RelationshipType: kind})
 			}
 		}
 	}

@@ -135,6 +135,33 @@ func TestDetailIsOneRequest(t *testing.T) {
 	require.LessOrEqual(t, len(sent[100]), 8, sent[100])
 }
 
+// Clients keep objects by their ids.
+func TestTiesOfOneOwnerHaveIDsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	created := record.Edge{Kind: record.CreatedBy, From: ref(record.Workload, "w000"), To: ref(record.Owner, "ada")}
+	b.sync(t, "acme", append(town(4), created)...)
+	read := func() (ties, owners []string, kinds []any) {
+		a := b.query(t, viewer, `{ organization(slug: "acme") { workloadExposures { nodes { ownershipBreakdown { owners { id relationshipType owner { id } } } } } } }`, nil)
+		require.Empty(t, a.Errors)
+		for _, row := range at[[]any](t, a.Data, "organization", "workloadExposures", "nodes") {
+			for _, tie := range at[[]any](t, row, "ownershipBreakdown", "owners") {
+				ties, owners = append(ties, at[string](t, tie, "id")), append(owners, at[string](t, tie, "owner", "id"))
+				kinds = append(kinds, at[any](t, tie, "relationshipType"))
+			}
+		}
+		return ties, owners, kinds
+	}
+	ties, owners, kinds := read()
+	require.ElementsMatch(t, []any{"OWNED_BY", "OWNED_BY", "OWNED_BY", "CREATED_BY"}, kinds)
+	again, _, _ := read()
+	require.Equal(t, ties, again)
+	slices.Sort(ties)
+	require.Len(t, slices.Compact(ties), 4)
+	require.Len(t, slices.Compact(owners), 1)
+	require.NotContains(t, ties, owners[0])
+}
+
 func (b *bench) workloadID(t testing.TB, name string) string {
 	t.Helper()
 	a := b.query(t, root, `query($name: String!) { organization(slug: "acme") { workload(sourceId: $name, sourceSystem: "snapshot") { id } } }`, map[string]any{"name": name})

@@ -198,6 +198,11 @@ type ComplexityRoot struct {
 		Value  func(childComplexity int) int
 	}
 
+	AttributeFilter struct {
+		Attribute func(childComplexity int) int
+		Values    func(childComplexity int) int
+	}
+
 	AuditEntry struct {
 		Action     func(childComplexity int) int
 		At         func(childComplexity int) int
@@ -1400,6 +1405,7 @@ type ComplexityRoot struct {
 
 	Viewer struct {
 		AllOrganizations func(childComplexity int) int
+		AttributeFilters func(childComplexity int) int
 		ExpiresAt        func(childComplexity int) int
 		Role             func(childComplexity int) int
 		Scopes           func(childComplexity int) int
@@ -2333,6 +2339,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Attribute.Value(childComplexity), true
+
+	case "AttributeFilter.attribute":
+		if e.ComplexityRoot.AttributeFilter.Attribute == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AttributeFilter.Attribute(childComplexity), true
+	case "AttributeFilter.values":
+		if e.ComplexityRoot.AttributeFilter.Values == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AttributeFilter.Values(childComplexity), true
 
 	case "AuditEntry.action":
 		if e.ComplexityRoot.AuditEntry.Action == nil {
@@ -7724,6 +7743,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.AllOrganizations(childComplexity), true
+	case "Viewer.attributeFilters":
+		if e.ComplexityRoot.Viewer.AttributeFilters == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.AttributeFilters(childComplexity), true
 	case "Viewer.expiresAt":
 		if e.ComplexityRoot.Viewer.ExpiresAt == nil {
 			break
@@ -8688,6 +8713,16 @@ type Viewer @requiresScopes(scopes: []) {
   allOrganizations: Boolean!
   "When the token expires. Null for a caller without a token."
   expiresAt: DateTime
+  "What the token limits the caller to: to workloads that have one of the values of each attribute, and to what is seen through them. Empty for a caller who sees everything."
+  attributeFilters: [AttributeFilter!]!
+}
+
+"A limit of a token. What it makes of answers is in docs/tokens.md."
+type AttributeFilter @requiresScopes(scopes: []) {
+  "` + "`" + `env` + "`" + `, ` + "`" + `owner` + "`" + ` or ` + "`" + `business_tier` + "`" + `."
+  attribute: String!
+  "Sorted."
+  values: [String!]!
 }
 
 "The role of a caller in the installation."
@@ -10220,7 +10255,7 @@ type WorkloadOwnership @requiresScopes(scopes: ["vuln:view"]) {
 
 "An owner or creator of a workload."
 type WorkloadOwner @requiresScopes(scopes: ["vuln:view"]) {
-  "The id of ` + "`" + `owner` + "`" + `."
+  "Of this tie, not of the owner: each workload that somebody owns or has created has another. No id for ` + "`" + `node(id)` + "`" + `."
   id: ID!
   "The owner itself."
   owner: Owner!
@@ -12731,6 +12766,16 @@ func (ec *executionContext) childFields_Attribute(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type Attribute", field.Name)
 }
 
+func (ec *executionContext) childFields_AttributeFilter(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "attribute":
+		return ec.fieldContext_AttributeFilter_attribute(ctx, field)
+	case "values":
+		return ec.fieldContext_AttributeFilter_values(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AttributeFilter", field.Name)
+}
+
 func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -15079,6 +15124,8 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_allOrganizations(ctx, field)
 	case "expiresAt":
 		return ec.fieldContext_Viewer_expiresAt(ctx, field)
+	case "attributeFilters":
+		return ec.fieldContext_Viewer_attributeFilters(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }
@@ -20172,6 +20219,52 @@ func (ec *executionContext) _Attribute_basis(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Attribute_basis(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Attribute", field, false, false, errors.New("field of type AssertionBasis does not have child fields"))
+}
+
+func (ec *executionContext) _AttributeFilter_attribute(ctx context.Context, field graphql.CollectedField, obj *model.AttributeFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AttributeFilter_attribute(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attribute, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AttributeFilter_attribute(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AttributeFilter", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _AttributeFilter_values(ctx context.Context, field graphql.CollectedField, obj *model.AttributeFilter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AttributeFilter_values(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Values, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AttributeFilter_values(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AttributeFilter", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _AuditEntry_id(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntry) (ret graphql.Marshaler) {
@@ -41231,7 +41324,7 @@ func (ec *executionContext) _Sync_recordsRead(ctx context.Context, field graphql
 			return ec.fieldContext_Sync_recordsRead(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.RecordsRead, nil
+			return obj.RecordsRead(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41242,7 +41335,7 @@ func (ec *executionContext) _Sync_recordsRead(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_Sync_recordsRead(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_recordsRejected(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41254,7 +41347,7 @@ func (ec *executionContext) _Sync_recordsRejected(ctx context.Context, field gra
 			return ec.fieldContext_Sync_recordsRejected(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.RecordsRejected, nil
+			return obj.RecordsRejected(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41265,7 +41358,7 @@ func (ec *executionContext) _Sync_recordsRejected(ctx context.Context, field gra
 	)
 }
 func (ec *executionContext) fieldContext_Sync_recordsRejected(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_pathsAdded(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41277,7 +41370,7 @@ func (ec *executionContext) _Sync_pathsAdded(ctx context.Context, field graphql.
 			return ec.fieldContext_Sync_pathsAdded(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PathsAdded, nil
+			return obj.PathsAdded(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41288,7 +41381,7 @@ func (ec *executionContext) _Sync_pathsAdded(ctx context.Context, field graphql.
 	)
 }
 func (ec *executionContext) fieldContext_Sync_pathsAdded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_pathsKept(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41300,7 +41393,7 @@ func (ec *executionContext) _Sync_pathsKept(ctx context.Context, field graphql.C
 			return ec.fieldContext_Sync_pathsKept(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PathsKept, nil
+			return obj.PathsKept(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41311,7 +41404,7 @@ func (ec *executionContext) _Sync_pathsKept(ctx context.Context, field graphql.C
 	)
 }
 func (ec *executionContext) fieldContext_Sync_pathsKept(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_pathsChanged(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41323,7 +41416,7 @@ func (ec *executionContext) _Sync_pathsChanged(ctx context.Context, field graphq
 			return ec.fieldContext_Sync_pathsChanged(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PathsChanged, nil
+			return obj.PathsChanged(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41334,7 +41427,7 @@ func (ec *executionContext) _Sync_pathsChanged(ctx context.Context, field graphq
 	)
 }
 func (ec *executionContext) fieldContext_Sync_pathsChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_pathsRemoved(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41346,7 +41439,7 @@ func (ec *executionContext) _Sync_pathsRemoved(ctx context.Context, field graphq
 			return ec.fieldContext_Sync_pathsRemoved(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PathsRemoved, nil
+			return obj.PathsRemoved(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -41357,7 +41450,7 @@ func (ec *executionContext) _Sync_pathsRemoved(ctx context.Context, field graphq
 	)
 }
 func (ec *executionContext) fieldContext_Sync_pathsRemoved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Sync", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Sync", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Sync_assets(ctx context.Context, field graphql.CollectedField, obj *model.Sync) (ret graphql.Marshaler) {
@@ -41369,7 +41462,7 @@ func (ec *executionContext) _Sync_assets(ctx context.Context, field graphql.Coll
 			return ec.fieldContext_Sync_assets(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Assets(), nil
+			return obj.Assets(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.AssetCounts) graphql.Marshaler {
@@ -41401,7 +41494,7 @@ func (ec *executionContext) _Sync_rejections(ctx context.Context, field graphql.
 			return ec.fieldContext_Sync_rejections(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Rejections(), nil
+			return obj.Rejections(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []model.SyncRejection) graphql.Marshaler {
@@ -41433,7 +41526,7 @@ func (ec *executionContext) _Sync_warnings(ctx context.Context, field graphql.Co
 			return ec.fieldContext_Sync_warnings(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Warnings(), nil
+			return obj.Warnings(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []model.SyncWarning) graphql.Marshaler {
@@ -42290,6 +42383,38 @@ func (ec *executionContext) _Viewer_expiresAt(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_Viewer_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _Viewer_attributeFilters(ctx context.Context, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_attributeFilters(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AttributeFilters, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.AttributeFilter) graphql.Marshaler {
+			return ec.marshalNAttributeFilter2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAttributeFilterᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_attributeFilters(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Viewer",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AttributeFilter(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _WithdrawJustificationPayload_justification(ctx context.Context, field graphql.CollectedField, obj *WithdrawJustificationPayload) (ret graphql.Marshaler) {
@@ -49387,6 +49512,49 @@ func (ec *executionContext) _Attribute(ctx context.Context, sel ast.SelectionSet
 			out.Values[i] = ec._Attribute_basis(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var attributeFilterImplementors = []string{"AttributeFilter"}
+
+func (ec *executionContext) _AttributeFilter(ctx context.Context, sel ast.SelectionSet, obj *model.AttributeFilter) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, attributeFilterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AttributeFilter")
+		case "attribute":
+			out.Values[i] = ec._AttributeFilter_attribute(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "values":
+			out.Values[i] = ec._AttributeFilter_values(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -61637,50 +61805,347 @@ func (ec *executionContext) _Sync(ctx context.Context, sel ast.SelectionSet, obj
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "recordsRead":
-			out.Values[i] = ec._Sync_recordsRead(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_recordsRead(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "recordsRejected":
-			out.Values[i] = ec._Sync_recordsRejected(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_recordsRejected(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "pathsAdded":
-			out.Values[i] = ec._Sync_pathsAdded(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_pathsAdded(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "pathsKept":
-			out.Values[i] = ec._Sync_pathsKept(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_pathsKept(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "pathsChanged":
-			out.Values[i] = ec._Sync_pathsChanged(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_pathsChanged(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "pathsRemoved":
-			out.Values[i] = ec._Sync_pathsRemoved(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_pathsRemoved(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "assets":
-			out.Values[i] = ec._Sync_assets(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_assets(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "rejections":
-			out.Values[i] = ec._Sync_rejections(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_rejections(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "warnings":
-			out.Values[i] = ec._Sync_warnings(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Sync_warnings(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -62212,6 +62677,11 @@ func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, o
 		case "expiresAt":
 			out.Values[i] = ec._Viewer_expiresAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "attributeFilters":
+			out.Values[i] = ec._Viewer_attributeFilters(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -64769,6 +65239,32 @@ func (ec *executionContext) marshalNAttribute2ᚖgithubᚗcomᚋexposuregraphᚋ
 		return graphql.Null
 	}
 	return ec._Attribute(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAttributeFilter2ᚕᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAttributeFilterᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AttributeFilter) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAttributeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAttributeFilter(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAttributeFilter2ᚖgithubᚗcomᚋexposuregraphᚋexposuregraphᚋgraphᚋmodelᚐAttributeFilter(ctx context.Context, sel ast.SelectionSet, v *model.AttributeFilter) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._AttributeFilter(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNAuditDoor2githubᚗcomᚋexposuregraphᚋexposuregraphᚋinternalᚋauditᚐDoor(ctx context.Context, v any) (audit.Door, error) {

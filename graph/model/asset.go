@@ -93,8 +93,8 @@ func (f *CollectedFile) URL() string {
 type AssetCounts struct{ Added, Changed, Gone int }
 
 // Assets is what the delivery did to the assets.
-func (s *Sync) Assets() AssetCounts {
-	return AssetCounts{Added: s.AssetsAdded, Changed: s.AssetsChanged, Gone: s.AssetsGone}
+func (s *Sync) Assets(ctx context.Context) (AssetCounts, error) {
+	return counted(ctx, AssetCounts{Added: s.AssetsAdded, Changed: s.AssetsChanged, Gone: s.AssetsGone})
 }
 
 // WorkloadAssetConnection is a page of the assets of a workload.

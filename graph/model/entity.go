@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
@@ -145,22 +146,46 @@ func (*Sync) IsNode() {}
 // ID is the delivery's global id.
 func (s *Sync) ID() string { return globalID(TypeSync, s.OrganizationID, s.SyncRow.ID) }
 
+// counted is what a delivery was or did as a whole: it is not told apart by who sees
+// what of it.
+func counted[T any](ctx context.Context, value T) (T, error) {
+	return value, access.Whole(ctx, "what a delivery had and did")
+}
+
+// RecordsRead is how many records it had.
+func (s *Sync) RecordsRead(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.RecordsRead) }
+
+// RecordsRejected is how many were not accepted.
+func (s *Sync) RecordsRejected(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.RecordsRejected) }
+
+// PathsAdded is how many paths began to stand.
+func (s *Sync) PathsAdded(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsAdded) }
+
+// PathsKept is how many stayed as they were.
+func (s *Sync) PathsKept(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsKept) }
+
+// PathsChanged is how many are others since.
+func (s *Sync) PathsChanged(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsChanged) }
+
+// PathsRemoved is how many ceased to stand.
+func (s *Sync) PathsRemoved(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsRemoved) }
+
 // Rejections are the records that were not accepted.
-func (s *Sync) Rejections() []SyncRejection {
+func (s *Sync) Rejections(ctx context.Context) ([]SyncRejection, error) {
 	list := make([]SyncRejection, len(s.SyncRow.Rejections))
 	for i, r := range s.SyncRow.Rejections {
 		list[i] = SyncRejection{File: text(r.File), Line: line(r.Line), Code: r.Code, Reason: r.Reason}
 	}
-	return list
+	return counted(ctx, list)
 }
 
 // Warnings are what the reader should know.
-func (s *Sync) Warnings() []SyncWarning {
+func (s *Sync) Warnings(ctx context.Context) ([]SyncWarning, error) {
 	list := make([]SyncWarning, len(s.SyncRow.Warnings))
 	for i, w := range s.SyncRow.Warnings {
 		list[i] = SyncWarning{File: text(w.File), Line: line(w.Line), Code: w.Code, Message: w.Message}
 	}
-	return list
+	return counted(ctx, list)
 }
 
 // SyncRejection is a record that was not accepted.
@@ -200,4 +225,11 @@ type Viewer struct {
 	Scopes           []string
 	AllOrganizations bool
 	ExpiresAt        *time.Time
+	AttributeFilters []*AttributeFilter
+}
+
+// AttributeFilter is a limit of a token.
+type AttributeFilter struct {
+	Attribute string
+	Values    []string
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
+	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
 )
@@ -76,12 +77,16 @@ type WorkloadOwnership struct {
 
 // WorkloadOwner is an owner or creator of a workload.
 type WorkloadOwner struct {
+	WorkloadID       id.ID
 	Owner            *Owner
 	RelationshipType record.EdgeKind
 }
 
-// ID is the owner's.
-func (o *WorkloadOwner) ID() string { return o.Owner.ID() }
+// ID is that of the tie and not the owner's: a client that keeps objects by their ids
+// would take one tie of the owner for another.
+func (o *WorkloadOwner) ID() string {
+	return id.New("workload-owner/1").ID(o.WorkloadID).Text(string(o.RelationshipType)).ID(o.Owner.Entity.ID).Short().String()
+}
 
 // Name is the owner's.
 func (o *WorkloadOwner) Name() string { return o.Owner.Name }

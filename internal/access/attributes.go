@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -54,6 +55,11 @@ func (a *Attributes) Of(name string) *[]string {
 // Limited says whether anything is kept from the actor by its attributes.
 func (a Attributes) Limited() bool {
 	return len(a.Environment)+len(a.Owner)+len(a.BusinessTier) > 0
+}
+
+// Filter is the same as statements take it.
+func (a Attributes) Filter() db.Attributes {
+	return db.Attributes{Environments: a.Environment, Owners: a.Owner, BusinessTiers: a.BusinessTier}
 }
 
 // rights names the attributes, whatever the order of their values.

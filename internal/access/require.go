@@ -3,23 +3,82 @@ package access
 import (
 	"context"
 
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
-// Require lets a member of the organization with the scope pass. The check of
-// the membership comes first, so that a missing scope tells a stranger nothing.
+// Require lets a member of the organization with the scope pass who sees all of it.
+// Whoever sees a part is let in by Admit or Reader alone, so that what does not ask
+// how much a caller sees is kept from such callers.
 func Require(ctx context.Context, organization id.ID, scope Scope) error {
+	actor, err := Admit(ctx, organization, scope)
+	if err == nil && actor.Attributes.Limited() {
+		return Partial("this")
+	}
+	return err
+}
+
+// Admit lets a member of the organization with the scope pass, and says who it is. It
+// may see a part of the organization only: whoever asks this asks for that as well.
+// The check of the membership comes first, so that a missing scope tells a stranger
+// nothing.
+func Admit(ctx context.Context, organization id.ID, scope Scope) (Actor, error) {
 	actor, ok := From(ctx)
 	switch {
 	case !ok:
-		return tokenMissing()
+		return Actor{}, tokenMissing()
 	case !actor.Sees(organization):
-		return OrganizationNotFound()
+		return Actor{}, OrganizationNotFound()
 	case !actor.May(scope):
-		return scopeMissing(scope)
+		return Actor{}, scopeMissing(scope)
+	}
+	return actor, nil
+}
+
+// Reader is the organization as a member with the scope sees it: all of it, or what
+// its attributes let through.
+func Reader(ctx context.Context, snapshot *db.Snapshot, organization id.ID, scope Scope) (db.Querier, error) {
+	actor, err := Admit(ctx, organization, scope)
+	if err != nil {
+		return nil, err
+	}
+	if actor.Attributes.Limited() {
+		return snapshot.Through(organization, actor.Attributes.Filter()), nil
+	}
+	return snapshot.Of(organization), nil
+}
+
+// VisibleClasses are the access classes that the caller sees of the organization that
+// is read; nil for whoever sees everything, and none at all is not nil.
+func VisibleClasses(ctx context.Context, q db.Querier) ([]int32, error) {
+	actor, ok := From(ctx)
+	if !ok {
+		return nil, tokenMissing()
+	}
+	if !actor.Attributes.Limited() {
+		return nil, nil
+	}
+	return db.VisibleClasses(ctx, q, actor.Attributes.Filter())
+}
+
+// Limited says whether the caller sees a part of each organization.
+func Limited(ctx context.Context) bool {
+	actor, ok := From(ctx)
+	return ok && actor.Attributes.Limited()
+}
+
+// Whole refuses somebody who sees a part of what they ask for.
+func Whole(ctx context.Context, what string) error {
+	if Limited(ctx) {
+		return Partial(what)
 	}
 	return nil
+}
+
+// Partial is the answer to somebody who sees a part, about what is there as a whole.
+func Partial(what string) error {
+	return problem.New(problem.Denied, "TOKEN_LIMITED", "%s is about the whole organization, and the access token is limited by attributes; ask with one that is not", what)
 }
 
 // Current says who asks, whatever they may do.

@@ -178,7 +178,7 @@ CROSS JOIN LATERAL (
 -- The last delivery of a source that still saw the asset, of the newest sighting of
 -- each source. A file was seen when it was collected.
 SELECT a.id, coalesce(s.at, a.first_seen_at) AS at
-FROM /* bare */ asset a
+FROM /* bare any */ asset a
 CROSS JOIN LATERAL (
   SELECT max(y.at) AS at
   FROM (
@@ -255,7 +255,7 @@ CROSS JOIN LATERAL (
 -- name: discoveries
 -- The delivery that each asset was first seen in. Nothing else happened at its instant.
 SELECT a.id, y.id AS sync_id
-FROM /* bare */ asset a
+FROM /* bare any */ asset a
 JOIN /* at */ sync y ON y.organization_id = @organization AND y.at = a.first_seen_at
 WHERE a.organization_id = @organization AND a.id = ANY (@ids::uuid[]);
 

@@ -23,14 +23,6 @@ var readQueries = db.Parse("asset.read", readSQL)
 // Reader reads assets.
 type Reader struct{}
 
-// view is the read side of an organization for a caller that may view it.
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
-
 // Page is a page of assets with the cursors of its rows.
 type Page struct {
 	page.Slice[*Asset]
@@ -39,7 +31,7 @@ type Page struct {
 
 // Assets lists assets.
 func (*Reader) Assets(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter, order Order, request page.Request) (Page, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return Page{}, err
 	}
@@ -62,7 +54,7 @@ func (*Reader) Assets(ctx context.Context, snapshot *db.Snapshot, organization i
 
 // CountAssets counts what Assets lists.
 func (*Reader) CountAssets(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +73,7 @@ func (*Reader) ByIDs(ctx context.Context, snapshot *db.Snapshot, organization id
 
 // ByValue gives the asset of a kind and value; nil if there is none.
 func (*Reader) ByValue(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kind record.AssetKind, value string) (*Asset, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +154,7 @@ func (*Reader) Files(ctx context.Context, snapshot *db.Snapshot, organization id
 }
 
 func byIDs[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, ids []id.ID, args pgx.StrictNamedArgs) ([]*T, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

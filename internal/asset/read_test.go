@@ -26,6 +26,11 @@ func TestEveryReadStatementKnowsItsPast(t *testing.T) {
 	dbtest.EveryReadStatementKnowsItsPast(t, asset.ReadQueries)
 }
 
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, asset.ReadQueries.All())
+}
+
 // begin is the first day of the shelf.
 var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

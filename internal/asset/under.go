@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/page"
 )
@@ -63,7 +64,7 @@ type underOf[T any] struct {
 }
 
 func under[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, u underOf[T], parents []id.ID) error {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ var workloadKeys = []page.Key{{Column: "w.name", Parse: page.TextKey}, {Column: 
 
 // WorkloadsBehind gives each asset a page of the workloads that stand behind it, by name.
 func (*Reader) WorkloadsBehind(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, assets []id.ID) (map[id.ID]WorkloadPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (*Reader) CountWorkloadsBehind(ctx context.Context, snapshot *db.Snapshot, 
 }
 
 func countUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, where db.Where, parents []id.ID) (map[id.ID]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (f PathFilter) where() (w db.Where) {
 	}
 	if f.System != "" {
 		// Whose system it is never changes.
-		w.And("EXISTS (SELECT FROM entity s WHERE s.organization_id = p.organization_id AND s.id = p.workload_id AND s.system = @system)", "system", f.System)
+		w.And("EXISTS (SELECT FROM /* bare any */ entity s WHERE s.organization_id = p.organization_id AND s.id = p.workload_id AND s.system = @system)", "system", f.System)
 	}
 	if f.Exposures != 0 {
 		w.And("p.acknowledged_mask & @exposures <> 0", "exposures", f.Exposures)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
@@ -18,7 +19,7 @@ type Bounds struct {
 
 // Bounds gives the bounds of an organization's history.
 func (s *Service) Bounds(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (*Bounds, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -10,3 +10,8 @@ func TestEveryReadStatementKnowsItsPast(t *testing.T) {
 	t.Parallel()
 	dbtest.EveryReadStatementKnowsItsPast(t, readQueries, "authority.read.bounds") // what asOf is held against
 }
+
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, readQueries.All())
+}

@@ -17,17 +17,9 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/page"
 )
 
-// view is the read side of an organization for a caller that may view it.
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
-
 // Paths lists authority paths.
 func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter PathFilter, order PathOrder, request page.Request) (PathPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return PathPage{}, err
 	}
@@ -54,7 +46,7 @@ func (s *Service) Paths(ctx context.Context, snapshot *db.Snapshot, organization
 
 // CountPaths counts what Paths lists.
 func (s *Service) CountPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter PathFilter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -69,7 +61,7 @@ func (s *Service) PathsByIDs(ctx context.Context, snapshot *db.Snapshot, organiz
 // PathsByLineages gives every path of the lineages, removed ones too, the
 // oldest first.
 func (s *Service) PathsByLineages(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []LineageKey) ([]*Path, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +81,7 @@ const AllVersions = math.MaxInt32
 
 // VersionsByPaths gives the versions of the paths, per path the newest first.
 func (s *Service) VersionsByPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, window VersionWindow, ids []id.ID) ([]*PathVersion, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +108,7 @@ func (s *Service) EntitiesByIDs(ctx context.Context, snapshot *db.Snapshot, orga
 
 // Entities lists the entities of a kind, by name.
 func (s *Service) Entities(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kind record.EntityKind, filter EntityFilter, request page.Request) (EntityPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return EntityPage{}, err
 	}
@@ -141,7 +133,7 @@ func (s *Service) Entities(ctx context.Context, snapshot *db.Snapshot, organizat
 
 // CountEntities counts what Entities lists.
 func (s *Service) CountEntities(ctx context.Context, snapshot *db.Snapshot, organization id.ID, kind record.EntityKind, filter EntityFilter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -161,7 +153,7 @@ func (s *Service) EdgesTo(ctx context.Context, snapshot *db.Snapshot, organizati
 }
 
 func edges(ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, kinds []record.EdgeKind, ids []id.ID) ([]*Edge, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +236,7 @@ func (s *Service) NeighboursOfPaths(ctx context.Context, snapshot *db.Snapshot, 
 
 // Sources lists the feeds of an organization, by name and system.
 func (s *Service) Sources(ctx context.Context, snapshot *db.Snapshot, organization id.ID) ([]*Source, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +250,7 @@ func (s *Service) SourcesByIDs(ctx context.Context, snapshot *db.Snapshot, organ
 
 // Syncs lists deliveries, the newest first.
 func (s *Service) Syncs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SyncFilter, request page.Request) (SyncPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return SyncPage{}, err
 	}
@@ -278,7 +270,7 @@ func (s *Service) Syncs(ctx context.Context, snapshot *db.Snapshot, organization
 
 // CountSyncs counts what Syncs lists.
 func (s *Service) CountSyncs(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SyncFilter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -291,7 +283,7 @@ func (s *Service) SyncsByIDs(ctx context.Context, snapshot *db.Snapshot, organiz
 }
 
 func byIDs[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, ids []id.ID) ([]*T, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,10 @@ func TouchIdentity(identity id.ID) Touch { return Touch{"activity", identity} }
 // Rejudge judges what an analyst's word touches, at its own place on the
 // organization's clock. Prepare writes the word and names what follows from it;
 // an error of it undoes everything. The window stays, so that nothing but the
-// word makes a difference.
+// word makes a difference. Whether the caller sees what the word is about is for
+// prepare to ask.
 func (s *Service) Rejudge(ctx context.Context, organization id.ID, cause Cause, prepare func(tx *db.Tx, at time.Time) ([]Touch, error)) (*Evaluation, error) {
-	if err := access.Require(ctx, organization, access.Investigate); err != nil {
+	if _, err := access.Admit(ctx, organization, access.Investigate); err != nil {
 		return nil, err
 	}
 	return s.judge(ctx, organization, judging{cause: cause, prepare: prepare})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/page"
 )
@@ -37,7 +38,7 @@ func (l *PathList) binding(at *time.Time, organization, parent id.ID) page.Bindi
 
 // PathsUnder gives each parent its page.
 func (s *Service) PathsUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PathList, parents []id.ID) (map[id.ID]PathPage, error) {
-	_, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +47,13 @@ func (s *Service) PathsUnder(ctx context.Context, snapshot *db.Snapshot, organiz
 	}
 	pages := make(map[id.ID]PathPage, len(parents))
 	err = page.Under(list.Request, parents, func(batch []id.ID) error {
-		return s.pathsUnder(ctx, snapshot, organization, list, batch, pages)
+		return pathsUnder(ctx, q, snapshot.Instant(), organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func (s *Service) pathsUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PathList, parents []id.ID, pages map[id.ID]PathPage) error {
-	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, parents[0]), 2)
+func pathsUnder(ctx context.Context, q db.Querier, at *time.Time, organization id.ID, list *PathList, parents []id.ID, pages map[id.ID]PathPage) error {
+	p, err := list.Request.Resolve(list.binding(at, organization, parents[0]), 2)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (s *Service) pathsUnder(ctx context.Context, snapshot *db.Snapshot, organiz
 		return err
 	}
 	args["parents"] = parents
-	paths, err := db.Select[Path](ctx, snapshot.Of(organization), query, args)
+	paths, err := db.Select[Path](ctx, q, query, args)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (s *Service) pathsUnder(ctx context.Context, snapshot *db.Snapshot, organiz
 		byParent[list.parentOf(path)] = append(byParent[list.parentOf(path)], path)
 	}
 	for _, parent := range parents {
-		binding := list.binding(snapshot.Instant(), organization, parent)
+		binding := list.binding(at, organization, parent)
 		pages[parent] = PathPage{
 			Slice:  page.Cut(p, byParent[parent]),
 			Cursor: func(path *Path) string { return page.Cursor(binding, list.Order.values(path)...) },
@@ -100,7 +101,7 @@ func (l *PathList) parentOf(path *Path) id.ID {
 
 // CountPathsUnder counts each parent's list.
 func (s *Service) CountPathsUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PathList, parents []id.ID) (map[id.ID]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (l *ClusterList) binding(at *time.Time, organization id.ID, cluster int16) 
 
 // PathsInClusters gives each cluster its page.
 func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16) (map[int16]PathPage, error) {
-	_, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -164,13 +165,13 @@ func (s *Service) PathsInClusters(ctx context.Context, snapshot *db.Snapshot, or
 	}
 	pages := make(map[int16]PathPage, len(clusters))
 	err = page.Under(list.Request, clusters, func(batch []int16) error {
-		return pathsInClusters(ctx, snapshot, organization, list, batch, pages)
+		return pathsInClusters(ctx, q, snapshot.Instant(), organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func pathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {
-	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, clusters[0]), 2)
+func pathsInClusters(ctx context.Context, q db.Querier, at *time.Time, organization id.ID, list *ClusterList, clusters []int16, pages map[int16]PathPage) error {
+	p, err := list.Request.Resolve(list.binding(at, organization, clusters[0]), 2)
 	if err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func pathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id
 		return err
 	}
 	args["clusters"], args["level"] = clusters, list.Level
-	members, err := db.Select[member](ctx, snapshot.Of(organization), query, args)
+	members, err := db.Select[member](ctx, q, query, args)
 	if err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func pathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id
 		cursors[m.Cluster][&m.Path] = list.values(m)
 	}
 	for _, cluster := range clusters {
-		binding := list.binding(snapshot.Instant(), organization, cluster)
+		binding := list.binding(at, organization, cluster)
 		pages[cluster] = PathPage{
 			Slice:  page.Cut(p, byCluster[cluster]),
 			Cursor: func(path *Path) string { return page.Cursor(binding, cursors[cluster][path]...) },
@@ -209,7 +210,7 @@ func pathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id
 
 // CountPathsInClusters counts each cluster's list.
 func (s *Service) CountPathsInClusters(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ClusterList, clusters []int16) (map[int16]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organiz
 SELECT greatest((SELECT max(s.at) FROM /* bare */ sync s WHERE s.organization_id = @organization AND s.at <= @as_of),
   (SELECT max(v.at) FROM /* bare */ evaluation v WHERE v.organization_id = @organization AND v.at <= @as_of),
   (SELECT max(f.at) FROM /* bare */ file f WHERE f.organization_id = @organization AND f.at <= @as_of),
-  (SELECT max(l.at) FROM /* bare */ ledger_entry l WHERE l.organization_id = @organization AND l.at <= @as_of)) AS at;
+  (SELECT max(l.at) FROM /* bare any */ ledger_entry l WHERE l.organization_id = @organization AND l.at <= @as_of)) AS at;
 
 -- name: summary
 SELECT d.day, d.change_type, d.severity, sum(d.events)::bigint AS events

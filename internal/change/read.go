@@ -22,14 +22,6 @@ var readSQL string
 
 var readQueries = db.Parse("change.read", readSQL)
 
-// view is the read side of an organization for a caller that may view it.
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
-
 // Page is a page of events with the cursors of its rows.
 type Page struct {
 	page.Slice[*Event]
@@ -51,7 +43,7 @@ var feedKeys = []page.Key{{Column: "e.seq", Parse: page.NumberKey}}
 // Changes lists the events of an organization by their places in the feed. A cursor
 // is such a place, whatever the filter and the order.
 func (r *Reader) Changes(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter, descending bool, request page.Request) (Page, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return Page{}, err
 	}
@@ -103,7 +95,7 @@ func (r *Reader) reached(ctx context.Context, q db.Querier, organization id.ID, 
 
 // Count counts what Changes lists.
 func (*Reader) Count(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +158,7 @@ var historyKeys = []page.Key{{Column: "e.at", Parse: page.TimeKey}, {Column: "e.
 
 // Under gives each history its page, what happened last first.
 func (*Reader) Under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, of []History) (map[History]Page, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +236,7 @@ func unless[T comparable](v T) *T {
 
 // CountUnder counts each history's list.
 func (*Reader) CountUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, of []History) (map[History]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +291,7 @@ func (e *Event) causedIn() *id.ID {
 
 // ByKeys gives those of the events that there are.
 func (*Reader) ByKeys(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []Key) ([]*Event, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -319,12 +311,11 @@ type Feed struct {
 
 // Feed says how far the feed has come.
 func (*Reader) Feed(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (Feed, error) {
-	q, err := view(ctx, snapshot, organization)
-	if err != nil {
+	if err := access.Require(ctx, organization, access.View); err != nil {
 		return Feed{}, err
 	}
 	type row struct{ Seq, Pending, Failures int64 }
-	found, err := db.First[row](ctx, q, readQueries.Get("feed"), nil)
+	found, err := db.First[row](ctx, snapshot.Of(organization), readQueries.Get("feed"), nil)
 	if err != nil {
 		return Feed{}, err
 	}

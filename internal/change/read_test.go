@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/change"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -280,4 +281,10 @@ func TestHowFarTheFeedIs(t *testing.T) {
 	require.Equal(t, 1, feed().Failures)
 	r.exec(`UPDATE change_gap SET filled_at = now()`)
 	require.Zero(t, feed().Failures)
+}
+
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, slices.DeleteFunc(change.ReadQueries.All(), func(q db.Query) bool { return q.Name == "change.read.feed" })) // of the whole
+	dbtest.EveryReadStatementCanBeSeen(t, []db.Query{change.ReplayQueries.Get("replay")})
 }

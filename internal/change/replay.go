@@ -21,7 +21,7 @@ type Reader struct{}
 
 // Head is the last number of a feed; 0 where nothing is published.
 func (*Reader) Head(ctx context.Context, q db.Querier, organization id.ID) (int64, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	if _, err := access.Admit(ctx, organization, access.View); err != nil {
 		return 0, err
 	}
 	head, err := db.Column[int64](ctx, q, replayQueries.Get("head"), nil)
@@ -50,9 +50,9 @@ func Heads(ctx context.Context, shared db.Querier, organizations []id.ID) (map[i
 // Replay gives the events behind a number that pass, in their order and at most so
 // many, and the number up to which the feed was gone through for them. It ends with
 // upTo, which the feed must have reached; 0 stands for its head. The querier is of
-// this organization.
+// this organization, as the caller sees it.
 func (r *Reader) Replay(ctx context.Context, q db.Querier, organization id.ID, after, upTo int64, filter Filter, limit int) ([]*Event, int64, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	if _, err := access.Admit(ctx, organization, access.View); err != nil {
 		return nil, after, err
 	}
 	where, err := filter.Where()

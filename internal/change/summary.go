@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
@@ -61,7 +62,7 @@ const day = 24 * time.Hour
 // Summary counts the events of the last days, the day of the organization's clock
 // being the last of them; nil before anything has happened.
 func (*Reader) Summary(ctx context.Context, snapshot *db.Snapshot, organization id.ID, days int) (*Summary, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -62,10 +62,11 @@ func (r *Reader) Workload(ctx context.Context, snapshot *db.Snapshot, organizati
 }
 
 func (r *Reader) read(ctx context.Context, snapshot *db.Snapshot, organization id.ID, s subject, types []rule.Type) (*Pack, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
+	if err != nil {
 		return nil, err
 	}
-	return r.pack(ctx, snapshot.Of(organization), organization, s, types)
+	return r.pack(ctx, q, organization, s, types)
 }
 
 // ofExposure has no types for a type of exposure that there is not.

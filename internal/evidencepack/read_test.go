@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/evidencepack"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -629,4 +630,9 @@ func TestTablesHaveTheirPredicate(t *testing.T) {
 		}
 	}
 	require.Greater(t, mentions, 30)
+}
+
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, evidencepack.ReadQueries.All())
 }

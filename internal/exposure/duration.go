@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
@@ -74,7 +75,7 @@ func Durations(intervals []Interval, now time.Time) []Duration {
 
 // IntervalsOf gives the intervals of each path.
 func (*Reader) IntervalsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, paths []id.ID) ([]*Interval, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

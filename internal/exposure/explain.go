@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 )
@@ -60,11 +61,14 @@ func (*Reader) Explanations(ctx context.Context, snapshot *db.Snapshot, organiza
 	for i, s := range standings {
 		keys[i], versions[i], byKey[s.Key] = s.Key, s.SettingVersion, s
 	}
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
+	if err != nil {
+		return nil, err
+	}
 	grounds, err := explainByKeys[ground](ctx, snapshot, organization, "grounds", keys, pgx.StrictNamedArgs{"settings": versions})
 	if err != nil {
 		return nil, err
 	}
-	q := snapshot.Of(organization) // explainByKeys asked whether the caller may
 	settings, err := CurrentSettings(ctx, q)
 	if err != nil {
 		return nil, err
@@ -109,7 +113,7 @@ func (*Reader) Explanations(ctx context.Context, snapshot *db.Snapshot, organiza
 
 // explainByKeys is byKeys for a statement of explain.sql.
 func explainByKeys[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, keys []Key, args pgx.StrictNamedArgs) ([]*T, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +127,7 @@ func explainByKeys[T any](ctx context.Context, snapshot *db.Snapshot, organizati
 
 // LatestByPaths gives the last interval of each type on each path, by type.
 func (*Reader) LatestByPaths(ctx context.Context, snapshot *db.Snapshot, organization id.ID, paths []id.ID) ([]*Exposure, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +153,7 @@ const carriersShown = 100
 
 // CarriersOf gives those that there are.
 func (*Reader) CarriersOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []CarrierKey) (map[CarrierKey]*Carriers, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (f Filter) path(w *db.Where) {
 	}
 	exists := db.Query{SQL: "EXISTS (SELECT FROM /* at */ authority_path p WHERE p.organization_id = @organization AND p.id = x.path_id /* where */)"}
 	if len(f.DataDomains)+len(f.Sensitivities)+len(f.Ownership) == 0 {
-		exists.SQL = strings.Replace(exists.SQL, "/* at */", "/* bare */", 1) // whose a path is never changes
+		exists.SQL = strings.Replace(exists.SQL, "/* at */", "/* bare any */", 1) // whose a path is never changes
 	}
 	w.Plain(exists.Where(p).SQL)
 	for name, value := range p.Args() {

@@ -11,3 +11,9 @@ func TestEveryReadStatementKnowsItsPast(t *testing.T) {
 	t.Parallel()
 	dbtest.EveryReadStatementKnowsItsPast(t, exposure.ReadQueries)
 }
+
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, exposure.ReadQueries.All())
+	dbtest.EveryReadStatementCanBeSeen(t, exposure.ExplainQueries())
+}

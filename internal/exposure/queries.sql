@@ -51,7 +51,7 @@ FROM (
      SELECT /* columns: before_it_changed */
      FROM exposure_version v
      CROSS JOIN LATERAL (
-       SELECT y.* FROM /* bare */ exposure y
+       SELECT y.* FROM /* bare any */ exposure y
        WHERE y.organization_id = @organization AND y.path_id = v.path_id AND y.type = v.type AND y.ordinal = v.ordinal
        OFFSET 0
      ) y
@@ -236,23 +236,23 @@ CROSS JOIN LATERAL (
   WHERE y.organization_id = @organization AND y.path_id = k.path_id AND y.type = k.type AND y.ordinal = k.ordinal
   OFFSET 0
 ) x
-JOIN /* bare */ authority_path p ON p.organization_id = @organization AND p.id = x.path_id
+JOIN /* bare any */ authority_path p ON p.organization_id = @organization AND p.id = x.path_id
 LEFT JOIN /* at */ organization_window w ON w.organization_id = @organization
 LEFT JOIN LATERAL (
-  SELECT a.* FROM /* bare */ condition a
+  SELECT a.* FROM /* bare any */ condition a
   WHERE a.organization_id = @organization AND a.subject_id = CASE WHEN x.type = ANY (@of_identity::smallint[]) THEN p.identity_id ELSE x.workload_id END
     AND a.rule = x.type AND a.from_at < x.until
   ORDER BY a.ordinal DESC
   LIMIT 1
 ) c ON true
 LEFT JOIN LATERAL (
-  SELECT a.* FROM condition_version a
+  SELECT a.* FROM /* bare any */ condition_version a
   WHERE a.organization_id = @organization AND a.subject_id = c.subject_id AND a.rule = c.rule AND a.ordinal = c.ordinal
     AND c.version_from >= x.until AND a.from_at < x.until AND a.to_at >= x.until
   LIMIT 1
 ) h ON true
 LEFT JOIN LATERAL (
-  SELECT a.* FROM authority_path_version a
+  SELECT a.* FROM /* bare any */ authority_path_version a
   WHERE a.organization_id = @organization AND a.id = p.id AND p.from_at >= x.until AND a.from_at < x.until AND a.to_at >= x.until
   LIMIT 1
 ) o ON true

@@ -23,14 +23,6 @@ var readQueries = db.Parse("exposure.read", readSQL)
 // Reader reads exposures.
 type Reader struct{}
 
-// view is the read side of an organization for a caller that may view it.
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
-
 // Page is a page of exposures with the cursors of its rows.
 type Page struct {
 	page.Slice[*Exposure]
@@ -39,7 +31,7 @@ type Page struct {
 
 // Exposures lists exposures.
 func (*Reader) Exposures(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter, order Order, request page.Request) (Page, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return Page{}, err
 	}
@@ -65,7 +57,7 @@ func (*Reader) Exposures(ctx context.Context, snapshot *db.Snapshot, organizatio
 
 // CountExposures counts what Exposures lists.
 func (*Reader) CountExposures(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter Filter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +88,8 @@ func (l *List) binding(at *time.Time, organization, path id.ID) page.Binding {
 
 // ExposuresUnder gives each path its page.
 func (*Reader) ExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, paths []id.ID) (map[id.ID]Page, error) {
-	if _, err := view(ctx, snapshot, organization); err != nil {
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
+	if err != nil {
 		return nil, err
 	}
 	if err := list.Filter.check(); err != nil {
@@ -106,14 +99,14 @@ func (*Reader) ExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organi
 		return nil, err
 	}
 	pages := make(map[id.ID]Page, len(paths))
-	err := page.Under(list.Request, paths, func(batch []id.ID) error {
-		return under(ctx, snapshot, organization, list, batch, pages)
+	err = page.Under(list.Request, paths, func(batch []id.ID) error {
+		return under(ctx, q, snapshot.Instant(), organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, paths []id.ID, pages map[id.ID]Page) error {
-	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, paths[0]), len(list.Order.keys()))
+func under(ctx context.Context, q db.Querier, at *time.Time, organization id.ID, list *List, paths []id.ID, pages map[id.ID]Page) error {
+	p, err := list.Request.Resolve(list.binding(at, organization, paths[0]), len(list.Order.keys()))
 	if err != nil {
 		return err
 	}
@@ -123,7 +116,7 @@ func under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list 
 		return err
 	}
 	args["paths"] = paths
-	exposures, err := db.Select[Exposure](ctx, snapshot.Of(organization), query, args)
+	exposures, err := db.Select[Exposure](ctx, q, query, args)
 	if err != nil {
 		return err
 	}
@@ -132,7 +125,7 @@ func under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list 
 		byPath[x.PathID] = append(byPath[x.PathID], x)
 	}
 	for _, path := range paths {
-		bound := list.binding(snapshot.Instant(), organization, path)
+		bound := list.binding(at, organization, path)
 		pages[path] = Page{
 			Slice:  page.Cut(p, byPath[path]),
 			Cursor: func(x *Exposure) string { return page.Cursor(bound, list.Order.values(x)...) },
@@ -143,7 +136,7 @@ func under(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list 
 
 // CountExposuresUnder counts each path's list.
 func (*Reader) CountExposuresUnder(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *List, paths []id.ID) (map[id.ID]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +205,7 @@ func (*Reader) NeighboursOfExposures(ctx context.Context, snapshot *db.Snapshot,
 
 // Clock says how far the organization's time has come; nil before its first sync.
 func (*Reader) Clock(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (*Clock, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +219,7 @@ func (*Reader) Clock(ctx context.Context, snapshot *db.Snapshot, organization id
 
 // byKeys runs a statement over exposures that are named by their keys.
 func byKeys[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, keys []Key, args pgx.StrictNamedArgs) ([]*T, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,8 @@ func (r *Recorder) AttestBaseline(ctx context.Context, organization, identity id
 // RecordJustification justifies actions of a path in the place of what was
 // recorded of it before. An action that the path gains later is not covered.
 func (r *Recorder) RecordJustification(ctx context.Context, organization, path id.ID, j Justification) (*RecordedJustification, error) {
-	if err := access.Require(ctx, organization, access.Investigate); err != nil {
+	actor, err := access.Admit(ctx, organization, access.Investigate)
+	if err != nil {
 		return nil, err
 	}
 	j.Text = strings.TrimSpace(j.Text)
@@ -128,9 +129,7 @@ func (r *Recorder) RecordJustification(ctx context.Context, organization, path i
 	if err := checkNote("text", j.Text); err != nil {
 		return nil, err
 	}
-	actor, _ := access.From(ctx)
 	recorded := &RecordedJustification{Justified: Justified{PathID: path, Actor: actor.Subject, Text: j.Text}}
-	var err error
 	recorded.Evaluation, err = r.paths.Rejudge(ctx, organization, authority.ByJustification, func(tx *db.Tx, at time.Time) ([]authority.Touch, error) {
 		recorded.FromAt = at
 		p, err := findPrivilege(ctx, tx, path)
@@ -159,12 +158,11 @@ func (r *Recorder) RecordJustification(ctx context.Context, organization, path i
 
 // WithdrawJustification ends the justification of a path.
 func (r *Recorder) WithdrawJustification(ctx context.Context, organization, path id.ID) (*RecordedJustification, error) {
-	if err := access.Require(ctx, organization, access.Investigate); err != nil {
+	actor, err := access.Admit(ctx, organization, access.Investigate)
+	if err != nil {
 		return nil, err
 	}
-	actor, _ := access.From(ctx)
 	withdrawn := &RecordedJustification{}
-	var err error
 	withdrawn.Evaluation, err = r.paths.Rejudge(ctx, organization, authority.ByJustification, func(tx *db.Tx, at time.Time) ([]authority.Touch, error) {
 		p, err := findPrivilege(ctx, tx, path)
 		if err != nil {
@@ -202,7 +200,11 @@ type privilege struct {
 
 func findPrivilege(ctx context.Context, tx *db.Tx, path id.ID) (*privilege, error) {
 	p, err := db.First[privilege](ctx, tx, recordQueries.Get("path_privilege"), pgx.StrictNamedArgs{"path": path})
-	if err == nil && p == nil {
+	if err != nil {
+		return nil, err
+	}
+	visible, err := access.VisibleClasses(ctx, tx)
+	if err == nil && (p == nil || visible != nil && !slices.Contains(visible, int32(p.Class))) { //nolint:gosec // a column of this size
 		err = problem.New(problem.NotFound, "PATH_NOT_FOUND", "there is no authority path %s in this organization", path).On("path")
 	}
 	if err != nil {
@@ -304,7 +306,7 @@ func (*Reader) Justifications(ctx context.Context, snapshot *db.Snapshot, organi
 
 // grouped runs a statement over several parents and gives each its rows.
 func grouped[T any](ctx context.Context, snapshot *db.Snapshot, organization id.ID, query string, args pgx.StrictNamedArgs, parent func(T) id.ID) (map[id.ID][]T, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

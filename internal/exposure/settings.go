@@ -101,7 +101,7 @@ func begin(ctx context.Context, tx *db.Tx, at time.Time, actor string, settings 
 
 // Settings gives the thresholds that hold for an organization.
 func (r *Reader) Settings(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (rule.Settings, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return rule.Settings{}, err
 	}

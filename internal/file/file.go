@@ -203,7 +203,7 @@ func TooLarge(limit int64) *problem.Error {
 
 // keep takes a draft through the steps.
 func (s *Service) keep(ctx context.Context, organization id.ID, draft *object.Draft, upload *row) (f *File, created bool, err error) {
-	known, err := s.find(ctx, organization, draft.Digest())
+	known, err := s.find(ctx, organization, draft.Digest(), access.Investigate)
 	if err != nil {
 		return nil, false, err
 	}
@@ -230,11 +230,15 @@ func (s *Service) keep(ctx context.Context, organization id.ID, draft *object.Dr
 	return f, created, nil
 }
 
-// find gives the file with this content; null if there is none.
-func (s *Service) find(ctx context.Context, organization id.ID, digest object.Digest) (*File, error) {
+// find gives the file with this content; null if there is none that the caller sees.
+func (s *Service) find(ctx context.Context, organization id.ID, digest object.Digest, scope access.Scope) (*File, error) {
 	snapshot := s.db.Snapshot()
 	defer snapshot.Close(ctx)
-	found, err := db.First[row](ctx, snapshot.Of(organization), queries.Get("file"), pgx.StrictNamedArgs{"id": asset.FileID(organization, digest.String())})
+	q, err := access.Reader(ctx, snapshot, organization, scope)
+	if err != nil {
+		return nil, err
+	}
+	found, err := db.First[row](ctx, q, queries.Get("file"), pgx.StrictNamedArgs{"id": asset.FileID(organization, digest.String())})
 	if err != nil || found == nil {
 		return nil, err
 	}

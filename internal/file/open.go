@@ -12,23 +12,24 @@ import (
 // Find says what a file is, without reading it. What there is not, and what is another
 // organization's, is FILE_NOT_FOUND alike.
 func (s *Service) Find(ctx context.Context, organization id.ID, sha256 string) (*File, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	if _, err := access.Admit(ctx, organization, access.View); err != nil {
 		return nil, err
 	}
 	digest, err := object.ParseDigest(sha256)
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "FILE_DIGEST_INVALID", "a file is named by its SHA-256: 64 digits of 0-9 and a-f").Because(err)
 	}
-	f, err := s.find(ctx, organization, digest)
+	f, err := s.find(ctx, organization, digest, access.View)
 	if err == nil && f == nil {
 		err = problem.New(problem.NotFound, "FILE_NOT_FOUND", "there is no file %s in this organization", digest)
 	}
 	return f, err
 }
 
-// Open gives the content of a file that was found. It has been verified.
+// Open gives the content of a file that Find has found for the caller. It has been
+// verified.
 func (s *Service) Open(ctx context.Context, organization id.ID, f *File) (*object.Content, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	if _, err := access.Admit(ctx, organization, access.View); err != nil {
 		return nil, err
 	}
 	content, err := s.store.Open(ctx, object.Address{Organization: organization, Digest: f.SHA256})
@@ -40,7 +41,7 @@ func (s *Service) Open(ctx context.Context, organization id.ID, f *File) (*objec
 
 // Check says whether Open would find the content, without reading it.
 func (s *Service) Check(ctx context.Context, organization id.ID, f *File) error {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	if _, err := access.Admit(ctx, organization, access.View); err != nil {
 		return err
 	}
 	stored, err := s.stored(ctx, organization, f.SHA256)

@@ -31,7 +31,7 @@ type Store struct{}
 // BySlug is the organization of this name; nil if there is none, or none for
 // this caller.
 func (s *Store) BySlug(ctx context.Context, snapshot *db.Snapshot, slug string) (*Organization, error) {
-	if err := access.Require(ctx, id.Organization(slug), access.View); err != nil {
+	if _, err := access.Admit(ctx, id.Organization(slug), access.View); err != nil {
 		if problem.KindOf(err) == problem.NotFound {
 			return nil, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -238,7 +239,7 @@ func (c Counting) values(row *Counted) []string {
 // counts what happened, by when it did. The posture is one that was read from the
 // same snapshot of the database.
 func (*Reader) Counted(ctx context.Context, snapshot *db.Snapshot, p *Posture, c Counting, request page.Request) (CountedPage, error) {
-	q, err := view(ctx, snapshot, p.OrganizationID)
+	q, err := access.Reader(ctx, snapshot, p.OrganizationID, access.View)
 	if err != nil {
 		return CountedPage{}, err
 	}
@@ -266,7 +267,7 @@ func (*Reader) Counted(ctx context.Context, snapshot *db.Snapshot, p *Posture, c
 
 // CountCounted counts the rows, and adds up what they are of the number.
 func (*Reader) CountCounted(ctx context.Context, snapshot *db.Snapshot, p *Posture, c Counting) (rows, amount int64, err error) {
-	q, err := view(ctx, snapshot, p.OrganizationID)
+	q, err := access.Reader(ctx, snapshot, p.OrganizationID, access.View)
 	if err != nil || c.Event && p.From == nil {
 		return 0, 0, err
 	}

@@ -13,7 +13,8 @@ LIMIT @limit;
 
 -- name: total
 SELECT count(*) AS rows, coalesce(sum(r.amount), 0)::bigint AS amount
-FROM (/* rows */) r;
+FROM (/* rows */) r
+WHERE true /* where */;
 
 -- name: paths
 SELECT p.id, 'path' AS kind, 1::bigint AS amount, NULL::timestamptz AS at

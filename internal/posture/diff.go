@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/ledger"
@@ -79,7 +80,7 @@ type ReasonCount struct {
 // nil before anything has happened. Without a later instant it is the organization's
 // clock, as it is for one that the clock has not reached.
 func (*Reader) Diff(ctx context.Context, snapshot *db.Snapshot, organization id.ID, from time.Time, to *time.Time) (*Diff, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -122,19 +123,31 @@ func within(from time.Time, to *time.Time, clock time.Time) (time.Time, error) {
 	return end, nil
 }
 
+// sumUp is what an organization comes to at an instant.
+type sumUp struct {
+	Place int64
+	Sums
+	Events // until then; nothing for who sees a part
+}
+
+// sumsAt is what it comes to at each instant, whatever the querier's own.
+func sumsAt(ctx context.Context, q db.Querier, ats ...time.Time) ([]*sumUp, error) {
+	return db.Select[sumUp](ctx, q, diffQueries.Get("sums_at"), pgx.StrictNamedArgs{"ats": ats, "all_classes": AllClasses})
+}
+
 // moved are the numbers that are other at the second instant, in the order of
 // Countings.
 func moved(ctx context.Context, q db.Querier, from, to time.Time) ([]Moved, error) {
-	type row struct {
-		Place int64
-		Sums
-		Events
-	}
-	at, err := db.Select[row](ctx, q, diffQueries.Get("sums_at"), pgx.StrictNamedArgs{"ats": []time.Time{from, to}, "all_classes": AllClasses})
+	at, err := sumsAt(ctx, q, from, to)
 	if err != nil {
 		return nil, err
 	}
 	then, now := at[0], at[1]
+	if access.Limited(ctx) { // what has happened so far is not counted by class
+		if now.Events, err = happened(ctx, q, from, to); err != nil {
+			return nil, err
+		}
+	}
 	before := &Posture{Sums: then.Sums}
 	after := &Posture{Sums: now.Sums, Events: now.Events, From: &Snapshot{
 		PathsAdded: &then.PathsAdded, PathsRemoved: &then.PathsRemoved, PathsOrphaned: &then.PathsOrphaned,
@@ -201,7 +214,7 @@ type Point struct {
 
 // Histories give each cluster what it came to at the end of each part of its window.
 func (*Reader) Histories(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []ClusterKey) (map[ClusterKey][]Point, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

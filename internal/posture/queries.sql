@@ -11,6 +11,14 @@ k.paths, k.identities, k.workloads, k.executions, k.executed, k.executed_sensiti
 k.ownership_valid, k.ownership_degraded, k.ownership_ambiguous, k.ownership_orphaned, k.ownership_unknown,
 k.sensitivity_unknown, k.sensitivity_public, k.sensitivity_internal, k.sensitivity_confidential, k.sensitivity_restricted
 
+-- columns: added_up
+sum(k.paths)::bigint AS paths, sum(k.workloads)::bigint AS workloads, sum(k.executions)::bigint AS executions,
+sum(k.executed)::bigint AS executed, sum(k.executed_sensitive)::bigint AS executed_sensitive, sum(k.unwatched)::bigint AS unwatched,
+sum(k.ownership_valid)::bigint AS ownership_valid, sum(k.ownership_degraded)::bigint AS ownership_degraded, sum(k.ownership_ambiguous)::bigint AS ownership_ambiguous,
+sum(k.ownership_orphaned)::bigint AS ownership_orphaned, sum(k.ownership_unknown)::bigint AS ownership_unknown, sum(k.sensitivity_unknown)::bigint AS sensitivity_unknown,
+sum(k.sensitivity_public)::bigint AS sensitivity_public, sum(k.sensitivity_internal)::bigint AS sensitivity_internal, sum(k.sensitivity_confidential)::bigint AS sensitivity_confidential,
+sum(k.sensitivity_restricted)::bigint AS sensitivity_restricted
+
 -- columns: posture
 k.class, k.paths, k.sensitive_paths, k.dormant_paths, k.executed_paths, k.unwatched_paths, k.invalid_paths, k.executed_invalid_paths, k.executions,
 k.workloads, k.autonomous, k.operator_assisted, k.human_triggered, k.unclassified, k.listed, k.critical, k.high, k.medium, k.low,
@@ -69,6 +77,38 @@ LEFT JOIN LATERAL (
     LIMIT 1
   ) k
   WHERE k.to_at > @as_of
+) c ON true
+WHERE d.organization_id = @organization AND /* open */ d.to_at IS NULL
+ORDER BY d.cluster, l.level;
+
+-- name: overview@past@seen
+-- What adds up over classes is added up; identities, of which one may be in several,
+-- are counted among the members.
+SELECT d.cluster, l.level::smallint AS level, coalesce(c.paths, 0) AS paths,
+       (SELECT count(DISTINCT m.identity_id) FROM cluster_member m
+        WHERE m.organization_id = @organization AND m.cluster = d.cluster AND /* open */ m.to_at IS NULL AND m.level <= l.level AND m.class = ANY (@visible::integer[])) AS identities,
+       coalesce(c.workloads, 0) AS workloads, coalesce(c.executions, 0) AS executions, coalesce(c.executed, 0) AS executed,
+       coalesce(c.executed_sensitive, 0) AS executed_sensitive, coalesce(c.unwatched, 0) AS unwatched,
+       coalesce(c.ownership_valid, 0) AS ownership_valid, coalesce(c.ownership_degraded, 0) AS ownership_degraded,
+       coalesce(c.ownership_ambiguous, 0) AS ownership_ambiguous, coalesce(c.ownership_orphaned, 0) AS ownership_orphaned,
+       coalesce(c.ownership_unknown, 0) AS ownership_unknown,
+       coalesce(c.sensitivity_unknown, 0) AS sensitivity_unknown, coalesce(c.sensitivity_public, 0) AS sensitivity_public,
+       coalesce(c.sensitivity_internal, 0) AS sensitivity_internal, coalesce(c.sensitivity_confidential, 0) AS sensitivity_confidential,
+       coalesce(c.sensitivity_restricted, 0) AS sensitivity_restricted
+FROM cluster_definition d
+CROSS JOIN generate_series(1, 3) AS l(level)
+LEFT JOIN LATERAL (
+  SELECT /* columns: added_up */
+  FROM (
+    SELECT /* columns: counts */
+    FROM cluster_counter k
+    WHERE k.organization_id = @organization AND k.class = ANY (@visible::integer[]) AND k.level = l.level AND k.cluster = d.cluster AND k.from_at <= @as_of
+    UNION ALL
+    SELECT /* columns: counts */
+    FROM cluster_counter_version k
+    WHERE k.organization_id = @organization AND k.class = ANY (@visible::integer[]) AND k.level = l.level AND k.cluster = d.cluster
+      AND k.from_at <= @as_of AND k.to_at > @as_of
+  ) k
 ) c ON true
 WHERE d.organization_id = @organization AND /* open */ d.to_at IS NULL
 ORDER BY d.cluster, l.level;
@@ -192,7 +232,7 @@ SELECT /* columns: workload_exposure */,
         FROM /* at */ entity_assertion a JOIN /* at */ source s ON s.organization_id = @organization AND s.id = a.source_id
         WHERE a.organization_id = @organization AND a.entity_id = w.workload_id) AS last_seen_at,
        greatest((SELECT max(y.at) FROM /* at */ sync y WHERE y.organization_id = @organization), v.at) AS clock_at, v.judged_at AS evaluated_at
-FROM /* bare */ workload_exposure k
+FROM /* bare any */ workload_exposure k
 CROSS JOIN LATERAL (SELECT w.* FROM /* at */ workload_exposure w WHERE w.organization_id = @organization AND w.workload_id = k.workload_id OFFSET 0) w
 CROSS JOIN (
   SELECT max(e.at) AS at, max(e.at) FILTER (WHERE e.cause NOT IN ('attestation', 'justification')) AS judged_at
@@ -211,7 +251,7 @@ WHERE k.organization_id = @organization AND (k.code = @code OR k.workload_id = @
 WITH target AS (
   SELECT w.workload_id AS id, w.identity_ids, n.system, n.first_seen_at
   FROM /* at */ workload_exposure w
-  JOIN /* bare */ entity n ON n.organization_id = @organization AND n.id = w.workload_id
+  JOIN /* bare any */ entity n ON n.organization_id = @organization AND n.id = w.workload_id
   WHERE w.organization_id = @organization AND w.workload_id = ANY (@ids::uuid[])
 ), asked AS ( -- of whom what is asked
   SELECT t.id, t.id AS entity_id, t.system, k.kind, t.first_seen_at
@@ -219,7 +259,7 @@ WITH target AS (
   UNION ALL
   SELECT t.id, i.id, i.system, 'roles', NULL
   FROM target t CROSS JOIN unnest(t.identity_ids) AS k(id)
-  JOIN /* bare */ entity i ON i.organization_id = @organization AND i.id = k.id
+  JOIN /* bare any */ entity i ON i.organization_id = @organization AND i.id = k.id
 ), cover AS (
   SELECT a.id, a.kind, min(coalesce(v.state, 0)) AS state
   FROM asked a
@@ -284,7 +324,7 @@ CROSS JOIN LATERAL (
   SELECT /* columns: exposure */
   FROM (
     SELECT y.*
-    FROM /* bare */ authority_path p
+    FROM /* bare any */ authority_path p
     CROSS JOIN LATERAL (
       SELECT x.* FROM /* at */ exposure x
       WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition < 4
@@ -300,7 +340,7 @@ CROSS JOIN LATERAL (
 
 -- name: count_exposures_of_workloads@past
 SELECT p.workload_id, count(*) AS count
-FROM /* bare */ authority_path p
+FROM /* bare any */ authority_path p
 CROSS JOIN LATERAL (
   SELECT FROM /* at */ exposure x
   WHERE x.organization_id = @organization AND x.path_id = p.id AND x.to_at IS NULL AND x.disposition < 4

@@ -97,18 +97,11 @@ func unknownCluster(key string) error {
 	return problem.New(problem.Invalid, "UNKNOWN_CLUSTER", "%.60q is no risk cluster; there are %s", key, strings.Join(known, ", ")).On("cluster")
 }
 
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID) (db.Querier, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
-
 // Overview gives every cluster of the organization up to a level, in the order
 // in which to look at them. An organization that was never judged has them all,
 // empty.
 func (*Reader) Overview(ctx context.Context, snapshot *db.Snapshot, organization id.ID, level Level) ([]*Cluster, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +229,7 @@ func Select(at *time.Time, organization id.ID, level Level, overview []*Cluster,
 // Memberships gives the clusters, by number, of those of the paths that are
 // members of any, counting exposures that somebody acknowledged.
 func (*Reader) Memberships(ctx context.Context, snapshot *db.Snapshot, organization id.ID, paths []id.ID) (map[id.ID][]int16, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -285,18 +278,19 @@ func (l *PartList) binding(at *time.Time, organization id.ID, cluster int16) pag
 
 // PartsOf gives each cluster its page.
 func (*Reader) PartsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PartList, clusters []int16) (map[int16]PartPage, error) {
-	if _, err := view(ctx, snapshot, organization); err != nil {
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
+	if err != nil {
 		return nil, err
 	}
 	pages := make(map[int16]PartPage, len(clusters))
-	err := page.Under(list.Request, clusters, func(batch []int16) error {
-		return partsOf(ctx, snapshot, organization, list, batch, pages)
+	err = page.Under(list.Request, clusters, func(batch []int16) error {
+		return partsOf(ctx, q, snapshot.Instant(), organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func partsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *PartList, clusters []int16, pages map[int16]PartPage) error {
-	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, clusters[0]), 1)
+func partsOf(ctx context.Context, q db.Querier, at *time.Time, organization id.ID, list *PartList, clusters []int16, pages map[int16]PartPage) error {
+	p, err := list.Request.Resolve(list.binding(at, organization, clusters[0]), 1)
 	if err != nil {
 		return err
 	}
@@ -310,7 +304,7 @@ func partsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, lis
 		Cluster int16
 		ID      id.ID
 	}
-	rows, err := db.Select[row](ctx, snapshot.Of(organization), readQueries.Get(string(list.Part)+"_in_clusters"),
+	rows, err := db.Select[row](ctx, q, readQueries.Get(string(list.Part)+"_in_clusters"),
 		pgx.StrictNamedArgs{"clusters": clusters, "level": list.Level, "after": after, "limit": p.Size + 1})
 	if err != nil {
 		return err
@@ -320,7 +314,7 @@ func partsOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, lis
 		byCluster[r.Cluster] = append(byCluster[r.Cluster], r.ID)
 	}
 	for _, cluster := range clusters {
-		binding := list.binding(snapshot.Instant(), organization, cluster)
+		binding := list.binding(at, organization, cluster)
 		pages[cluster] = PartPage{
 			Slice:  page.Cut(p, byCluster[cluster]),
 			Cursor: func(part id.ID) string { return page.Cursor(binding, part.String()) },

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/page"
@@ -140,7 +141,7 @@ type ClusterSummary struct {
 // Posture gives what the organization comes to, with the last snapshot at since
 // or before; nil for one that was never judged.
 func (*Reader) Posture(ctx context.Context, snapshot *db.Snapshot, organization id.ID, since *time.Time) (*Posture, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,11 @@ func (*Reader) Posture(ctx context.Context, snapshot *db.Snapshot, organization 
 	if err != nil || !found.Judged || found.At == nil {
 		return nil, err
 	}
-	return &Posture{OrganizationID: organization, At: *found.At, Sums: found.Sums, Events: found.Events, Sources: found.Sources, From: found.From}, nil
+	p := &Posture{OrganizationID: organization, At: *found.At, Sums: found.Sums, Events: found.Events, Sources: found.Sources, From: found.From}
+	if access.Limited(ctx) {
+		err = countPart(ctx, snapshot, p)
+	}
+	return p, err
 }
 
 // SnapshotFilter narrows a list of snapshots.
@@ -190,7 +195,7 @@ type SnapshotPage struct {
 
 // Snapshots lists snapshots by their instants.
 func (*Reader) Snapshots(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SnapshotFilter, descending bool, request page.Request) (SnapshotPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return SnapshotPage{}, err
 	}
@@ -212,12 +217,15 @@ func (*Reader) Snapshots(ctx context.Context, snapshot *db.Snapshot, organizatio
 		return SnapshotPage{}, err
 	}
 	rows, err := db.Select[Snapshot](ctx, q, query, args)
+	if err == nil && access.Limited(ctx) {
+		err = countThen(ctx, snapshot, organization, rows)
+	}
 	return SnapshotPage{Slice: page.Cut(p, rows), Cursor: func(s *Snapshot) string { return page.Cursor(binding, page.Stamp(s.At)) }}, err
 }
 
 // CountSnapshots counts what Snapshots lists.
 func (*Reader) CountSnapshots(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter SnapshotFilter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/exposure/rule"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -23,7 +24,7 @@ type WorkloadPage struct {
 
 // WorkloadExposures lists the workloads that live and have paths or findings.
 func (*Reader) WorkloadExposures(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter WorkloadFilter, order WorkloadOrder, request page.Request) (WorkloadPage, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return WorkloadPage{}, err
 	}
@@ -47,7 +48,7 @@ func (*Reader) WorkloadExposures(ctx context.Context, snapshot *db.Snapshot, org
 // CountWorkloadExposures counts what WorkloadExposures lists. What a filter that
 // is Empty lists is counted already: Posture.Listed.
 func (*Reader) CountWorkloadExposures(ctx context.Context, snapshot *db.Snapshot, organization id.ID, filter WorkloadFilter) (int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return 0, err
 	}
@@ -62,7 +63,7 @@ func (*Reader) CountWorkloadExposures(ctx context.Context, snapshot *db.Snapshot
 // WorkloadExposuresByWorkloads gives the rows of those of the workloads that
 // have one.
 func (*Reader) WorkloadExposuresByWorkloads(ctx context.Context, snapshot *db.Snapshot, organization id.ID, workloads []id.ID) ([]*WorkloadExposure, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ type WorkloadDetail struct {
 // WorkloadExposure gives the row of a code or of a workload; nil if there is
 // none. What is not asked for is empty.
 func (*Reader) WorkloadExposure(ctx context.Context, snapshot *db.Snapshot, organization id.ID, code string, workload id.ID) (*WorkloadDetail, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ type Dossier struct {
 
 // Dossiers gives what is recorded about those of the workloads that have a row.
 func (*Reader) Dossiers(ctx context.Context, snapshot *db.Snapshot, organization id.ID, workloads []id.ID) ([]*Dossier, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -128,18 +129,19 @@ func exposureValues(x *exposure.Exposure) []string {
 
 // ExposuresOf gives each workload its page.
 func (*Reader) ExposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ExposureList, workloads []id.ID) (map[id.ID]exposure.Page, error) {
-	if _, err := view(ctx, snapshot, organization); err != nil {
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
+	if err != nil {
 		return nil, err
 	}
 	pages := make(map[id.ID]exposure.Page, len(workloads))
-	err := page.Under(list.Request, workloads, func(batch []id.ID) error {
-		return exposuresOf(ctx, snapshot, organization, list, batch, pages)
+	err = page.Under(list.Request, workloads, func(batch []id.ID) error {
+		return exposuresOf(ctx, q, snapshot.Instant(), organization, list, batch, pages)
 	})
 	return pages, err
 }
 
-func exposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, list *ExposureList, workloads []id.ID, pages map[id.ID]exposure.Page) error {
-	p, err := list.Request.Resolve(list.binding(snapshot.Instant(), organization, workloads[0]), len(exposureKeys))
+func exposuresOf(ctx context.Context, q db.Querier, at *time.Time, organization id.ID, list *ExposureList, workloads []id.ID, pages map[id.ID]exposure.Page) error {
+	p, err := list.Request.Resolve(list.binding(at, organization, workloads[0]), len(exposureKeys))
 	if err != nil {
 		return err
 	}
@@ -149,7 +151,7 @@ func exposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID,
 		return err
 	}
 	args["workloads"] = workloads
-	exposures, err := db.Select[exposure.Exposure](ctx, snapshot.Of(organization), query, args)
+	exposures, err := db.Select[exposure.Exposure](ctx, q, query, args)
 	if err != nil {
 		return err
 	}
@@ -158,7 +160,7 @@ func exposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID,
 		byWorkload[x.WorkloadID] = append(byWorkload[x.WorkloadID], x)
 	}
 	for _, workload := range workloads {
-		binding := list.binding(snapshot.Instant(), organization, workload)
+		binding := list.binding(at, organization, workload)
 		pages[workload] = exposure.Page{
 			Slice:  page.Cut(p, byWorkload[workload]),
 			Cursor: func(x *exposure.Exposure) string { return page.Cursor(binding, exposureValues(x)...) },
@@ -169,7 +171,7 @@ func exposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID,
 
 // CountExposuresOf counts each workload's list.
 func (*Reader) CountExposuresOf(ctx context.Context, snapshot *db.Snapshot, organization id.ID, workloads []id.ID) (map[id.ID]int, error) {
-	q, err := view(ctx, snapshot, organization)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (s *Server) mayFiles(ctx context.Context, slug string, scope access.Scope) 
 	if slug == "" {
 		return problem.New(problem.Invalid, "ORGANIZATION_MISSING", "say whose file this is: ?org=SLUG").On("org")
 	}
-	if err := access.Require(ctx, id.Organization(slug), scope); err != nil {
+	if _, err := access.Admit(ctx, id.Organization(slug), scope); err != nil {
 		return err
 	}
 	if s.Files == nil {

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ type Subscription struct {
 	stream       *Stream
 	organization id.ID
 	filter       change.Filter
-	position     int64 // the number up to which it has gone through the feed
+	seen         map[int]bool // of access classes, whether the subscriber sees them; nil for who sees everything
+	position     int64        // the number up to which it has gone through the feed
 	setBack      int
 	live         bool // it has reached the head once
 	closed       chan struct{}
@@ -38,7 +40,8 @@ type Batch struct {
 // Subscribe follows the feed of an organization from behind a cursor, or without one
 // from its beginning. Whoever subscribes closes the subscription.
 func (s *Stream) Subscribe(ctx context.Context, organization id.ID, after *string, filter change.Filter) (*Subscription, error) {
-	if err := access.Require(ctx, organization, access.View); err != nil {
+	actor, err := access.Admit(ctx, organization, access.View)
+	if err != nil {
 		return nil, err
 	}
 	if err := filter.Check(); err != nil {
@@ -46,7 +49,6 @@ func (s *Stream) Subscribe(ctx context.Context, organization id.ID, after *strin
 	}
 	position := int64(0)
 	if after != nil {
-		var err error
 		if position, err = change.DecodeCursor("after", organization, *after); err != nil {
 			return nil, err
 		}
@@ -59,6 +61,9 @@ func (s *Stream) Subscribe(ctx context.Context, organization id.ID, after *strin
 		return nil, err
 	}
 	x := &Subscription{stream: s, organization: organization, filter: filter, position: position, closed: make(chan struct{})}
+	if actor.Attributes.Limited() {
+		x.seen = map[int]bool{change.AllClasses: false}
+	}
 	setBack, behind := s.hub.join(organization, head)
 	if x.setBack = setBack; behind {
 		s.look()
@@ -97,7 +102,11 @@ func (x *Subscription) Next(ctx context.Context) (Batch, error) {
 			}
 		case len(v.events) > 0:
 			x.position = v.events[len(v.events)-1].Seq
-			if events := x.passing(v.events); len(events) > 0 {
+			events, err := x.passing(ctx, v.events)
+			if err != nil {
+				return Batch{}, err
+			}
+			if len(events) > 0 {
 				return x.batch(events), nil
 			}
 		case !x.live:
@@ -150,7 +159,11 @@ func (x *Subscription) replay(ctx context.Context, upTo int64) ([]*change.Event,
 	}
 	snapshot := x.stream.config.Readers.Snapshot()
 	defer snapshot.Close(ctx)
-	events, reached, err := x.stream.reader.Replay(ctx, snapshot.Of(x.organization), x.organization, x.position, upTo, x.filter, batch)
+	q, err := access.Reader(ctx, snapshot, x.organization, access.View)
+	if err != nil {
+		return nil, err
+	}
+	events, reached, err := x.stream.reader.Replay(ctx, q, x.organization, x.position, upTo, x.filter, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -166,22 +179,46 @@ func (x *Subscription) replay(ctx context.Context, upTo int64) ([]*change.Event,
 	return events, nil
 }
 
-// passing are those of the events that the filter lets pass.
-func (x *Subscription) passing(events []*change.Event) []*change.Event {
+// passing are those of the events that the filter lets pass, and that the subscriber
+// sees.
+func (x *Subscription) passing(ctx context.Context, events []*change.Event) ([]*change.Event, error) {
+	if err := x.meet(ctx, events); err != nil {
+		return nil, err
+	}
+	passes := func(e *change.Event) bool { return x.filter.Matches(e) && (x.seen == nil || x.seen[e.Class]) }
 	all := true
 	for _, e := range events {
-		all = all && x.filter.Matches(e)
+		all = all && passes(e)
 	}
 	if all {
-		return events
+		return events, nil
 	}
 	var some []*change.Event
 	for _, e := range events {
-		if x.filter.Matches(e) {
+		if passes(e) {
 			some = append(some, e)
 		}
 	}
-	return some
+	return some, nil
+}
+
+// meet finds out of classes that come for the first time whether the subscriber sees
+// them. What a class stands for never changes.
+func (x *Subscription) meet(ctx context.Context, events []*change.Event) error {
+	known := func(e *change.Event) bool { _, known := x.seen[e.Class]; return known }
+	if x.seen == nil || !slices.ContainsFunc(events, func(e *change.Event) bool { return !known(e) }) {
+		return nil
+	}
+	snapshot := x.stream.config.Readers.Snapshot()
+	defer snapshot.Close(ctx)
+	visible, err := access.VisibleClasses(ctx, snapshot.Of(x.organization))
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		x.seen[e.Class] = slices.Contains(visible, int32(e.Class)) //nolint:gosec // a column of this size
+	}
+	return nil
 }
 
 func (x *Subscription) batch(events []*change.Event) Batch {

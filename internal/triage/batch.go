@@ -54,7 +54,7 @@ func (s *Service) JudgeMany(ctx context.Context, organization id.ID, selection S
 		memo: memo{Action: c.Action, Reason: c.Reason, Justification: c.Justification},
 	}
 	return s.batch(ctx, organization, request, b, func(t *turn) (choice, error) {
-		return s.choose(ctx, t.tx, selection, &c, locked)
+		return s.choose(ctx, t.tx, selection, &c, locked, t.visible)
 	})
 }
 
@@ -82,7 +82,11 @@ func (s *Service) rehearse(ctx context.Context, organization id.ID, actor string
 	if !known[0] {
 		return nil, access.OrganizationNotFound()
 	}
-	chosen, err := s.choose(ctx, q, selection, c, asTheyStand)
+	visible, err := access.VisibleClasses(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := s.choose(ctx, q, selection, c, asTheyStand, visible)
 	if err != nil {
 		return nil, err
 	}
@@ -254,11 +258,11 @@ type candidate struct {
 }
 
 // choose finds the exposures of a selection.
-func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, how string) (choice, error) {
+func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, how string, visible []int32) (choice, error) {
 	items := selection.Items
 	if selection.Filter != nil {
 		var err error
-		if items, err = s.match(ctx, q, *selection.Filter); err != nil {
+		if items, err = s.match(ctx, q, *selection.Filter, visible); err != nil {
 			return nil, err
 		}
 	}
@@ -266,7 +270,7 @@ func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection,
 	for i, item := range items {
 		keys[i] = item.Key
 	}
-	standing, err := find(ctx, q, keys, how)
+	standing, err := find(ctx, q, keys, how, visible)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +289,7 @@ func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection,
 }
 
 // match finds what a filter matches, up to the bound.
-func (s *Service) match(ctx context.Context, q db.Querier, filter exposure.Filter) ([]Item, error) {
+func (s *Service) match(ctx context.Context, q db.Querier, filter exposure.Filter, visible []int32) ([]Item, error) {
 	if len(filter.Statuses) == 0 {
 		filter.Statuses = exposure.Unresolved()
 	}
@@ -297,6 +301,9 @@ func (s *Service) match(ctx context.Context, q db.Querier, filter exposure.Filte
 		PathID  id.ID
 		Type    rule.Type
 		Ordinal int
+	}
+	if visible != nil {
+		where.And("x.class = ANY (@visible::integer[])", "visible", visible)
 	}
 	where.Arg("limit", s.maxMatching+1)
 	rows, err := db.Select[row](ctx, q, decideQueries.Get("matching").Where(where), where.Args())
@@ -386,7 +393,7 @@ func (t *turn) undoable(ctx context.Context, undone, undo id.ID) ([]*Decision, e
 		case known[0]:
 			return nil, problem.New(problem.Conflict, "NOTHING_TO_UNDO", "the batch %s left every exposure alone: there is nothing to undo", undone).On("batch")
 		}
-		return nil, problem.New(problem.NotFound, "BATCH_NOT_FOUND", "there is no batch %s in this organization", undone).On("batch")
+		return nil, batchNotFound(undone)
 	}
 	if done[0].Compensates != nil {
 		return nil, problem.New(problem.Conflict, "BATCH_IS_UNDO",
@@ -403,15 +410,25 @@ func (t *turn) undoable(ctx context.Context, undone, undo id.ID) ([]*Decision, e
 	return done, nil
 }
 
+func batchNotFound(batch id.ID) *problem.Error {
+	return problem.New(problem.NotFound, "BATCH_NOT_FOUND", "there is no batch %s in this organization", batch).On("batch")
+}
+
 // compensate takes decisions back where nothing came after them.
 func (t *turn) compensate(ctx context.Context, done []*Decision, justification string) (choice, error) {
 	keys := make([]exposure.Key, len(done))
 	for i, d := range done {
 		keys[i] = d.Key
 	}
-	standing, err := find(ctx, t.tx, keys, locked)
+	standing, err := find(ctx, t.tx, keys, locked, t.visible)
 	if err != nil {
 		return nil, err
+	}
+	if len(standing) == 0 {
+		return nil, batchNotFound(*done[0].Batch)
+	}
+	if len(standing) < len(keys) { // entries are about exposures that there are
+		return nil, access.Partial("this batch")
 	}
 	reasons, err := t.reasonsBefore(ctx, done)
 	if err != nil {

@@ -23,13 +23,11 @@ const (
 	MaxIdempotencyKey = 200   // characters
 )
 
-// admit lets a caller pass who may do this, and says who it is.
+// admit lets a caller pass who may do this, and says who it is. About what the caller
+// does not see it is done as about what there is not: see byKey.
 func admit(ctx context.Context, organization id.ID, action Action) (actor string, err error) {
-	if err := access.Require(ctx, organization, action.Scope()); err != nil {
-		return "", err
-	}
-	caller, _ := access.From(ctx)
-	return caller.Subject, nil
+	caller, err := access.Admit(ctx, organization, action.Scope())
+	return caller.Subject, err
 }
 
 // checkAction holds what is to be done against what there is.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/db"
+	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/canonical"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
@@ -55,7 +56,7 @@ func (s *Service) Judge(ctx context.Context, organization id.ID, key exposure.Ke
 			outcome = &Outcome{Decision: *decisions[0], Replayed: true}
 			return nil
 		}
-		x := byKey(*found)[key]
+		x := byKey(*found, t.visible)[key]
 		if refused := refusal(key, x, &c.ExpectedVersion, c.Action); refused != nil {
 			return refused
 		}
@@ -94,6 +95,8 @@ type turn struct {
 	writes *db.Pipeline // what the turn ends with
 	rows   []written    // by which statements of writes
 	paths  []id.ID      // whose exposures are decided
+
+	visible []int32 // the access classes that the caller sees; null for everything
 }
 
 // written is how many rows a statement wrote, and how many it should have.
@@ -125,7 +128,11 @@ func (s *Service) turn(ctx context.Context, organization id.ID, r *request, look
 		}
 	}
 	return s.paths.Decide(ctx, organization, read, func(tx *db.Tx, d *authority.Decision) error {
-		t := &turn{Decision: d, tx: tx, service: s, request: r, now: s.now().UTC().Truncate(time.Microsecond), end: end, writes: tx.Pipeline()}
+		visible, err := access.VisibleClasses(ctx, tx)
+		if err != nil {
+			return err
+		}
+		t := &turn{Decision: d, visible: visible, tx: tx, service: s, request: r, now: s.now().UTC().Truncate(time.Microsecond), end: end, writes: tx.Pipeline()}
 		if len(*answers) > 0 {
 			t.answer = (*answers)[0]
 			if string(t.answer.Digest) != string(r.digest) {
@@ -182,7 +189,7 @@ type standing struct {
 	PathID           id.ID
 	Type             rule.Type
 	Ordinal          int
-	Class            int
+	Class            int32
 	EvidenceDigest   id.ID
 	Disposition      exposure.Disposition
 	Version          int
@@ -205,10 +212,10 @@ const (
 	locked      = "lock_standing"
 )
 
-// find gives those of the exposures that there are.
-func find(ctx context.Context, q db.Querier, keys []exposure.Key, how string) (map[exposure.Key]*standing, error) {
+// find gives those of the exposures that there are, and that the caller sees.
+func find(ctx context.Context, q db.Querier, keys []exposure.Key, how string, visible []int32) (map[exposure.Key]*standing, error) {
 	rows, err := db.Select[standing](ctx, q, decideQueries.Get(how), columns(possible(keys)))
-	return byKey(rows), err
+	return byKey(rows, visible), err
 }
 
 // queue has those of the exposures that there are found, and locked.
@@ -216,10 +223,13 @@ func queue(p *db.Pipeline, keys []exposure.Key) *[]*standing {
 	return db.Queue[standing](p, decideQueries.Get(locked), columns(possible(keys)))
 }
 
-func byKey(rows []*standing) map[exposure.Key]*standing {
+// byKey leaves out what the caller does not see.
+func byKey(rows []*standing, visible []int32) map[exposure.Key]*standing {
 	found := make(map[exposure.Key]*standing, len(rows))
 	for _, x := range rows {
-		found[x.key()] = x
+		if visible == nil || slices.Contains(visible, x.Class) {
+			found[x.key()] = x
+		}
 	}
 	return found
 }
@@ -333,7 +343,7 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 	for i, c := range changes {
 		path := c.PathID
 		drafts[i] = book.Draft{
-			Kind: kinds[c.action], Class: c.Class, OccurredAt: t.At, Batch: batch, Payload: c.payload, Envelope: signed,
+			Kind: kinds[c.action], Class: int(c.Class), OccurredAt: t.At, Batch: batch, Payload: c.payload, Envelope: signed,
 			Subject: ledger.Subject{Kind: ledger.SubjectExposure, Path: &path, Type: ledger.TypeWord(c.Type), Ordinal: c.Ordinal},
 		}
 	}

@@ -18,6 +18,11 @@ func TestEveryReadStatementKnowsItsPast(t *testing.T) {
 	dbtest.EveryReadStatementKnowsItsPast(t, triage.ReadQueries, "triage.read.request_of_batch", "triage.read.entries_of_batch")
 }
 
+func TestEveryReadStatementCanBeSeen(t *testing.T) {
+	t.Parallel()
+	dbtest.EveryReadStatementCanBeSeen(t, triage.ReadQueries.All())
+}
+
 // remember keeps what the readers say after a step.
 func (h *history) remember(rt *rapid.T) {
 	var clock time.Time

@@ -17,7 +17,7 @@ import (
 // Decisions gives the newest decisions about each of the exposures, at most so
 // many of each, the newest first.
 func (*Reader) Decisions(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []exposure.Key, most int) (map[exposure.Key][]*Decision, error) {
-	q, err := view(ctx, snapshot, organization, access.Audit)
+	q, err := access.Reader(ctx, snapshot, organization, access.Audit)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (*Reader) Decisions(ctx context.Context, snapshot *db.Snapshot, organizatio
 // the decision that its disposition follows from. A false positive that was
 // inherited follows from the decision about a former interval.
 func (*Reader) CurrentDecisions(ctx context.Context, snapshot *db.Snapshot, organization id.ID, keys []exposure.Key) (map[exposure.Key]*Decision, error) {
-	q, err := view(ctx, snapshot, organization, access.View)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,10 @@ func (*Reader) CurrentDecisions(ctx context.Context, snapshot *db.Snapshot, orga
 }
 
 // BatchByID gives a batch with what came of each of its exposures; null without it.
+// Who sees a part of the organization is shown what was decided of that part and, of
+// what was left alone, what they asked for themselves.
 func (*Reader) BatchByID(ctx context.Context, snapshot *db.Snapshot, organization, batch id.ID) (*Batch, error) {
-	q, err := view(ctx, snapshot, organization, access.Investigate)
+	q, err := access.Reader(ctx, snapshot, organization, access.Investigate)
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +69,20 @@ func (*Reader) BatchByID(ctx context.Context, snapshot *db.Snapshot, organizatio
 	if err != nil {
 		return nil, err
 	}
-	return assemble(batch, r.Actor, r.RecordedAt, r.Refused, done)
+	b, err := assemble(batch, r.Actor, r.RecordedAt, r.Refused, done)
+	if caller, _ := access.From(ctx); err != nil || !caller.Attributes.Limited() || caller.Subject == r.Actor {
+		return b, err
+	}
+	if b.Items = slices.DeleteFunc(b.Items, func(item ItemOutcome) bool { return item.Decision == nil }); len(b.Items) == 0 {
+		return nil, nil
+	}
+	return b, nil
 }
 
 // Keys gives the keys with which people sign in the organization: all of them, or
 // those of one person.
 func (*Reader) Keys(ctx context.Context, snapshot *db.Snapshot, organization id.ID, subject string) ([]*Key, error) {
-	q, err := view(ctx, snapshot, organization, access.View)
+	q, err := access.Reader(ctx, snapshot, organization, access.View)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,10 @@
 package triage
 
 import (
-	"context"
 	_ "embed"
 	"time"
 
 	"github.com/exposuregraph/exposuregraph/db"
-	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
 	"github.com/exposuregraph/exposuregraph/internal/exposure"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -150,10 +148,3 @@ type Key struct {
 
 // Reader reads what was decided.
 type Reader struct{}
-
-func view(ctx context.Context, snapshot *db.Snapshot, organization id.ID, scope access.Scope) (db.Querier, error) {
-	if err := access.Require(ctx, organization, scope); err != nil {
-		return nil, err
-	}
-	return snapshot.Of(organization), nil
-}
