@@ -227,9 +227,7 @@ func (g *generator) choose(of *ast.Definition, depth int, _ []string) (chosen []
 	if g.narrow {
 		many = min(many, 1)
 	}
-	for _, field := range others[:min(many, len(others))] {
-		chosen = append(chosen, field)
-	}
+	chosen = append(chosen, others[:min(many, len(others))]...)
 	if strings.HasSuffix(of.Name, "Connection") && g.chance(50) && !slices.ContainsFunc(chosen, func(f *ast.FieldDefinition) bool { return f.Name == "pageInfo" }) && depth > 1 {
 		chosen = append(chosen, of.Fields.ForName("pageInfo"))
 	}
@@ -307,13 +305,13 @@ func (g *generator) value(of *ast.Type, where string) string {
 	}
 	name := where[strings.LastIndexByte(where, '.')+1:]
 	definition := g.schema.Types[of.Name()]
-	switch {
-	case definition.Kind == ast.Enum:
+	switch definition.Kind {
+	case ast.Enum:
 		if where == "ExposureOrder.field" {
 			return pick(g, "SEVERITY", "SEVERITY", "DETECTED_AT")
 		}
 		return pick(g, definition.EnumValues...).Name
-	case definition.Kind == ast.InputObject:
+	case ast.InputObject:
 		return g.object(definition)
 	}
 	switch of.Name() {

@@ -249,7 +249,7 @@ func (p *twins) paged(f *documents.Field) bool {
 // of the schema. It stops at the first difference.
 func (p *twins) fuzz(n int) {
 	p.t.Helper()
-	for i := 0; i < n || i < 2*n && !testing.Short() && len(p.unreached()) > 0; i++ {
+	for i := 0; i < n || i < 3*n && !testing.Short() && len(p.unreached()) > 0; i++ {
 		if p.g.keen = i >= n; i%100 == 99 && p.g.world.meanwhile != nil {
 			p.g.world.meanwhile(p.whole, i/100)
 			p.whole.quiet()
