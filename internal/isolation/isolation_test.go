@@ -239,6 +239,18 @@ func (p *twins) behind(r request, cursor [2]string) {
 	}
 }
 
+// stays says whether a difference is there however often a document is asked: which of
+// several lists that are read together tells of a fault depends on how fast a machine is.
+func (p *twins) stays(r request) bool {
+	p.t.Helper()
+	for range 3 {
+		if _, _, _, different := p.compare(r); !different {
+			return false
+		}
+	}
+	return true
+}
+
 // paged says whether a field is a list that is read page by page.
 func (p *twins) paged(f *documents.Field) bool {
 	definition := p.g.schema.Types[f.Parent].Fields.ForName(f.Name)
