@@ -12,6 +12,7 @@ RACE    := ./db/... ./graph/... ./internal/access/... ./internal/app/... ./inter
 # sees nothing in them and makes them half of its step. `make test` runs them.
 IN_LINE := ^Test(PredicatesAlone|ReadPredicatesAlone|RowLevelSecurityAlone|EveryStatementPrepares|PastIsWhatWasAnswered)$$
 SOAK    ?= 5000
+REQUESTS ?= 20000
 FUZZTIME ?= 10m
 
 .DEFAULT_GOAL := help
@@ -64,9 +65,10 @@ redteam: postgres ## attack a server of its own as hostile clients do, with a he
 db-schema: postgres ## write db/schema.sql from the migrations
 	$(GO) run ./db/dbtest/dump > db/schema.sql
 
-soak: postgres ## run the property tests with thousands of histories, and the feed under kills (SOAK=n)
+soak: postgres ## run the property tests with thousands of histories, the feed under kills (SOAK=n), and the isolation fuzz (REQUESTS=n)
 	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'History' -v ./internal/authority ./internal/asset ./internal/triage ./graph
 	EXPOSUREGRAPH_SOAK=$(SOAK) $(GO) test -count=1 -timeout 4h -run 'TestFeedLosesNothing|TestFeedOutlivesKills' -v ./internal/app
+	EXPOSUREGRAPH_SOAK=$(REQUESTS) $(GO) test -count=1 -timeout 4h -run 'Apart$$' -v ./internal/isolation
 
 fuzz: ## run every fuzz target of the parsers, one after the other (FUZZTIME=10m each)
 	FUZZTIME=$(FUZZTIME) GO="$(GO)" sh scripts/fuzz.sh ./internal/importer/...

@@ -91,6 +91,10 @@ func TestLedger(t *testing.T) {
 		require.Equal(t, []any{"evidence_pack.sealed", "ida", false, false, nil},
 			[]any{sealed[kind]["kind"], sealed[kind]["actor"], sealed[kind]["imported"], sealed[kind]["signed"], sealed[kind]["batch"]})
 	}
+	// A pack is about the exposure, and no decision on it.
+	judged := b.query(t, root, `query($id: ID!) { organization(slug: "acme") { exposure(id: $id) { decision { action } decisions(first: 5) { action } } } }`, map[string]any{"id": exposure})
+	require.Empty(t, judged.Errors)
+	require.Equal(t, []any{map[string]any{"action": "ACKNOWLEDGE"}}, at[[]any](t, judged.Data, "organization", "exposure", "decisions"))
 	none := b.query(t, investigator, seal, map[string]any{"input": map[string]any{"subject": "nothing"}})
 	require.Equal(t, "SUBJECT_NOT_FOUND", none.code())
 	for _, strange := range []string{foreign, identity, ""} {

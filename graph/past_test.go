@@ -18,6 +18,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/exposuregraph/exposuregraph/graph"
+	"github.com/exposuregraph/exposuregraph/graph/documents"
 	"github.com/exposuregraph/exposuregraph/graph/limit"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
@@ -83,39 +84,9 @@ var pastLists = []string{
 // notKept are the fields that have no past, and say so.
 var notKept = []string{"ExposureExplanation.predicates", "MissingExposure.verdict"}
 
-// selection is everything that can be asked of a type, so deep, but for what has
-// arguments that it needs, what was on the way here, and cursors: they are of
-// their list.
-func selection(s *ast.Schema, name string, depth int, way ...string) string {
-	definition := s.Types[name]
-	if slices.Contains(way, name) {
-		return ""
-	}
-	way = append(slices.Clone(way), name)
-	var fields []string
-	if definition.IsAbstractType() {
-		return "__typename"
-	}
-	connection := strings.HasSuffix(name, "Connection")
-	for _, field := range definition.Fields {
-		of := s.Types[field.Type.Name()]
-		needs := slices.ContainsFunc(field.Arguments, func(a *ast.ArgumentDefinition) bool { return a.Type.NonNull && a.DefaultValue == nil })
-		switch {
-		case strings.HasPrefix(field.Name, "__"), needs, strings.HasSuffix(strings.ToLower(field.Name), "cursor"),
-			slices.Contains(notKept, name+"."+field.Name), connection && field.Name == "edges":
-		case of.IsLeafType():
-			fields = append(fields, field.Name)
-		case depth > 0 || connection || name == "PageInfo":
-			below := depth - 1
-			if connection {
-				below = depth
-			}
-			if inner := selection(s, of.Name, below, way...); inner != "" {
-				fields = append(fields, field.Name+" { "+inner+" }")
-			}
-		}
-	}
-	return strings.Join(fields, " ")
+// selection is everything that can be asked of a type, so deep.
+func selection(s *ast.Schema, name string, depth int) string {
+	return documents.Text(documents.Whole(s, notKept...).Below(name, depth))
 }
 
 // document asks one field of an organization.

@@ -1,12 +1,14 @@
 The statements that read. Markers are as in internal/authority/queries.sql.
 
 -- name: decisions
--- The newest decisions about each exposure.
+-- The newest decisions about each exposure. Other entries are about exposures, too:
+-- their evidence packs.
 SELECT k.path_id, k.type, k.ordinal, d.body
 FROM unnest(@paths::uuid[], @types::smallint[], @ordinals::integer[]) AS k(path_id, type, ordinal)
 CROSS JOIN LATERAL (
   SELECT l.seq, l.body FROM /* at */ ledger_entry l
   WHERE l.organization_id = @organization AND l.subject_id = k.path_id AND l.type = k.type AND l.ordinal = k.ordinal
+    AND l.kind = ANY (@kinds::text[])
   ORDER BY l.seq DESC
   LIMIT @limit
 ) d

@@ -2,6 +2,7 @@ package triage
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ func (*Reader) Decisions(ctx context.Context, snapshot *db.Snapshot, organizatio
 		return nil, err
 	}
 	args := columns(keys)
-	args["limit"] = most
+	args["limit"], args["kinds"] = most, slices.Sorted(maps.Values(kinds))
 	rows, err := bodies(ctx, q, readQueries.Get("decisions"), args)
 	byKey := make(map[exposure.Key][]*Decision, len(keys))
 	for _, r := range rows {
