@@ -40,12 +40,29 @@ func presenter(log *slog.Logger, requestID func(context.Context) string) graphql
 			shown.Extensions = map[string]any{"code": limit.CodeBadInput, "kind": string(problem.Invalid)}
 			return shown
 		}
+		if code, message := ended(err); code != "" {
+			shown.Message, shown.Err = message, nil
+			shown.Extensions = map[string]any{"code": code, "kind": string(problem.Limit)}
+			return shown
+		}
 		log.ErrorContext(ctx, "internal error", "request_id", requestID(ctx), "path", shown.Path.String(), "error", err)
 		return &gqlerror.Error{
 			Message: "internal error", Path: shown.Path, Locations: shown.Locations,
 			Extensions: map[string]any{"code": "INTERNAL", "kind": string(problem.Internal), "requestId": requestID(ctx)},
 		}
 	}
+}
+
+// ended is the code and the words for what ended before it was answered: its time was
+// over, or whoever asked is gone. Neither is a fault of ours.
+func ended(err error) (code, message string) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return limit.CodeTime, "the operation took too long and was ended: ask for fewer rows, or narrow it by a filter"
+	case errors.Is(err, context.Canceled):
+		return "CANCELLED", "the request was cancelled"
+	}
+	return "", ""
 }
 
 // faultOfDocument tells the parser's and the limits' own errors, which wrap

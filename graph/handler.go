@@ -109,6 +109,11 @@ func NewHandler(config Config) http.Handler {
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) (answer *graphql.Response) {
 		given := &handedOut{}
 		warnOfToken(ctx)
+		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription { // which waits for what happens
+			var cancel context.CancelFunc
+			ctx, cancel = config.Limits.Bound(ctx)
+			defer cancel()
+		}
 		within(given.in(ctx), func(ctx context.Context) { answer = next(ctx) })
 		witness.handedOut(ctx, given)
 		return answer

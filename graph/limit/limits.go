@@ -2,6 +2,8 @@ package limit
 
 import (
 	"cmp"
+	"context"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -62,6 +64,10 @@ type Limits struct {
 	Budget          int64
 	BudgetPerSecond int64
 
+	// Time is how long a query or a mutation may take; 30 seconds. What it reads is
+	// cancelled then, in the database too. A mutation that is committed stays so.
+	Time time.Duration
+
 	PageSize int64 // items of a connection without first and last; 20
 	ListSize int64 // items of a list that takes no size; 5
 
@@ -73,9 +79,18 @@ type Limits struct {
 	Weights map[string]int64
 }
 
+// CodeTime is of an operation that took longer than it may.
+const CodeTime = "LIMIT_TIME"
+
+// Bound gives an operation its time.
+func (l Limits) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.orDefault().Time)
+}
+
 // orDefault fills the zero fields.
 func (l Limits) orDefault() Limits {
 	l.Tokens = cmp.Or(l.Tokens, 1000)
+	l.Time = cmp.Or(l.Time, 30*time.Second)
 	l.Depth = cmp.Or(l.Depth, 15)
 	l.Introspection = cmp.Or(l.Introspection, 20)
 	l.Aliases = cmp.Or(l.Aliases, 50)

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,10 +14,15 @@ import (
 const (
 	// batchCap is above any page times any fan-out that the limits allow.
 	batchCap = 16_384
-	// batchTimeout bounds a batch, which does not end with the caller that
-	// began it: its other callers may still wait.
+	// batchTimeout bounds a batch, besides the time of its operation. All who wait for
+	// one are fields of the same response, and end with it.
 	batchTimeout = 15 * time.Second
 )
+
+// failures are what went wrong with some keys of a batch.
+type failures[K comparable] map[K]error
+
+func (f failures[K]) Error() string { return fmt.Sprintf("%d keys of a batch failed", len(f)) }
 
 // key is a row of an organization.
 type key[K comparable] struct {
@@ -43,7 +49,7 @@ type fetch[K comparable, V any] func(ctx context.Context, organization id.ID, ke
 
 func newLoader[K comparable, V any](wait time.Duration, read fetch[K, V]) Loader[K, V] {
 	batch := func(ctx context.Context, keys []key[K]) []*dataloader.Result[V] {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+		ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 		defer cancel()
 		results := make([]*dataloader.Result[V], len(keys))
 		for organization, positions := range byOrganization(keys) {
@@ -52,8 +58,13 @@ func newLoader[K comparable, V any](wait time.Duration, read fetch[K, V]) Loader
 				wanted[i] = keys[position].key
 			}
 			rows, err := read(ctx, organization, wanted)
+			some, partly := err.(failures[K]) //nolint:errorlint // it is given as it is, by shared
 			for _, position := range positions {
-				results[position] = &dataloader.Result[V]{Data: rows[keys[position].key], Error: err}
+				k := keys[position].key
+				if partly {
+					err = some[k]
+				}
+				results[position] = &dataloader.Result[V]{Data: rows[k], Error: err}
 			}
 		}
 		return results
@@ -121,10 +132,14 @@ func (l Loader[K, V]) Prefetch(ctx context.Context, organization id.ID, keys []K
 		return rows, nil
 	}
 	found, err := l.read(ctx, organization, missing)
-	if err != nil {
+	some, partly := err.(failures[K]) //nolint:errorlint // as above
+	if err != nil && !partly {
 		return nil, err
 	}
 	for _, k := range missing {
+		if some[k] != nil {
+			continue // whoever loads it is told
+		}
 		rows[k] = found[k]
 		l.prime(ctx, key[K]{organization, k}, found[k])
 	}

@@ -406,18 +406,24 @@ func shared[K, P comparable, L, V any](open func(K) (*L, P), read func(context.C
 			list, parent := open(k)
 			parents[list] = append(parents[list], parent)
 		}
-		pages := make(map[*L]map[P]V, len(parents))
+		pages, refused := make(map[*L]map[P]V, len(parents)), map[*L]error{}
 		for list, wanted := range parents {
 			rows, err := read(ctx, organization, list, wanted)
 			if err != nil {
-				return nil, err
+				refused[list] = err // what is wrong with one list is not wrong with others
 			}
 			pages[list] = rows
 		}
-		all := make(map[K]V, len(keys))
+		all, failed := make(map[K]V, len(keys)), failures[K]{}
 		for _, k := range keys {
 			list, parent := open(k)
 			all[k] = pages[list][parent]
+			if err := refused[list]; err != nil {
+				failed[k] = err
+			}
+		}
+		if len(failed) > 0 {
+			return all, failed
 		}
 		return all, nil
 	}

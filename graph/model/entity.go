@@ -153,22 +153,32 @@ func counted[T any](ctx context.Context, value T) (T, error) {
 }
 
 // RecordsRead is how many records it had.
-func (s *Sync) RecordsRead(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.RecordsRead) }
+func (s *Sync) RecordsRead(ctx context.Context) (int, error) {
+	return counted(ctx, s.SyncRow.RecordsRead)
+}
 
 // RecordsRejected is how many were not accepted.
-func (s *Sync) RecordsRejected(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.RecordsRejected) }
+func (s *Sync) RecordsRejected(ctx context.Context) (int, error) {
+	return counted(ctx, s.SyncRow.RecordsRejected)
+}
 
 // PathsAdded is how many paths began to stand.
-func (s *Sync) PathsAdded(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsAdded) }
+func (s *Sync) PathsAdded(ctx context.Context) (int, error) {
+	return counted(ctx, s.SyncRow.PathsAdded)
+}
 
 // PathsKept is how many stayed as they were.
 func (s *Sync) PathsKept(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsKept) }
 
 // PathsChanged is how many are others since.
-func (s *Sync) PathsChanged(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsChanged) }
+func (s *Sync) PathsChanged(ctx context.Context) (int, error) {
+	return counted(ctx, s.SyncRow.PathsChanged)
+}
 
 // PathsRemoved is how many ceased to stand.
-func (s *Sync) PathsRemoved(ctx context.Context) (int, error) { return counted(ctx, s.SyncRow.PathsRemoved) }
+func (s *Sync) PathsRemoved(ctx context.Context) (int, error) {
+	return counted(ctx, s.SyncRow.PathsRemoved)
+}
 
 // Rejections are the records that were not accepted.
 func (s *Sync) Rejections(ctx context.Context) ([]SyncRejection, error) {

@@ -102,8 +102,9 @@ func TestRegistryRecords(t *testing.T) {
 	}, o.told[0].Properties())
 	require.Equal(t, access.TokenIssued, o.told[0].Event)
 
-	_, err = o.replica().Verify(t.Context(), token.Text)
-	requireCode(t, err, "TOKEN_ATTRIBUTES") // it is made and kept, and lets nobody in yet
+	bearer, err := o.replica().Verify(t.Context(), token.Text)
+	require.NoError(t, err)
+	require.Equal(t, access.Attributes{Environment: []string{"prod", "staging"}, Owner: []string{"team-a"}}, bearer.Attributes)
 }
 
 // local has the times of a record in UTC, as the driver need not.

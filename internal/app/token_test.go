@@ -180,8 +180,9 @@ func TestClientCredentials(t *testing.T) {
 
 	limited := grantOf(t, a, "limited", "vuln_env", "prod")
 	require.Equal(t, []string{"prod", "team-a"}, []string{limited.Env, limited.Owner})
-	_, code := refusalOf(t, a, limited.AccessToken)
-	require.Equal(t, "TOKEN_ATTRIBUTES", code, "it is made and kept, and lets nobody in yet")
+	answer = ask(t, a, limited.AccessToken, `{ viewer { attributeFilters { attribute values } } }`)
+	require.Empty(t, answer.Errors)
+	require.JSONEq(t, `{"attributeFilters":[{"attribute":"env","values":["prod"]},{"attribute":"owner","values":["team-a"]}]}`, string(answer.Data["viewer"]))
 	all := grantOf(t, a, "limited")
 	require.Equal(t, []string{"prod staging", "team-a"}, []string{all.Env, all.Owner})
 	several := grantOf(t, a, "limited", "vuln_env", "prod", "vuln_env", "staging prod")

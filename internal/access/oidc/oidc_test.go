@@ -307,7 +307,7 @@ func TestDefects(t *testing.T) {
 		"nobody":                       {"TOKEN_MALFORMED", with("sub", nil)},
 		"of no organization":           {"TOKEN_MALFORMED", with("orgs", nil)},
 		"a number for scopes":          {"TOKEN_MALFORMED", with("scope", 7)},
-		"attributes":                   {"TOKEN_ATTRIBUTES", with("stellaops:vuln_env", []string{"prod"})},
+		"an attribute there is not":    {"TOKEN_ATTRIBUTES", with("stellaops:vuln_region", []string{"eu"})},
 	} {
 		f.pass(10 * time.Millisecond)
 		_, err := f.verify(row.token)
