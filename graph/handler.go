@@ -109,7 +109,8 @@ func NewHandler(config Config) http.Handler {
 	server.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) (answer *graphql.Response) {
 		given := &handedOut{}
 		warnOfToken(ctx)
-		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription { // which waits for what happens
+		// A subscription waits for what happens; what is refused has no operation.
+		if asked := graphql.GetOperationContext(ctx).Operation; asked != nil && asked.Operation != ast.Subscription {
 			var cancel context.CancelFunc
 			ctx, cancel = config.Limits.Bound(ctx)
 			defer cancel()

@@ -107,9 +107,6 @@ func (p *part) said(now time.Duration, later bool) []string {
 		}
 		p.say(w.name, "endpoint", `"workload":%q,"basis":"address","value":"203.0.113.%d"`, w.name, 10+i)
 	}
-	for _, name := range []string{"pay-api", "hr-old", "lab-job"} { // they answer at one address
-		p.say(name, "endpoint", `"workload":%q,"basis":"mapping","value":"203.0.113.99"`, name)
-	}
 	p.records = append(p.records, record("coverage", `"evidence":"execution","completeness":"complete","from":%q,"to":%q`, instantOf(now-200*day), instantOf(now)))
 	for _, kind := range []string{"ownership", "binding", "roles", "egress"} {
 		p.records = append(p.records, record("coverage", `"evidence":%q,"completeness":"complete"`, kind))
@@ -129,9 +126,6 @@ func (p *part) scanned(whole bool, ports ...int) (lines string) {
 			add(10 + i)
 		}
 	}
-	if p.shows("pay-api") || p.shows("hr-old") || p.shows("lab-job") {
-		add(99)
-	}
 	if whole { // that it leads to nobody shows it to nobody who sees a part
 		add(200)
 	}
@@ -139,7 +133,9 @@ func (p *part) scanned(whole bool, ports ...int) (lines string) {
 }
 
 // classes are one organization of which the callers see a part; on the other server
-// that part is all there is.
+// that part is all there is. What ADR 26 says is told of the rest does not happen here:
+// nobody judges how many share an identity, no asset stands behind several workloads,
+// and nothing is evaluated for the sake of what is not seen.
 func classes(t testing.TB, attributes access.Attributes) *world {
 	t.Helper()
 	caller := member(mine)
@@ -149,7 +145,10 @@ func classes(t testing.TB, attributes access.Attributes) *world {
 	// who sees a part sees gaps.
 	w.blind = map[string]bool{}
 	for _, field := range []string{"ExposureChange.seq", "ExposureChange.cursor", "ExposureChange.ledgerSeq", "ExposureChangeEdge.cursor", "ExposureChangeFeed.seq", "ExposureChangeFeed.cursor",
-		"ExposureChangeFrame.seq", "ExposureChangeFrame.cursor", "ExposureChangeFrame.ledgerSeq", "PageInfo.startCursor", "PageInfo.endCursor", "Decision.seq", "Decision.hash", "Decision.compensates", "BatchOutcome.seq"} {
+		"ExposureChangeFrame.seq", "ExposureChangeFrame.cursor", "ExposureChangeFrame.ledgerSeq", "PageInfo.startCursor", "PageInfo.endCursor", "Decision.seq", "Decision.hash", "Decision.compensates", "BatchOutcome.seq",
+		"ExposureChange.createdAt", "ExposureChangeFrame.createdAt", // when it was published, behind whatever else was
+		"EvidencePack.digest", "EvidencePack.stateDigest", "EvidencePack.document", // which names deliveries by what all of them held
+	} {
 		w.blind[field] = true
 	}
 	told := func(s *stage) *part {
@@ -167,8 +166,15 @@ func classes(t testing.TB, attributes access.Attributes) *world {
 			tell(s, told(s))
 		}})
 	}
-	add("the first delivery", 0, func(s *stage, p *part) {
-		s.deliver(mine, "snapshot", "", said("platform", beginning, "", p.said(0, false)...))
+	add("a source that knows nobody", 0, func(s *stage, _ *part) {
+		s.deliver(mine, "snapshot", "", said("prelude", beginning, "", record("coverage", `"evidence":"ownership","completeness":"partial"`)))
+	})
+	add("settings", time.Hour, func(s *stage, _ *part) {
+		s.does(root, "changeEvaluationSettings", "ChangeEvaluationSettingsInput", "settings { version }",
+			map[string]any{"organization": mine, "expectedVersion": 0, "disabledRules": []string{"IDENTITY_REUSE"}})
+	})
+	add("the first delivery", 2*time.Hour, func(s *stage, p *part) {
+		s.deliver(mine, "snapshot", "", said("platform", beginning.Add(2*time.Hour), "", p.said(2*time.Hour, false)...))
 	})
 	add("a scan", day, func(s *stage, p *part) {
 		s.deliver(mine, "naabu", "&observedAt="+instantOf(day), p.scanned(s.whole, 80, 443))
@@ -215,9 +221,10 @@ func (s *stage) decideOnEach(p *part) {
 		slices.SortFunc(list, func(a, b map[string]any) int { return strings.Compare(fmt.Sprint(a["id"]), fmt.Sprint(b["id"])) })
 		s.judge(root, "acknowledgeExposure", list[0], "a-"+w.name, versionOf(list[0]))
 		s.judge(root, []string{"markFalsePositive", "resolveExposure"}[i%2], list[1], "b-"+w.name, versionOf(list[1]))
-		path, _ := list[0]["path"].(map[string]any)
-		s.does(root, "recordJustification", "RecordJustificationInput", "justification { actor }",
-			map[string]any{"path": path["id"], "justification": "it has to", "actions": path["actions"]})
+		if path, _ := list[0]["path"].(map[string]any); i == 0 { // of one that everybody here sees: see classes
+			s.does(root, "recordJustification", "RecordJustificationInput", "justification { actor }",
+				map[string]any{"path": path["id"], "justification": "it has to", "actions": path["actions"]})
+		}
 		s.does(root, "judgeExposures", "JudgeExposuresInput", "batch { id }", map[string]any{"organization": mine, "exposures": []any{map[string]any{"exposure": list[2]["id"]}},
 			"action": "ACKNOWLEDGE", "justification": "it as well", "idempotencyKey": "c-" + w.name})
 	}
@@ -227,14 +234,11 @@ func (s *stage) decideOnEach(p *part) {
 // that were all of it.
 func TestFilteredCallersAreApart(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("EXPOSUREGRAPH_SURVEY") == "" {
-		t.Skip("EXPOSUREGRAPH_SURVEY=1 lists what is known to differ")
-	}
 	for name, attributes := range filters {
 		t.Run(name, func(t *testing.T) {
 			w := classes(t, attributes)
-			w.survey = true
-			newTwins(t, w).fuzz(count(t))
+			w.survey = os.Getenv("EXPOSUREGRAPH_SURVEY") != "" // list everything that differs
+			newTwins(t, w).fuzz(count(t) / len(filters))
 		})
 	}
 }

@@ -134,6 +134,9 @@ func (p *twins) compare(r request) (whole, part answer, difference string, diffe
 	p.t.Helper()
 	whole, part = p.ask(r)
 	difference, different = differ(whole, part, p.inWhole, p.inPart)
+	if different && len(p.blind) > 0 && r.operation == "" {
+		difference, different = differ(whole.numberless(), part.numberless(), p.inWhole, p.inPart)
+	}
 	if different && len(p.blind) > 0 && r.operation != "" {
 		apart := p.apart(r, whole, part)
 		different = slices.ContainsFunc(apart, func(field string) bool { return !p.blind[field] })
