@@ -432,3 +432,101 @@ func requireCounted(t *testing.T, a *app.App, token string, mostPaths int) {
 	now := ofAcme[struct{ Posture whole }](t, a, token, `{ organization(slug: "acme") { posture { activePaths identityCounts { total active } workloadCounts { total } } } }`).Posture
 	require.Equal(t, now, whole(part.PostureSnapshots.Nodes[0]), "the last snapshot is what is")
 }
+
+// TestLimitedCaller: who sees a part works on that part, follows it, and is refused what
+// is about the whole.
+func TestLimitedCaller(t *testing.T) {
+	t.Parallel()
+	database := dbtest.New(t)
+	a, _ := start(t, config(database))
+	admin := tokenFor(t, database, access.Actor{Subject: "root", Role: access.Admin, AllOrganizations: true, Scopes: access.Scopes})
+	token := tokenFor(t, database, access.Actor{
+		Subject: "part", Role: access.Client, Organizations: []string{"acme"}, Scopes: access.Scopes, Attributes: access.Attributes{Environment: []string{"prod"}}})
+	e := newEstate(rand.New(rand.NewPCG(1, 1)), 4) //nolint:gosec // not for secrets
+	for i, w := range e.workloads {
+		w.environment = []string{"prod", "stage"}[i%2]
+	}
+	e.deliver(t, a, admin)
+	cursor := published(t, a, admin)
+
+	for what, document := range map[string]string{
+		"syncs":    `{ organization(slug: "acme") { syncs(first: 1) { nodes { pathsAdded } } } }`,
+		"feed":     `{ organization(slug: "acme") { exposureChangeFeed { pending } } }`,
+		"ledger":   `{ organization(slug: "acme") { ledger { size } } }`,
+		"audit":    `{ organization(slug: "acme") { auditLog(first: 1) { totalCount } } }`,
+		"evaluate": `mutation { evaluateOrganization(input: {organization: "acme"}) { evaluation { at } userErrors { code } } }`,
+		"settings": `mutation { changeEvaluationSettings(input: {organization: "acme", expectedVersion: 0, dormantAfterDays: 60}) { settings { version } userErrors { code } } }`,
+	} {
+		answer := ask(t, a, token, document)
+		require.NotEmpty(t, answer.Errors, what)
+		require.Equal(t, "TOKEN_LIMITED", answer.Errors[0].Extensions.Code, what)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"/imports/snapshot?org=acme", strings.NewReader(e.lines()))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusForbidden, response.StatusCode)
+
+	type found struct {
+		Exposures listOf[struct {
+			named
+
+			Version  int
+			Workload struct{ Environment string }
+		}]
+	}
+	const exposures = `{ organization(slug: "acme") { exposures(first: 100) { totalCount nodes { id version workload { environment } } } } }`
+	whole, part := ofAcme[found](t, a, admin, exposures).Exposures, ofAcme[found](t, a, token, exposures).Exposures
+	require.Greater(t, whole.TotalCount, part.TotalCount)
+	require.NotZero(t, part.TotalCount)
+
+	judge := func(id string, version int) string {
+		answer := ask(t, a, token, fmt.Sprintf(`mutation { acknowledgeExposure(input: {exposure: %q, expectedVersion: %d, justification: "seen", idempotencyKey: %q}) { userErrors { code } } }`, id, version, id))
+		if len(answer.Errors) > 0 {
+			return answer.Errors[0].Extensions.Code
+		}
+		var payload struct{ UserErrors []struct{ Code string } }
+		require.NoError(t, json.Unmarshal(answer.Data["acknowledgeExposure"], &payload))
+		if len(payload.UserErrors) > 0 {
+			return payload.UserErrors[0].Code
+		}
+		return ""
+	}
+	tail := follow(t, a, token, map[string]any{"after": cursor})
+	hidden := 0
+	for _, x := range whole.Nodes {
+		want := ""
+		if x.Workload.Environment != "prod" {
+			want, hidden = "EXPOSURE_NOT_FOUND", hidden+1
+		}
+		require.Equal(t, want, judge(x.ID, x.Version), x.Workload.Environment)
+	}
+	require.NotZero(t, hidden)
+
+	// What somebody else decides of the rest is not told, and what is decided of the part is.
+	answer := ask(t, a, admin, `mutation { judgeExposures(input: {organization: "acme", filter: {status: [ACTIVE]}, action: ACKNOWLEDGE, justification: "all", idempotencyKey: "all"}) { batch { done } userErrors { code } } }`)
+	require.Contains(t, string(answer.Data["judgeExposures"]), fmt.Sprintf(`"done":%d`, hidden))
+	answer = ask(t, a, token, `mutation { judgeExposures(input: {organization: "acme", filter: {status: [ACKNOWLEDGED]}, action: UNACKNOWLEDGE, justification: "mine", idempotencyKey: "mine"}) { batch { done } userErrors { code } } }`)
+	require.Contains(t, string(answer.Data["judgeExposures"]), fmt.Sprintf(`"done":%d`, part.TotalCount))
+	ours := map[string]bool{}
+	for _, x := range part.Nodes {
+		ours[x.ID] = true
+	}
+	told := 0
+	for told < 2*part.TotalCount { // acknowledged, and open again
+		f := tail.next()
+		if f.Heartbeat {
+			continue
+		}
+		told++
+	}
+	changes := ofAcme[struct {
+		ExposureChanges listOf[struct{ Exposure *named }]
+	}](t, a, token, fmt.Sprintf(`{ organization(slug: "acme") { exposureChanges(first: 100, after: %q, orderBy: {field: SEQ, direction: ASC}) { totalCount nodes { exposure { id } } } } }`, cursor)).ExposureChanges
+	require.Len(t, changes.Nodes, told)
+	for _, c := range changes.Nodes {
+		require.True(t, c.Exposure != nil && ours[c.Exposure.ID], "a change of somebody else's")
+	}
+}

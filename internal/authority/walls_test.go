@@ -373,6 +373,7 @@ var held = map[string]struct{ pkg, by, all string }{
 	"internal/asset/merge.sql":       {"asset.merge", byStory, ""},
 	"internal/posture/count.sql":     {"posture", byStory, ""},
 	"internal/posture/summary.sql":   {"posture", byStory, ""},
+	"db/queries.sql":                 {"db", bySamples, ""},
 	"internal/authority/queries.sql": {"authority.read", bySamples, ""},
 	"internal/invariant/queries.sql": {"invariant", bySamples, ""},
 	"internal/schedule/queries.sql":  {"schedule", bySamples, ""},

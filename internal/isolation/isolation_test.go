@@ -242,18 +242,6 @@ func (p *twins) behind(r request, cursor [2]string) {
 	}
 }
 
-// stays says whether a difference is there however often a document is asked: which of
-// several lists that are read together tells of a fault depends on how fast a machine is.
-func (p *twins) stays(r request) bool {
-	p.t.Helper()
-	for range 3 {
-		if _, _, _, different := p.compare(r); !different {
-			return false
-		}
-	}
-	return true
-}
-
 // paged says whether a field is a list that is read page by page.
 func (p *twins) paged(f *documents.Field) bool {
 	definition := p.g.schema.Types[f.Parent].Fields.ForName(f.Name)
@@ -290,7 +278,7 @@ func (p *twins) fuzz(n int) {
 	require.Greater(p.t, 2*p.withData, p.noted, "requests that mostly fail prove nothing")
 	never := p.never("")
 	p.t.Logf("fields that had no value: %d, %v", len(never), never)
-	require.True(p.t, testing.Short() || len(p.unreached()) == 0, "not reached: %v", p.unreached())
+	require.True(p.t, testing.Short() || len(p.blind) > 0 || len(p.unreached()) == 0, "not reached: %v", p.unreached())
 }
 
 // apart are the fields in which two answers to a document differ; the document itself

@@ -122,7 +122,7 @@ func TestReadPredicatesAlone(t *testing.T) {
 	}
 	named := pgx.StrictNamedArgs{"paths": paths, "types": types, "ordinals": ordinals}
 	samples := map[string]pgx.StrictNamedArgs{
-		"decisions":         {"paths": paths, "types": types, "ordinals": ordinals, "limit": 10},
+		"decisions":         {"paths": paths, "types": types, "ordinals": ordinals, "kinds": triage.DecisionKinds(), "limit": 10},
 		"current_decisions": named, "request_of_batch": {"batch": b.ID}, "entries_of_batch": {"batch": b.ID}, "signing_keys": {},
 		"organization_known": {},
 	}
