@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -17,6 +19,9 @@ import (
 
 // DB is the pool of connections of the runtime role.
 type DB struct{ pool *pgxpool.Pool }
+
+// cancelTime is how long a statement may take to end that was cancelled.
+const cancelTime = 5 * time.Second
 
 // Options of a pool.
 type Options struct {
@@ -39,6 +44,12 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	config.ConnConfig.RuntimeParams["jit"] = "off"                     // compiling costs more than any query of ours saves
 	config.ConnConfig.RuntimeParams["client_min_messages"] = "warning" // that a work table is there already is no news
 	config.AfterConnect = plainUUIDs
+	// Whoever goes away has the statement cancelled, and the connection stays. The driver
+	// would else close it, and a server in the middle of a batch does not listen to that:
+	// the place in the pool would be taken for as long as the driver waits.
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelTime}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
@@ -69,7 +80,7 @@ func Select[T any](ctx context.Context, q Querier, query Query, args pgx.StrictN
 		list, err = pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[T])
 		return err
 	})
-	return list, mapQueryError(query, err)
+	return list, mapQueryError(query, because(ctx, err))
 }
 
 // Column runs a query of one column.
@@ -79,7 +90,7 @@ func Column[T any](ctx context.Context, q Querier, query Query, args pgx.StrictN
 		list, err = pgx.CollectRows(rows, pgx.RowTo[T])
 		return err
 	})
-	return list, mapQueryError(query, err)
+	return list, mapQueryError(query, because(ctx, err))
 }
 
 // First runs a query and gives its first row, or nil.
@@ -99,7 +110,7 @@ func Exec(ctx context.Context, q Querier, query Query, args pgx.StrictNamedArgs)
 		count = rows.CommandTag().RowsAffected()
 		return rows.Err()
 	})
-	return count, mapQueryError(query, err)
+	return count, mapQueryError(query, because(ctx, err))
 }
 
 // organizationArg is the argument that a tenant's Querier adds.
@@ -123,6 +134,15 @@ func mapQueryError(query Query, err error) error {
 		return mapped
 	}
 	return fmt.Errorf("query %s: %w", query.Name, err)
+}
+
+// because says of an error whose context is over that this is why: the server says that
+// somebody cancelled the statement, and not who.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
 }
 
 // mapError gives the errors that a caller can act on their type. Anything else

@@ -165,14 +165,14 @@ func (t *Tx) send(ctx context.Context, steps []step) (ran int, err error) {
 	for _, s := range steps {
 		sql, bound, err := s.query.bind(s.args)
 		if err != nil {
-			return len(steps), mapQueryError(s.query, err)
+			return len(steps), mapQueryError(s.query, because(ctx, err))
 		}
 		batch.Queue(sql, bound...)
 	}
 	results := t.conn.SendBatch(ctx, batch)
 	if opening {
 		if err := t.opened(results); err != nil {
-			return len(steps), mapError(errors.Join(err, results.Close()))
+			return len(steps), mapError(because(ctx, errors.Join(err, results.Close())))
 		}
 	}
 	for ran, s := range steps {
@@ -182,8 +182,8 @@ func (t *Tx) send(ctx context.Context, steps []step) (ran int, err error) {
 		}
 		if err != nil {
 			_ = results.Close() // says the same
-			return ran, mapQueryError(s.query, err)
+			return ran, mapQueryError(s.query, because(ctx, err))
 		}
 	}
-	return len(steps), mapError(results.Close())
+	return len(steps), mapError(because(ctx, results.Close()))
 }

@@ -43,7 +43,7 @@ func (d *DB) Tenant(ctx context.Context, organization id.ID, fn func(*Tx) error)
 	if err != nil {
 		return err
 	}
-	return mapError(tx.Commit(ctx))
+	return mapError(because(ctx, tx.Commit(ctx)))
 }
 
 func (t *Tx) rollback(ctx context.Context) {
@@ -64,7 +64,7 @@ func (t *Tx) begun(ctx context.Context) (pgx.Tx, error) {
 	t.queueOpening(batch)
 	results := t.conn.SendBatch(ctx, batch)
 	err := errors.Join(t.opened(results), results.Close())
-	return t.tx, mapError(err)
+	return t.tx, mapError(because(ctx, err))
 }
 
 // queueOpening has a batch start with what begins the transaction and sets the
@@ -94,7 +94,7 @@ func (t *Tx) Script(ctx context.Context, script Query) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, script.SQL)
-	return mapQueryError(script, err)
+	return mapQueryError(script, because(ctx, err))
 }
 
 // Local gives the transaction as a Querier for statements on its own temporary
@@ -109,7 +109,7 @@ func (t *Tx) CopyFrom(ctx context.Context, table string, columns []string, rows 
 	}
 	count, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
 	if err != nil {
-		return count, fmt.Errorf("copy into %s: %w", table, mapError(err))
+		return count, fmt.Errorf("copy into %s: %w", table, mapError(because(ctx, err)))
 	}
 	return count, nil
 }

@@ -14,6 +14,7 @@ func TestEverybodyWhoTookPart(t *testing.T) {
 	t.Parallel()
 	b := setupWith(t, time.Nanosecond) // what a loader would batch by waiting comes apart
 	b.sync(t, "acme", world(12)...)
+	b.drain(t, "acme") // what people do goes before what waits
 	ids := b.exposureIDs(t, "acme", 30)
 	require.Len(t, ids, 30)
 	delegated := investigator
@@ -29,7 +30,7 @@ func TestEverybodyWhoTookPart(t *testing.T) {
 	b.drain(t, "acme")
 
 	const document = `query($first: Int!) { organization(slug: "acme") { exposureChanges(first: $first, orderBy: {field: SEQ, direction: DESC}) {
-		nodes { seq ledgerSeq actors causedBy { actors } exposure { decision { actor actors } } } } } }`
+		nodes { seq type ledgerSeq actors causedBy { actors } exposure { decision { actor actors } } } } } }`
 	sent := map[int][]string{}
 	for _, first := range []int{5, 25} {
 		b.Statements.Reset()
@@ -39,7 +40,7 @@ func TestEverybodyWhoTookPart(t *testing.T) {
 		nodes := at[[]any](t, a.Data, "organization", "exposureChanges", "nodes")
 		require.Len(t, nodes, first)
 		for _, node := range nodes {
-			require.NotNil(t, at[map[string]any](t, node)["ledgerSeq"])
+			require.NotNil(t, at[map[string]any](t, node)["ledgerSeq"], node)
 			require.Equal(t, chain, at[[]any](t, node, "actors"))
 			require.Equal(t, chain, at[[]any](t, node, "exposure", "decision", "actors"))
 			require.Equal(t, chain[0], at[string](t, node, "exposure", "decision", "actor"))

@@ -18,6 +18,9 @@ import (
 func presenter(log *slog.Logger, requestID func(context.Context) string) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		shown := graphql.DefaultErrorPresenter(ctx, err)
+		if ctx.Err() != nil && !faultOfDocument(err) { // whatever came of it
+			err = ctx.Err()
+		}
 		var typed *problem.Error
 		if errors.As(err, &typed) && typed.Kind != problem.Internal {
 			if cause := errors.Unwrap(typed); cause != nil {
