@@ -16,6 +16,7 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/ledger/book"
 	"github.com/exposuregraph/exposuregraph/internal/posture"
+	"github.com/exposuregraph/exposuregraph/internal/problem"
 	"github.com/exposuregraph/exposuregraph/internal/triage"
 )
 
@@ -406,11 +407,25 @@ func shared[K, P comparable, L, V any](open func(K) (*L, P), read func(context.C
 			list, parent := open(k)
 			parents[list] = append(parents[list], parent)
 		}
-		pages, refused := make(map[*L]map[P]V, len(parents)), map[*L]error{}
+		type place struct {
+			list   *L
+			parent P
+		}
+		pages, refused := make(map[*L]map[P]V, len(parents)), map[place]error{}
 		for list, wanted := range parents {
 			rows, err := read(ctx, organization, list, wanted)
-			if err != nil {
-				refused[list] = err // what is wrong with one list is not wrong with others
+			switch {
+			case err == nil:
+			case problem.KindOf(err) == problem.Invalid: // a cursor is of the list of one parent
+				rows = make(map[P]V, len(wanted))
+				for _, parent := range wanted {
+					one, err := read(ctx, organization, list, []P{parent})
+					rows[parent], refused[place{list, parent}] = one[parent], err
+				}
+			default: // what is wrong with one list is not wrong with others
+				for _, parent := range wanted {
+					refused[place{list, parent}] = err
+				}
 			}
 			pages[list] = rows
 		}
@@ -418,7 +433,7 @@ func shared[K, P comparable, L, V any](open func(K) (*L, P), read func(context.C
 		for _, k := range keys {
 			list, parent := open(k)
 			all[k] = pages[list][parent]
-			if err := refused[list]; err != nil {
+			if err := refused[place{list, parent}]; err != nil {
 				failed[k] = err
 			}
 		}
