@@ -199,11 +199,11 @@ var visibleClasses = queries.Get("visible_classes")
 
 // VisibleClasses are the access classes of an organization that the attributes let
 // through.
-func VisibleClasses(ctx context.Context, q Querier, a Attributes) ([]int32, error) {
+func VisibleClasses(ctx context.Context, q Querier, a Attributes) ([]int, error) {
 	given := func(values []string) []string { return append([]string{}, values...) } // not null
-	classes, err := Column[int32](ctx, q, visibleClasses, pgx.StrictNamedArgs{
+	classes, err := Column[int](ctx, q, visibleClasses, pgx.StrictNamedArgs{
 		"environments": given(a.Environments), "owners": given(a.Owners), "business_tiers": given(a.BusinessTiers)})
-	return append([]int32{}, classes...), err
+	return append([]int{}, classes...), err
 }
 
 // Through is the snapshot as somebody sees one organization through attributes.
@@ -243,7 +243,7 @@ func (v seenView) query(ctx context.Context, query Query, args pgx.StrictNamedAr
 }
 
 // visible are the classes that somebody sees, who is the same in all of a session.
-func (s *session) visible(ctx context.Context, v tenantView, a Attributes) ([]int32, error) {
+func (s *session) visible(ctx context.Context, v tenantView, a Attributes) ([]int, error) {
 	key := fmt.Sprintf("%s %q", v.organization, a)
 	s.sightMu.Lock()
 	defer s.sightMu.Unlock()
@@ -256,7 +256,7 @@ func (s *session) visible(ctx context.Context, v tenantView, a Attributes) ([]in
 		return nil, err
 	}
 	if s.sight == nil {
-		s.sight = map[string][]int32{}
+		s.sight = map[string][]int{}
 	}
 	s.sight[key] = classes
 	return classes, nil

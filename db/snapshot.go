@@ -31,7 +31,7 @@ type session struct {
 	closed       bool
 
 	sightMu sync.Mutex
-	sight   map[string][]int32 // classes, by organization and attributes
+	sight   map[string][]int // classes, by organization and attributes
 }
 
 // Snapshot makes a snapshot. Whoever makes it closes it.

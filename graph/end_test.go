@@ -74,20 +74,3 @@ func TestCallerWhoLeavesEndsStatements(t *testing.T) {
 		require.Eventually(t, func() bool { return waiting(t, super) == 0 }, 10*time.Second, 5*time.Millisecond, document)
 	}
 }
-
-// TestCursorOfOneParent: a cursor that belongs to the list of one parent is refused for
-// the others alone, whatever is read together.
-func TestCursorOfOneParent(t *testing.T) {
-	t.Parallel()
-	b := setupWith(t, patient)
-	b.sync(t, "acme", world(3)...)
-	first := b.query(t, root, `{ organization(slug: "acme") { workloads(first: 2) { nodes { authorityPaths(first: 1) { edges { cursor } } } } } }`, nil)
-	require.Empty(t, first.Errors)
-	cursor := at[string](t, first.Data, "organization", "workloads", "nodes", 0, "authorityPaths", "edges", 0, "cursor")
-	for range 5 {
-		a := b.query(t, root, `query($after: String) { organization(slug: "acme") { workloads(first: 2) { nodes { authorityPaths(first: 1, after: $after) { nodes { id } } } } } }`,
-			map[string]any{"after": cursor})
-		require.Len(t, a.Errors, 1, "%+v", a.Errors)
-		require.Equal(t, "CURSOR_OF_ANOTHER_LIST", a.code())
-	}
-}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"slices"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -49,9 +50,15 @@ func Reader(ctx context.Context, snapshot *db.Snapshot, organization id.ID, scop
 	return snapshot.Of(organization), nil
 }
 
-// VisibleClasses are the access classes that the caller sees of the organization that
-// is read; nil for whoever sees everything, and none at all is not nil.
-func VisibleClasses(ctx context.Context, q db.Querier) ([]int32, error) {
+// Classes are access classes of an organization that somebody sees; nil are all. None
+// at all is not nil.
+type Classes []int
+
+// Has says whether the class is among them.
+func (c Classes) Has(class int) bool { return c == nil || slices.Contains(c, class) }
+
+// VisibleClasses are those that the caller sees of the organization that is read.
+func VisibleClasses(ctx context.Context, q db.Querier) (Classes, error) {
 	actor, ok := From(ctx)
 	if !ok {
 		return nil, tokenMissing()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,6 @@ func (l *tailing) upTo(t *testing.T, kind string) (frames []frame) {
 func deliver(t *testing.T, a *app.App, token string, observed time.Time, jobs ...string) {
 	t.Helper()
 	lines := []string{
-		fmt.Sprintf(`{"kind":"header","format":"exposuregraph-snapshot","version":1,"source":"platform","system":"eu","observedAt":%q}`, observed.UTC().Format(time.RFC3339)),
 		`{"kind":"identity","id":"svc"}`, `{"kind":"role","id":"writer"}`, `{"kind":"resource","id":"billing","name":"Billing","dataDomain":"finance","sensitivity":"restricted"}`,
 		`{"kind":"has_role","identity":"svc","role":"writer","scope":"*"}`, `{"kind":"grants","role":"writer","scope":"*","resource":"billing","actions":["update"]}`,
 		`{"kind":"coverage","evidence":"ownership","completeness":"complete"}`,
@@ -192,15 +192,22 @@ func deliver(t *testing.T, a *app.App, token string, observed time.Time, jobs ..
 	for _, job := range jobs {
 		lines = append(lines, fmt.Sprintf(`{"kind":"workload","id":%q}`, job), fmt.Sprintf(`{"kind":"runs_as","workload":%q,"identity":"svc"}`, job))
 	}
+	send(t, a, token, observed, lines)
+}
+
+// send delivers records as the source platform of the system eu.
+func send(t *testing.T, a *app.App, token string, observed time.Time, records []string) {
+	t.Helper()
+	header := fmt.Sprintf(`{"kind":"header","format":"exposuregraph-snapshot","version":1,"source":"platform","system":"eu","observedAt":%q}`, observed.UTC().Format(time.RFC3339))
 	counts := map[string]int{}
-	for _, line := range lines[1:] {
+	for _, line := range records {
 		var record struct{ Kind string }
 		require.NoError(t, json.Unmarshal([]byte(line), &record))
 		counts[record.Kind]++
 	}
-	trailer, err := json.Marshal(map[string]any{"kind": "trailer", "records": len(lines) - 1, "counts": counts})
+	trailer, err := json.Marshal(map[string]any{"kind": "trailer", "records": len(records), "counts": counts})
 	require.NoError(t, err)
-	lines = append(lines, string(trailer))
+	lines := slices.Concat([]string{header}, records, []string{string(trailer)})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"/imports/snapshot?org=acme&create=true&strict=true", strings.NewReader(strings.Join(lines, "\n")+"\n"))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/octet-stream")

@@ -204,7 +204,7 @@ func findPrivilege(ctx context.Context, tx *db.Tx, path id.ID) (*privilege, erro
 		return nil, err
 	}
 	visible, err := access.VisibleClasses(ctx, tx)
-	if err == nil && (p == nil || visible != nil && !slices.Contains(visible, int32(p.Class))) { //nolint:gosec // a column of this size
+	if err == nil && (p == nil || !visible.Has(p.Class)) {
 		err = problem.New(problem.NotFound, "PATH_NOT_FOUND", "there is no authority path %s in this organization", path).On("path")
 	}
 	if err != nil {

@@ -231,17 +231,25 @@ func (*Reader) Histories(ctx context.Context, snapshot *db.Snapshot, organizatio
 	return all, nil
 }
 
+// clusterAt is what a cluster came to, up to a level, at one of several instants.
+type clusterAt struct {
+	Cluster                                         int16
+	Level                                           Level
+	Place, Paths, Identities, Workloads, Executions int64
+}
+
+// clustersAt is what each cluster up to its level came to at each instant, whatever the
+// querier's own.
+func clustersAt(ctx context.Context, q db.Querier, clusters, levels []int16, ats []time.Time) ([]*clusterAt, error) {
+	return db.Select[clusterAt](ctx, q, diffQueries.Get("history"), pgx.StrictNamedArgs{"clusters": clusters, "levels": levels, "ats": ats, "all_classes": AllClasses})
+}
+
 func histories(ctx context.Context, q db.Querier, window Window, keys []ClusterKey, all map[ClusterKey][]Point) error {
-	type row struct {
-		Cluster                                         int16
-		Level                                           Level
-		Place, Paths, Identities, Workloads, Executions int64
-	}
 	clusters, levels, ats := make([]int16, len(keys)), make([]int16, len(keys)), window.ats()
 	for i, k := range keys {
 		clusters[i], levels[i] = k.Cluster, int16(k.Level)
 	}
-	rows, err := db.Select[row](ctx, q, diffQueries.Get("history"), pgx.StrictNamedArgs{"clusters": clusters, "levels": levels, "ats": ats, "all_classes": AllClasses})
+	rows, err := clustersAt(ctx, q, clusters, levels, ats)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -62,12 +60,7 @@ func countThen(ctx context.Context, snapshot *db.Snapshot, organization id.ID, s
 	for i, d := range Definitions {
 		clusters[i], levels[i], keys[d.Cluster] = d.Cluster, int16(Acknowledged), d.Key
 	}
-	type row struct {
-		Cluster                                         int16
-		Level                                           Level
-		Place, Paths, Identities, Workloads, Executions int64
-	}
-	rows, err := db.Select[row](ctx, q, diffQueries.Get("history"), pgx.StrictNamedArgs{"clusters": clusters, "levels": levels, "ats": ats, "all_classes": AllClasses})
+	rows, err := clustersAt(ctx, q, clusters, levels, ats)
 	for _, r := range rows {
 		if r.Paths > 0 { // as in those that are kept
 			snapshots[r.Place-1].Clusters[keys[r.Cluster]] = ClusterSummary{Paths: r.Paths, Executions: r.Executions}

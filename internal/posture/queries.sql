@@ -11,6 +11,16 @@ k.paths, k.identities, k.workloads, k.executions, k.executed, k.executed_sensiti
 k.ownership_valid, k.ownership_degraded, k.ownership_ambiguous, k.ownership_orphaned, k.ownership_unknown,
 k.sensitivity_unknown, k.sensitivity_public, k.sensitivity_internal, k.sensitivity_confidential, k.sensitivity_restricted
 
+-- columns: come_to
+coalesce(c.paths, 0) AS paths, coalesce(c.workloads, 0) AS workloads, coalesce(c.executions, 0) AS executions,
+coalesce(c.executed, 0) AS executed, coalesce(c.executed_sensitive, 0) AS executed_sensitive, coalesce(c.unwatched, 0) AS unwatched,
+coalesce(c.ownership_valid, 0) AS ownership_valid, coalesce(c.ownership_degraded, 0) AS ownership_degraded,
+coalesce(c.ownership_ambiguous, 0) AS ownership_ambiguous, coalesce(c.ownership_orphaned, 0) AS ownership_orphaned,
+coalesce(c.ownership_unknown, 0) AS ownership_unknown,
+coalesce(c.sensitivity_unknown, 0) AS sensitivity_unknown, coalesce(c.sensitivity_public, 0) AS sensitivity_public,
+coalesce(c.sensitivity_internal, 0) AS sensitivity_internal, coalesce(c.sensitivity_confidential, 0) AS sensitivity_confidential,
+coalesce(c.sensitivity_restricted, 0) AS sensitivity_restricted
+
 -- columns: added_up
 sum(k.paths)::bigint AS paths, sum(k.workloads)::bigint AS workloads, sum(k.executions)::bigint AS executions,
 sum(k.executed)::bigint AS executed, sum(k.executed_sensitive)::bigint AS executed_sensitive, sum(k.unwatched)::bigint AS unwatched,
@@ -36,15 +46,7 @@ x.effective_from, x.effective_basis, x.lineage_from, x.indeterminate_since, x.ve
 
 -- name: overview
 -- What each cluster comes to at each level, over all classes.
-SELECT d.cluster, l.level::smallint AS level, coalesce(c.paths, 0) AS paths, coalesce(c.identities, 0) AS identities, coalesce(c.workloads, 0) AS workloads,
-       coalesce(c.executions, 0) AS executions, coalesce(c.executed, 0) AS executed, coalesce(c.executed_sensitive, 0) AS executed_sensitive,
-       coalesce(c.unwatched, 0) AS unwatched,
-       coalesce(c.ownership_valid, 0) AS ownership_valid, coalesce(c.ownership_degraded, 0) AS ownership_degraded,
-       coalesce(c.ownership_ambiguous, 0) AS ownership_ambiguous, coalesce(c.ownership_orphaned, 0) AS ownership_orphaned,
-       coalesce(c.ownership_unknown, 0) AS ownership_unknown,
-       coalesce(c.sensitivity_unknown, 0) AS sensitivity_unknown, coalesce(c.sensitivity_public, 0) AS sensitivity_public,
-       coalesce(c.sensitivity_internal, 0) AS sensitivity_internal, coalesce(c.sensitivity_confidential, 0) AS sensitivity_confidential,
-       coalesce(c.sensitivity_restricted, 0) AS sensitivity_restricted
+SELECT d.cluster, l.level::smallint AS level, coalesce(c.identities, 0) AS identities, /* columns: come_to */
 FROM cluster_definition d
 CROSS JOIN generate_series(1, 3) AS l(level)
 LEFT JOIN cluster_counter c ON c.organization_id = @organization AND c.cluster = d.cluster AND c.level = l.level AND c.class = -1
@@ -53,15 +55,7 @@ ORDER BY d.cluster, l.level;
 
 -- name: overview@past
 -- Of the versions of a counter, the last that began by then: the key leads to it.
-SELECT d.cluster, l.level::smallint AS level, coalesce(c.paths, 0) AS paths, coalesce(c.identities, 0) AS identities, coalesce(c.workloads, 0) AS workloads,
-       coalesce(c.executions, 0) AS executions, coalesce(c.executed, 0) AS executed, coalesce(c.executed_sensitive, 0) AS executed_sensitive,
-       coalesce(c.unwatched, 0) AS unwatched,
-       coalesce(c.ownership_valid, 0) AS ownership_valid, coalesce(c.ownership_degraded, 0) AS ownership_degraded,
-       coalesce(c.ownership_ambiguous, 0) AS ownership_ambiguous, coalesce(c.ownership_orphaned, 0) AS ownership_orphaned,
-       coalesce(c.ownership_unknown, 0) AS ownership_unknown,
-       coalesce(c.sensitivity_unknown, 0) AS sensitivity_unknown, coalesce(c.sensitivity_public, 0) AS sensitivity_public,
-       coalesce(c.sensitivity_internal, 0) AS sensitivity_internal, coalesce(c.sensitivity_confidential, 0) AS sensitivity_confidential,
-       coalesce(c.sensitivity_restricted, 0) AS sensitivity_restricted
+SELECT d.cluster, l.level::smallint AS level, coalesce(c.identities, 0) AS identities, /* columns: come_to */
 FROM /* bare */ cluster_definition d
 CROSS JOIN generate_series(1, 3) AS l(level)
 LEFT JOIN LATERAL (
@@ -84,17 +78,10 @@ ORDER BY d.cluster, l.level;
 -- name: overview@past@seen
 -- What adds up over classes is added up; identities, of which one may be in several,
 -- are counted among the members.
-SELECT d.cluster, l.level::smallint AS level, coalesce(c.paths, 0) AS paths,
+SELECT d.cluster, l.level::smallint AS level,
        (SELECT count(DISTINCT m.identity_id) FROM cluster_member m
         WHERE m.organization_id = @organization AND m.cluster = d.cluster AND /* open */ m.to_at IS NULL AND m.level <= l.level AND m.class = ANY (@visible::integer[])) AS identities,
-       coalesce(c.workloads, 0) AS workloads, coalesce(c.executions, 0) AS executions, coalesce(c.executed, 0) AS executed,
-       coalesce(c.executed_sensitive, 0) AS executed_sensitive, coalesce(c.unwatched, 0) AS unwatched,
-       coalesce(c.ownership_valid, 0) AS ownership_valid, coalesce(c.ownership_degraded, 0) AS ownership_degraded,
-       coalesce(c.ownership_ambiguous, 0) AS ownership_ambiguous, coalesce(c.ownership_orphaned, 0) AS ownership_orphaned,
-       coalesce(c.ownership_unknown, 0) AS ownership_unknown,
-       coalesce(c.sensitivity_unknown, 0) AS sensitivity_unknown, coalesce(c.sensitivity_public, 0) AS sensitivity_public,
-       coalesce(c.sensitivity_internal, 0) AS sensitivity_internal, coalesce(c.sensitivity_confidential, 0) AS sensitivity_confidential,
-       coalesce(c.sensitivity_restricted, 0) AS sensitivity_restricted
+       /* columns: come_to */
 FROM cluster_definition d
 CROSS JOIN generate_series(1, 3) AS l(level)
 LEFT JOIN LATERAL (

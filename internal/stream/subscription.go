@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,8 +20,9 @@ type Subscription struct {
 	stream       *Stream
 	organization id.ID
 	filter       change.Filter
-	seen         map[int]bool // of access classes, whether the subscriber sees them; nil for who sees everything
-	position     int64        // the number up to which it has gone through the feed
+	limited      bool  // the filter has the access classes that the subscriber sees
+	newest       int   // up to which classes were looked up
+	position     int64 // the number up to which it has gone through the feed
 	setBack      int
 	live         bool // it has reached the head once
 	closed       chan struct{}
@@ -61,8 +61,8 @@ func (s *Stream) Subscribe(ctx context.Context, organization id.ID, after *strin
 		return nil, err
 	}
 	x := &Subscription{stream: s, organization: organization, filter: filter, position: position, closed: make(chan struct{})}
-	if actor.Attributes.Limited() {
-		x.seen = map[int]bool{change.AllClasses: false}
+	if x.limited = actor.Attributes.Limited(); x.limited {
+		x.filter.Classes, x.newest = []int{}, change.AllClasses
 	}
 	setBack, behind := s.hub.join(organization, head)
 	if x.setBack = setBack; behind {
@@ -163,7 +163,9 @@ func (x *Subscription) replay(ctx context.Context, upTo int64) ([]*change.Event,
 	if err != nil {
 		return nil, err
 	}
-	events, reached, err := x.stream.reader.Replay(ctx, q, x.organization, x.position, upTo, x.filter, batch)
+	filter := x.filter
+	filter.Classes = nil // the querier sees to them
+	events, reached, err := x.stream.reader.Replay(ctx, q, x.organization, x.position, upTo, filter, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -179,34 +181,35 @@ func (x *Subscription) replay(ctx context.Context, upTo int64) ([]*change.Event,
 	return events, nil
 }
 
-// passing are those of the events that the filter lets pass, and that the subscriber
-// sees.
+// passing are those of the events that the filter lets pass.
 func (x *Subscription) passing(ctx context.Context, events []*change.Event) ([]*change.Event, error) {
 	if err := x.meet(ctx, events); err != nil {
 		return nil, err
 	}
-	passes := func(e *change.Event) bool { return x.filter.Matches(e) && (x.seen == nil || x.seen[e.Class]) }
 	all := true
 	for _, e := range events {
-		all = all && passes(e)
+		all = all && x.filter.Matches(e)
 	}
 	if all {
 		return events, nil
 	}
 	var some []*change.Event
 	for _, e := range events {
-		if passes(e) {
+		if x.filter.Matches(e) {
 			some = append(some, e)
 		}
 	}
 	return some, nil
 }
 
-// meet finds out of classes that come for the first time whether the subscriber sees
-// them. What a class stands for never changes.
+// meet looks the classes up when there is one that is new. What a class stands for never
+// changes.
 func (x *Subscription) meet(ctx context.Context, events []*change.Event) error {
-	known := func(e *change.Event) bool { _, known := x.seen[e.Class]; return known }
-	if x.seen == nil || !slices.ContainsFunc(events, func(e *change.Event) bool { return !known(e) }) {
+	newest := x.newest
+	for _, e := range events {
+		newest = max(newest, e.Class)
+	}
+	if !x.limited || newest == x.newest {
 		return nil
 	}
 	snapshot := x.stream.config.Readers.Snapshot()
@@ -215,9 +218,7 @@ func (x *Subscription) meet(ctx context.Context, events []*change.Event) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range events {
-		x.seen[e.Class] = slices.Contains(visible, int32(e.Class)) //nolint:gosec // a column of this size
-	}
+	x.filter.Classes, x.newest = visible, newest
 	return nil
 }
 

@@ -258,7 +258,7 @@ type candidate struct {
 }
 
 // choose finds the exposures of a selection.
-func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, how string, visible []int32) (choice, error) {
+func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection, c *Command, how string, visible access.Classes) (choice, error) {
 	items := selection.Items
 	if selection.Filter != nil {
 		var err error
@@ -289,7 +289,7 @@ func (s *Service) choose(ctx context.Context, q db.Querier, selection Selection,
 }
 
 // match finds what a filter matches, up to the bound.
-func (s *Service) match(ctx context.Context, q db.Querier, filter exposure.Filter, visible []int32) ([]Item, error) {
+func (s *Service) match(ctx context.Context, q db.Querier, filter exposure.Filter, visible access.Classes) ([]Item, error) {
 	if len(filter.Statuses) == 0 {
 		filter.Statuses = exposure.Unresolved()
 	}

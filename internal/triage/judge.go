@@ -96,7 +96,7 @@ type turn struct {
 	rows   []written    // by which statements of writes
 	paths  []id.ID      // whose exposures are decided
 
-	visible []int32 // the access classes that the caller sees; null for everything
+	visible access.Classes // that the caller sees
 }
 
 // written is how many rows a statement wrote, and how many it should have.
@@ -189,7 +189,7 @@ type standing struct {
 	PathID           id.ID
 	Type             rule.Type
 	Ordinal          int
-	Class            int32
+	Class            int
 	EvidenceDigest   id.ID
 	Disposition      exposure.Disposition
 	Version          int
@@ -213,7 +213,7 @@ const (
 )
 
 // find gives those of the exposures that there are, and that the caller sees.
-func find(ctx context.Context, q db.Querier, keys []exposure.Key, how string, visible []int32) (map[exposure.Key]*standing, error) {
+func find(ctx context.Context, q db.Querier, keys []exposure.Key, how string, visible access.Classes) (map[exposure.Key]*standing, error) {
 	rows, err := db.Select[standing](ctx, q, decideQueries.Get(how), columns(possible(keys)))
 	return byKey(rows, visible), err
 }
@@ -224,10 +224,10 @@ func queue(p *db.Pipeline, keys []exposure.Key) *[]*standing {
 }
 
 // byKey leaves out what the caller does not see.
-func byKey(rows []*standing, visible []int32) map[exposure.Key]*standing {
+func byKey(rows []*standing, visible access.Classes) map[exposure.Key]*standing {
 	found := make(map[exposure.Key]*standing, len(rows))
 	for _, x := range rows {
-		if visible == nil || slices.Contains(visible, x.Class) {
+		if visible.Has(x.Class) {
 			found[x.key()] = x
 		}
 	}
@@ -343,7 +343,7 @@ func (t *turn) decide(ctx context.Context, changes []change, batch *id.ID, signe
 	for i, c := range changes {
 		path := c.PathID
 		drafts[i] = book.Draft{
-			Kind: kinds[c.action], Class: int(c.Class), OccurredAt: t.At, Batch: batch, Payload: c.payload, Envelope: signed,
+			Kind: kinds[c.action], Class: c.Class, OccurredAt: t.At, Batch: batch, Payload: c.payload, Envelope: signed,
 			Subject: ledger.Subject{Kind: ledger.SubjectExposure, Path: &path, Type: ledger.TypeWord(c.Type), Ordinal: c.Ordinal},
 		}
 	}
