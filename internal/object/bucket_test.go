@@ -83,6 +83,14 @@ func newBucket(t *testing.T, style Style) (*Bucket, *fakeS3) {
 	return fake.open("/p", spool), fake
 }
 
+// countTries says how often the bucket was asked since. On a machine with other work a
+// request may run out of patience before it has left, and the fake never hears of it.
+func countTries(b *Bucket) func() int {
+	tried := 1
+	b.pause = func(context.Context, int) error { tried++; return nil }
+	return func() int { return tried }
+}
+
 // verbs are what is asked of a bucket in which an object is.
 func verbs(b *Bucket, a Address, content []byte) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
@@ -139,10 +147,11 @@ func TestFaultsThatPass(t *testing.T) {
 					b.patience = 50 * time.Millisecond
 				}
 				fake.fail(fault, fault, fault)
+				tried := countTries(b)
 				err := do(context.Background())
 				requireCode(t, "OBJECT_STORE_UNAVAILABLE", err)
 				require.Equal(t, problem.Unavailable, problem.KindOf(err))
-				require.Len(t, fake.requests(), 3, verb)
+				require.Equal(t, 3, tried(), verb)
 
 				b.patience = patience
 				if strings.HasPrefix(name, "stand") {
@@ -175,9 +184,10 @@ func TestBodyThatBreaksOff(t *testing.T) {
 
 	b.patience = 50 * time.Millisecond
 	fake.fail(standInTheMiddle, standInTheMiddle, standInTheMiddle)
+	tried := countTries(b)
 	_, err = b.Open(context.Background(), a)
 	requireCode(t, "OBJECT_STORE_UNAVAILABLE", err)
-	require.Len(t, fake.requests(), 3)
+	require.Equal(t, 3, tried())
 
 	b.patience = patience
 	fake.fail(cut, cut, cut)
