@@ -30,6 +30,11 @@ const (
 	typeComplete  = "complete"
 )
 
+// atATime is how many operations of one connection begin at a time: each reads its
+// document and asks the database where its feed is. A client that begins all it may at
+// once, and goes on doing so, takes that much of the server from others.
+const atATime = 2
+
 // maxOperationID bounds an id, which each message of its operation repeats.
 const maxOperationID = 256
 
@@ -59,12 +64,13 @@ type connection struct {
 	ready  bool
 	bucket bucket
 
-	cancel   context.CancelFunc
-	licensed chan *license // from the reader to the watcher
-	over     chan struct{} // the reader has ended
-	heard    atomic.Bool   // something came since the last ping
-	slow     atomic.Bool
-	running  sync.WaitGroup
+	cancel    context.CancelFunc
+	licensed  chan *license // from the reader to the watcher
+	beginning lanes
+	over      chan struct{} // the reader has ended
+	heard     atomic.Bool   // something came since the last ping
+	slow      atomic.Bool
+	running   sync.WaitGroup
 
 	mu     sync.Mutex
 	active map[string]*subscription
@@ -225,7 +231,7 @@ func (c *connection) add(operation *subscription) *farewell {
 func (c *connection) run(ctx context.Context, operation *subscription, params *graphql.RawParams) {
 	defer operation.cancel()
 	defer c.wire.flush()
-	failed := run(ctx, c.exec, params, func(payload []byte, more bool) error {
+	failed := run(ctx, c.exec, params, c.beginning, func(payload []byte, more bool) error {
 		if !c.isActive(operation) {
 			return context.Canceled
 		}

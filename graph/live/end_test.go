@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -233,4 +234,28 @@ func TestFarewellIsNotHeldBack(t *testing.T) {
 			require.Equal(t, want, code)
 		}
 	}
+}
+
+// However many operations a client begins at once, few are at it at a time: the others
+// wait, and leave when the client does.
+func TestOperationsBeginFewAtATime(t *testing.T) {
+	t.Parallel()
+	h := setup(t, live.Limits{})
+	s := h.open(t, "ann")
+	for i := range 3 { // what falls while it begins leaves its place to others
+		s.subscribe(fmt.Sprint("falls", i), "subscription{falls}")
+		require.Contains(t, s.hear(), `"error"`)
+	}
+	for i := range 10 {
+		s.subscribe(fmt.Sprint(i), "subscription{wades}")
+	}
+	s.say(`{"type":"ping"}`) // so that all before it were read
+	require.JSONEq(t, `{"type":"pong"}`, s.hear())
+	for begun := range int64(8) {
+		require.Eventually(t, func() bool { return h.wading.Load() == 2 && h.started.Load() == begun }, 10*time.Second, time.Millisecond)
+		h.shore <- struct{}{}
+	}
+	require.NoError(t, s.CloseNow())
+	require.Eventually(t, func() bool { return h.wading.Load() == 0 && h.running.Load() == 0 }, 10*time.Second, time.Millisecond)
+	h.healthy(t)
 }

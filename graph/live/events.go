@@ -60,7 +60,7 @@ func (s events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		s.watch(ctx, cancel, s.license(actor, tokenOfRequest(r)))
 	}()
 	out := s.write(w, cancel)
-	failed := run(ctx, exec, params, func(payload []byte, more bool) error { return out.next(ctx, payload, more) })
+	failed := run(ctx, exec, params, nil, func(payload []byte, more bool) error { return out.next(ctx, payload, more) })
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-watched

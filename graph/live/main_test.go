@@ -44,6 +44,8 @@ var schema = gqlparser.MustLoadSchema(&ast.Source{Input: `
 		late: Int!                # a tick, and then an error
 		fault: Int!               # a tick with an error of its own, and another tick
 		panics: Int!
+		wades: Int!               # nothing, and begins once the test lets it
+		falls: Int!               # panics before it has begun
 	}`})
 
 const protocol = "graphql-transport-ws"
@@ -55,6 +57,8 @@ type host struct {
 	writes  atomic.Int64 // to connections
 	started atomic.Int64 // subscriptions
 	running atomic.Int64
+	wading  atomic.Int64
+	shore   chan struct{} // each takes one to begin
 
 	mu     sync.Mutex
 	tokens map[string]verdict
@@ -90,7 +94,7 @@ func (h *host) say(token string, v verdict) {
 
 func setup(t *testing.T, limits live.Limits) *host {
 	t.Helper()
-	h := &host{tokens: map[string]verdict{"ann": {actor: access.Actor{Subject: "ann"}}, "bob": {actor: access.Actor{Subject: "bob"}}}}
+	h := &host{shore: make(chan struct{}), tokens: map[string]verdict{"ann": {actor: access.Actor{Subject: "ann"}}, "bob": {actor: access.Actor{Subject: "bob"}}}}
 	h.streams = live.New(live.Config{Verify: h.verify, Holds: h.holds, Now: time.Now, Limits: limits, Check: func(message []byte) error {
 		if bytes.Contains(message, []byte(`\u0000`)) {
 			return errors.New("unfit")
@@ -167,6 +171,17 @@ func (h *host) exec(ctx context.Context) graphql.ResponseHandler {
 	if field.Name == "refused" {
 		graphql.AddError(ctx, problem.New(problem.Invalid, "CURSOR_INVALID", "no cursor"))
 		return func(context.Context) *graphql.Response { return nil }
+	}
+	switch field.Name {
+	case "wades":
+		h.wading.Add(1)
+		select {
+		case <-h.shore:
+		case <-ctx.Done():
+		}
+		h.wading.Add(-1)
+	case "falls":
+		panic("of what begins")
 	}
 	h.started.Add(1)
 	h.running.Add(1)

@@ -56,10 +56,32 @@ func (a *aside) follows() bool {
 	return a.more
 }
 
+// lanes are how many operations of one client begin at the same time; without any,
+// there is no bound.
+type lanes chan struct{}
+
+// enter waits for a free lane, as long as the context lasts.
+func (l lanes) enter(ctx context.Context) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	select {
+	case l <- struct{}{}:
+		return sync.OnceFunc(func() { <-l }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // run executes an operation and hands each response to send, with whether another
 // follows at once, until there are no more or send fails. What it gives are the
 // errors that ended the operation.
-func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams, send func(payload []byte, more bool) error) (failed gqlerror.List) {
+func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams, beginning lanes, send func(payload []byte, more bool) error) (failed gqlerror.List) {
+	leave, err := beginning.enter(ctx)
+	if err != nil {
+		return nil // the client has ended it
+	}
+	defer leave()
 	operation, errs := exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, operation)
 	defer func() {
@@ -73,6 +95,7 @@ func run(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawPar
 	told := &aside{}
 	ctx = context.WithValue(ctx, asideKey{}, told)
 	responses, ctx := exec.DispatchOperation(ctx, operation)
+	leave()
 	for response := responses(ctx); response != nil; response = responses(ctx) {
 		if len(response.Data) == 0 && len(response.Errors) > 0 { // refused before it was executed
 			return response.Errors

@@ -77,7 +77,7 @@ func (s socket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	c := &connection{
 		Streams: s.Streams, ws: ws, wire: under.wire, exec: exec, header: r.Header, seat: seat, ctx: ctx, cancel: cancel,
 		actor: actor, known: known, token: tokenOfRequest(r),
-		licensed: make(chan *license, 1), over: make(chan struct{}), active: map[string]*subscription{},
+		licensed: make(chan *license, 1), beginning: make(lanes, atATime), over: make(chan struct{}), active: map[string]*subscription{},
 	}
 	c.serve(r.Context())
 }
