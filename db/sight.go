@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -168,9 +169,39 @@ func seenIn(text string, past bool) (expanded string, err error) {
 	return expanded, err
 }
 
+// asked is what the text for a caller with attribute filters is made of.
+type asked struct {
+	text, past, seen, seenPast string
+	timeless, then             bool
+}
+
+// keptSights are so many texts at most, because lists put theirs together from what
+// they are asked for. Making one takes as long as a small statement does.
+const keptSights = 512
+
+var seenTexts = func() *lru.Cache[asked, Query] {
+	cache, err := lru.New[asked, Query](keptSights)
+	if err != nil {
+		panic(err) // of a size that is none
+	}
+	return cache
+}()
+
 // AsSeen is the query as a caller with attribute filters reads it, now or as of an instant.
 // It names the classes as @visible where it reads what has one.
 func (q Query) AsSeen(past bool) (Query, error) {
+	key := asked{q.SQL, q.Past, q.Seen, q.SeenPast, q.timeless, past}
+	if made, known := seenTexts.Get(key); known {
+		return made, nil
+	}
+	made, err := q.makeSeen(past)
+	if err == nil {
+		seenTexts.Add(key, made)
+	}
+	return made, err
+}
+
+func (q Query) makeSeen(past bool) (Query, error) {
 	name, text, own := q.Name+"@seen", q.SQL, q.Seen
 	if past {
 		if q.Past == "" {
