@@ -42,6 +42,13 @@ func TestRun(t *testing.T) {
 	}
 	require.Equal(t, statements["clusters × 20 paths × 10 exposures"], statements["clusters × 100 paths × 10 exposures"])
 
+	require.Len(t, result.Sight, len(looked))
+	for _, one := range result.Sight {
+		for _, took := range []time.Duration{one.Whole, one.All, one.Part} {
+			require.Positive(t, took, one.Name)
+		}
+	}
+
 	decisions := result.Decisions
 	require.NotNil(t, decisions)
 	for _, took := range []time.Duration{decisions.Commit, decisions.Untouched, decisions.Before, decisions.After} {

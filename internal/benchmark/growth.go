@@ -43,10 +43,11 @@ func (s *stand) measureGrowth(ctx context.Context, options Options, r *Result) (
 		}
 	}
 	for _, name := range growing {
-		growth, err := alternate(ctx, name, sides, options.Requests)
+		asked, err := alternate(ctx, name, options.Requests, sides[:]...)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		growth := Growth{Name: name, Small: asked[0].p50, Large: asked[1].p50, SmallDatabase: asked[0].database, LargeDatabase: asked[1].database}
 		say(options, "%s: %s among %d paths, %s among %d", name, growth.Small, options.Beside, growth.Large, options.Paths)
 		r.Growth = append(r.Growth, growth)
 	}
@@ -67,7 +68,7 @@ func (s *stand) populate(ctx context.Context, world World) (paths int, err error
 	return report.Paths.Added, s.settle(ctx)
 }
 
-// side is one of the two that are compared.
+// side is one of those that are compared.
 type side struct {
 	stand   *stand
 	client  *client
@@ -82,13 +83,18 @@ func (s *side) body(name string) ([]byte, error) {
 	return json.Marshal(map[string]any{"query": s.queries[at].document, "variables": s.queries[at].variables})
 }
 
-func alternate(ctx context.Context, name string, sides [2]*side, requests int) (Growth, error) {
-	var took, database [2][]time.Duration
-	var bodies [2][]byte
+// medians are what one side took: for the whole request, and in its statements.
+type medians struct{ p50, database time.Duration }
+
+// alternate sends the same operation on each side in turns, so that whatever else the
+// machine does slows all of them.
+func alternate(ctx context.Context, name string, requests int, sides ...*side) ([]medians, error) {
+	took, database := make([][]time.Duration, len(sides)), make([][]time.Duration, len(sides))
+	bodies := make([][]byte, len(sides))
 	for i, one := range sides {
 		var err error
 		if bodies[i], err = one.body(name); err != nil {
-			return Growth{}, err
+			return nil, err
 		}
 	}
 	for n := range warmUp + requests {
@@ -99,7 +105,7 @@ func alternate(ctx context.Context, name string, sides [2]*side, requests int) (
 			elapsed := now().Sub(since)
 			sent := one.stand.tracer.stop()
 			if err != nil {
-				return Growth{}, err
+				return nil, err
 			}
 			if n < warmUp {
 				continue
@@ -111,8 +117,11 @@ func alternate(ctx context.Context, name string, sides [2]*side, requests int) (
 			took[i], database[i] = append(took[i], elapsed), append(database[i], inside)
 		}
 	}
-	return Growth{Name: name, Small: percentile(took[0], 50), Large: percentile(took[1], 50),
-		SmallDatabase: percentile(database[0], 50), LargeDatabase: percentile(database[1], 50)}, nil
+	found := make([]medians, len(sides))
+	for i := range sides {
+		found[i] = medians{percentile(took[i], 50), percentile(database[i], 50)}
+	}
+	return found, nil
 }
 
 func (r *Result) growthTable(b *strings.Builder) {

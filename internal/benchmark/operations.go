@@ -180,12 +180,7 @@ func (s *stand) serve(ctx context.Context, connections int) (*client, error) {
 }
 
 func (s *stand) serveTo(ctx context.Context, connections int, organization string) (*client, error) {
-	key, err := access.EnsureKey(ctx, s.postgres.OwnerURL(""), s.now())
-	if err != nil {
-		return nil, err
-	}
-	token, err := access.Issue(key, access.Actor{
-		Subject: "bench", Role: access.Client, Organizations: []string{organization}, Scopes: []access.Scope{access.View}}, 24*time.Hour, s.now())
+	token, err := s.token(ctx, organization, access.Attributes{})
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +207,16 @@ func (s *stand) serveTo(ctx context.Context, connections int, organization strin
 		return <-ended
 	}
 	return c, nil
+}
+
+// token is that of somebody who may read what the attributes let through.
+func (s *stand) token(ctx context.Context, organization string, attributes access.Attributes) (string, error) {
+	key, err := access.EnsureKey(ctx, s.postgres.OwnerURL(""), s.now())
+	if err != nil {
+		return "", err
+	}
+	return access.Issue(key, access.Actor{Subject: "bench", Role: access.Client, Organizations: []string{organization},
+		Scopes: []access.Scope{access.View}, Attributes: attributes}, 24*time.Hour, s.now())
 }
 
 // post sends a request and gives the answer, which must be one without errors.

@@ -27,6 +27,10 @@ func (r *Result) Markdown() string {
 		b.WriteByte('\n')
 		r.growthTable(&b)
 	}
+	if len(r.Sight) > 0 {
+		b.WriteByte('\n')
+		r.sightTable(&b)
+	}
 	if r.Decisions != nil {
 		b.WriteByte('\n')
 		r.decisionTable(&b)

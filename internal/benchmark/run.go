@@ -28,6 +28,8 @@ type Options struct {
 	Organizations int  // over which decisions are spread; 16
 	DecisionsOnly bool // leaves out everything but decisions
 
+	SightOnly bool // leaves out everything but what attribute filters cost
+
 	Subscribers []int // of the feed, in the runs of it; 1, 100, 1,000
 	FeedOnly    bool  // leaves out everything but the feed and the past
 }
@@ -71,6 +73,8 @@ type Result struct {
 	Beside int // paths of the small world of Growth
 	Growth []Growth
 
+	Sight []Sight
+
 	Decisions *Decisions
 	Feed      *Feed
 }
@@ -113,6 +117,9 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 			return result, err
 		}
 	}
+	if err := s.measureSight(ctx, options, result); err != nil {
+		return result, err
+	}
 	if err := s.measureDecisions(ctx, options, result); err != nil {
 		return result, err
 	}
@@ -123,6 +130,9 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 func (s *stand) parts(options Options) (parts []func(context.Context, Options, *Result) error) {
 	if options.GrowthOnly {
 		parts = append(parts, s.measureGrowth)
+	}
+	if options.SightOnly {
+		parts = append(parts, s.measureSight)
 	}
 	if options.DecisionsOnly {
 		parts = append(parts, s.measureDecisions)

@@ -37,6 +37,7 @@ func run() error {
 	flag.BoolVar(&options.SyncsOnly, "syncs", false, "measure the syncs only")
 	flag.IntVar(&options.Beside, "beside", 10_000, "authority paths of the small world that operations are compared with")
 	flag.BoolVar(&options.GrowthOnly, "growth", false, "compare operations with those in the small world only")
+	flag.BoolVar(&options.SightOnly, "sight", false, "measure what attribute filters cost only")
 	flag.BoolVar(&options.DecisionsOnly, "decisions", false, "measure the decisions of people only")
 	flag.BoolVar(&options.FeedOnly, "feed", false, "measure the feed of changes and the past only")
 	flag.IntVar(&options.Organizations, "organizations", 16, "organizations over which decisions are spread")
@@ -95,7 +96,7 @@ func checkWrite(write bool, options benchmark.Options) error {
 	for _, part := range []struct {
 		flag string
 		only bool
-	}{{"-syncs", options.SyncsOnly}, {"-growth", options.GrowthOnly}, {"-decisions", options.DecisionsOnly}, {"-feed", options.FeedOnly}} {
+	}{{"-syncs", options.SyncsOnly}, {"-growth", options.GrowthOnly}, {"-sight", options.SightOnly}, {"-decisions", options.DecisionsOnly}, {"-feed", options.FeedOnly}} {
 		if part.only {
 			return fmt.Errorf("-write puts all tables into the document in the place of those that are there, and %s measures only some; leave one of the two out", part.flag)
 		}
