@@ -109,6 +109,13 @@ func (r authorityPathResolver) ExplainPrimaryCluster(ctx context.Context, p *mod
 	})}, nil
 }
 
+func (r postureCountExplanationResolver) Since(ctx context.Context, e *model.PostureCountExplanation) (*model.PostureSnapshot, error) {
+	if e.From == nil {
+		return nil, nil
+	}
+	return r.snapshotThen(ctx, e.Posture.OrganizationID, e.From)
+}
+
 func (r postureCountExplanationResolver) Counted(ctx context.Context, e *model.PostureCountExplanation) (int64, error) {
 	_, amount, err := r.posture.CountCounted(ctx, loader.From(ctx).Snapshot, e.Posture, e.Counting)
 	return amount, err

@@ -197,6 +197,19 @@ func (r organizationResolver) Posture(ctx context.Context, o *model.Organization
 	return &model.Posture{Posture: found}, nil
 }
 
+func (r postureDeltaResolver) Snapshot(ctx context.Context, d *model.PostureDelta) (*model.PostureSnapshot, error) {
+	return r.snapshotThen(ctx, d.OrganizationID, d.Since)
+}
+
+// snapshotThen is what a posture is compared with.
+func (r *Resolver) snapshotThen(ctx context.Context, organization id.ID, of *posture.Snapshot) (*model.PostureSnapshot, error) {
+	counted, err := r.posture.CountSnapshot(ctx, loader.From(ctx).Snapshot, organization, of)
+	if err != nil {
+		return nil, err
+	}
+	return showSnapshot(counted), nil
+}
+
 func showSnapshot(s *posture.Snapshot) *model.PostureSnapshot {
 	return &model.PostureSnapshot{Snapshot: s}
 }

@@ -71,6 +71,7 @@ type (
 	ledgerResolver                  struct{ *Resolver }
 	ledgerEntryResolver             struct{ *Resolver }
 	postureCountExplanationResolver struct{ *Resolver }
+	postureDeltaResolver            struct{ *Resolver }
 	workloadResolver                struct{ *Resolver }
 	identityResolver                struct{ *Resolver }
 	resourceResolver                struct{ *Resolver }
@@ -158,6 +159,9 @@ func (r *Resolver) MissingExposure() generated.MissingExposureResolver {
 func (r *Resolver) PostureCountExplanation() generated.PostureCountExplanationResolver {
 	return postureCountExplanationResolver{r}
 }
+
+// PostureDelta resolves the fields of PostureDelta.
+func (r *Resolver) PostureDelta() generated.PostureDeltaResolver { return postureDeltaResolver{r} }
 
 // PostureRow resolves the fields of PostureRow.
 func (r *Resolver) PostureRow() generated.PostureRowResolver { return postureRowResolver{r} }

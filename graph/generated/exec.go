@@ -67,6 +67,7 @@ type ResolverRoot interface {
 	OwnerEvidence() OwnerEvidenceResolver
 	PostureCause() PostureCauseResolver
 	PostureCountExplanation() PostureCountExplanationResolver
+	PostureDelta() PostureDeltaResolver
 	PostureRow() PostureRowResolver
 	PostureSnapshot() PostureSnapshotResolver
 	Query() QueryResolver
@@ -1766,8 +1767,13 @@ type PostureCauseResolver interface {
 	Source(ctx context.Context, obj *model.PostureCause) (*model.Source, error)
 }
 type PostureCountExplanationResolver interface {
+	Since(ctx context.Context, obj *model.PostureCountExplanation) (*model.PostureSnapshot, error)
+
 	Counted(ctx context.Context, obj *model.PostureCountExplanation) (int64, error)
 	Rows(ctx context.Context, obj *model.PostureCountExplanation, first *int32, after *string) (*model.Connection[*model.PostureRow], error)
+}
+type PostureDeltaResolver interface {
+	Snapshot(ctx context.Context, obj *model.PostureDelta) (*model.PostureSnapshot, error)
 }
 type PostureRowResolver interface {
 	Node(ctx context.Context, obj *model.PostureRow) (model.Node, error)
@@ -35707,7 +35713,7 @@ func (ec *executionContext) _PostureCountExplanation_since(ctx context.Context, 
 			return ec.fieldContext_PostureCountExplanation_since(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Since, nil
+			return ec.Resolvers.PostureCountExplanation().Since(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
@@ -35721,8 +35727,8 @@ func (ec *executionContext) fieldContext_PostureCountExplanation_since(_ context
 	fc = &graphql.FieldContext{
 		Object:     "PostureCountExplanation",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PostureSnapshot(ctx, field)
 		},
@@ -35953,7 +35959,7 @@ func (ec *executionContext) _PostureDelta_snapshot(ctx context.Context, field gr
 			return ec.fieldContext_PostureDelta_snapshot(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Snapshot, nil
+			return ec.Resolvers.PostureDelta().Snapshot(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.PostureSnapshot) graphql.Marshaler {
@@ -35967,8 +35973,8 @@ func (ec *executionContext) fieldContext_PostureDelta_snapshot(_ context.Context
 	fc = &graphql.FieldContext{
 		Object:     "PostureDelta",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PostureSnapshot(ctx, field)
 		},
@@ -58945,10 +58951,43 @@ func (ec *executionContext) _PostureCountExplanation(ctx context.Context, sel as
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "since":
-			out.Values[i] = ec._PostureCountExplanation_since(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureCountExplanation_since(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "filter":
 			out.Values[i] = ec._PostureCountExplanation_filter(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -59122,34 +59161,67 @@ func (ec *executionContext) _PostureDelta(ctx context.Context, sel ast.Selection
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("PostureDelta")
 		case "snapshot":
-			out.Values[i] = ec._PostureDelta_snapshot(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._PostureDelta_snapshot(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "newPaths":
 			out.Values[i] = ec._PostureDelta_newPaths(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "removedPaths":
 			out.Values[i] = ec._PostureDelta_removedPaths(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "newOrphaned":
 			out.Values[i] = ec._PostureDelta_newOrphaned(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "ownershipInvalidations":
 			out.Values[i] = ec._PostureDelta_ownershipInvalidations(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "newAutonomousIdentities":
 			out.Values[i] = ec._PostureDelta_newAutonomousIdentities(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

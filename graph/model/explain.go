@@ -255,7 +255,7 @@ type PostureCountExplanation struct {
 	Count      posture.Count
 	Value      *int64
 	Definition string
-	Since      *PostureSnapshot
+	From       *posture.Snapshot // of a number that counts what happened
 	Filter     *PostureCountFilter
 }
 
@@ -276,7 +276,7 @@ func (p *Posture) Explain(count posture.Count) *PostureCountExplanation {
 	}
 	shown := &PostureCountExplanation{Posture: p.Posture, Counting: c, Count: count, Value: c.Value(p.Posture), Definition: c.Definition}
 	if c.Event && p.From != nil {
-		shown.Since = &PostureSnapshot{p.From}
+		shown.From = p.From
 	}
 	if f := c.Filter; f != nil {
 		shown.Filter = &PostureCountFilter{List: f.List, Sensitivity: f.Sensitivities, OwnershipStatus: f.Ownership, Severity: f.Severities, WithoutSeverity: f.Harmless}

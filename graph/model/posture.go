@@ -167,7 +167,7 @@ func (p *Posture) Delta() *PostureDelta {
 		return nil
 	}
 	return &PostureDelta{
-		Snapshot: &PostureSnapshot{d.Since}, NewPaths: narrow(d.NewPaths), RemovedPaths: narrow(d.RemovedPaths), NewOrphaned: narrow(d.NewOrphaned),
+		OrganizationID: p.OrganizationID, Since: d.Since, NewPaths: narrow(d.NewPaths), RemovedPaths: narrow(d.RemovedPaths), NewOrphaned: narrow(d.NewOrphaned),
 		OwnershipInvalidations: narrow(d.OwnershipInvalidations), NewAutonomousIdentities: narrow(d.NewAutonomousIdentities),
 	}
 }
@@ -183,7 +183,8 @@ func (p *Posture) Refreshes() []SourceRefresh {
 
 // PostureDelta is what has changed since a snapshot.
 type PostureDelta struct {
-	Snapshot                *PostureSnapshot
+	OrganizationID          id.ID
+	Since                   *posture.Snapshot
 	NewPaths                *int
 	RemovedPaths            *int
 	NewOrphaned             *int

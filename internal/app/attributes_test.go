@@ -274,12 +274,14 @@ func TestCountsOfAPart(t *testing.T) {
 	for range 4 {
 		filters = append(filters, access.Attributes{Environment: some("prod", "stage"), Owner: some("pay", "people"), BusinessTier: some("gold", "silver")})
 	}
+	tokens := map[string]string{"everybody": admin}
 	for _, attributes := range filters {
 		if !attributes.Limited() {
 			continue
 		}
 		t.Run(fmt.Sprintf("%v", attributes), func(t *testing.T) {
 			token := tokenFor(t, database, access.Actor{Subject: "part", Role: access.Client, Organizations: []string{"acme"}, Scopes: []access.Scope{access.View}, Attributes: attributes})
+			tokens[fmt.Sprint(attributes)] = token
 			part := ofAcme[partOf](t, a, token, partDocument)
 			requirePart(t, &whole, &part, attributes)
 			then := ofAcme[partOf](t, a, token, strings.ReplaceAll(partDocument, "first: 100", fmt.Sprintf("first: 100, asOf: %q", clock.Format(time.RFC3339Nano))))
@@ -288,6 +290,41 @@ func TestCountsOfAPart(t *testing.T) {
 			requireCounted(t, a, token, len(part.AuthorityPaths.Nodes))
 		})
 	}
+
+	// What people decide moves numbers after the last sync.
+	before := map[string]json.RawMessage{}
+	for name, token := range tokens {
+		before[name] = ofAcme[json.RawMessage](t, a, token, fmt.Sprintf(postureDocument, since(clock, "")))
+	}
+	answer := ask(t, a, admin, `mutation { judgeExposures(input: {organization: "acme", filter: {status: [ACTIVE]}, action: MARK_FALSE_POSITIVE, reason: WRONG_DATA,
+		justification: "not so", idempotencyKey: "all"}) { batch { done } userErrors { code } } }`)
+	require.Empty(t, answer.Errors)
+	require.Contains(t, string(answer.Data["judgeExposures"]), `"userErrors":[]`)
+	require.NotEqual(t, before["everybody"], ofAcme[json.RawMessage](t, a, admin, fmt.Sprintf(postureDocument, since(clock, ""))))
+	later := ofAcme[struct{ Clock time.Time }](t, a, admin, `{ organization(slug: "acme") { clock } }`).Clock
+	require.True(t, later.After(clock), "what was decided is later than what was synced")
+	for name, token := range tokens {
+		require.JSONEq(t, string(before[name]), string(ofAcme[json.RawMessage](t, a, token, fmt.Sprintf(postureDocument, since(clock, at(clock))))), "as of before the decisions: %s", name)
+		require.JSONEq(t, string(ofAcme[json.RawMessage](t, a, token, fmt.Sprintf(postureDocument, since(clock, "")))),
+			string(ofAcme[json.RawMessage](t, a, token, fmt.Sprintf(postureDocument, since(clock, at(later))))), "as of now: %s", name)
+		requirePosture(t, a, token)
+	}
+}
+
+// postureDocument takes arguments of its posture.
+const postureDocument = `{ organization(slug: "acme") { posture%s {
+	activePaths dormantPaths totalExecutions30d ownershipInvalidCount executedInvalidOwnershipCount
+	identityCounts { total active activeAutonomous dormantAuthority } workloadCounts { total autonomous operatorAssisted humanTriggered unclassified }
+	workloadExposureCounts { critical high medium low none total }
+	delta { newPaths removedPaths newOrphaned ownershipInvalidations newAutonomousIdentities snapshot { activePaths identityCounts { total active } workloadCounts { total } } }
+} } }`
+
+func since(instant time.Time, more string) string {
+	return fmt.Sprintf("(since: %q%s)", instant.Format(time.RFC3339Nano), more)
+}
+
+func at(instant time.Time) string {
+	return fmt.Sprintf(", asOf: %q", instant.Format(time.RFC3339Nano))
 }
 
 // requirePart holds what a caller sees against what there is.
@@ -386,6 +423,20 @@ func requireCounted(t *testing.T, a *app.App, token string, mostPaths int) {
 	require.Equal(t, min(part.ExposureChanges.TotalCount, 100), len(part.ExposureChanges.Nodes))
 	require.Equal(t, part.ExposureChanges.TotalCount, part.ExposureChangeSummary.Total)
 
+	now := ofAcme[struct{ Posture wholePosture }](t, a, token, `{ organization(slug: "acme") { posture { activePaths identityCounts { total active } workloadCounts { total } } } }`).Posture
+	require.Equal(t, now, wholePosture(part.PostureSnapshots.Nodes[0]), "the last snapshot is what is")
+	requirePosture(t, a, token)
+}
+
+type wholePosture struct {
+	ActivePaths    int
+	IdentityCounts struct{ Total, Active int }
+	WorkloadCounts struct{ Total int }
+}
+
+// requirePosture holds every number of the posture against the rows that it counts.
+func requirePosture(t *testing.T, a *app.App, token string) {
+	t.Helper()
 	type explained struct {
 		Value   *int
 		Counted int
@@ -393,11 +444,6 @@ func requireCounted(t *testing.T, a *app.App, token string, mostPaths int) {
 			Node   *struct{ Typename string }
 			Amount int
 		}]
-	}
-	type whole struct {
-		ActivePaths    int
-		IdentityCounts struct{ Total, Active int }
-		WorkloadCounts struct{ Total int }
 	}
 	for _, count := range postureCounts {
 		c := ofAcme[struct{ Posture struct{ Explain explained } }](t, a, token, `{ organization(slug: "acme") { posture {
@@ -412,8 +458,6 @@ func requireCounted(t *testing.T, a *app.App, token string, mostPaths int) {
 		}
 		require.Equal(t, []int{*c.Value, *c.Value, len(c.Rows.Nodes)}, []int{c.Counted, amount, c.Rows.TotalCount}, count)
 	}
-	now := ofAcme[struct{ Posture whole }](t, a, token, `{ organization(slug: "acme") { posture { activePaths identityCounts { total active } workloadCounts { total } } } }`).Posture
-	require.Equal(t, now, whole(part.PostureSnapshots.Nodes[0]), "the last snapshot is what is")
 }
 
 // TestLimitedCaller: who sees a part works on that part, follows it, and is refused what

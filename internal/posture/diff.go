@@ -135,6 +135,11 @@ func sumsAt(ctx context.Context, q db.Querier, ats ...time.Time) ([]*sumUp, erro
 	return db.Select[sumUp](ctx, q, diffQueries.Get("sums_at"), pgx.StrictNamedArgs{"ats": ats, "all_classes": AllClasses})
 }
 
+// sumsNow is what it comes to now, for who sees a part.
+func sumsNow(ctx context.Context, q db.Querier) (*Sums, error) {
+	return db.First[Sums](ctx, q, diffQueries.Get("sums_now"), pgx.StrictNamedArgs{"all_classes": AllClasses})
+}
+
 // moved are the numbers that are other at the second instant, in the order of
 // Countings.
 func moved(ctx context.Context, q db.Querier, from, to time.Time) ([]Moved, error) {

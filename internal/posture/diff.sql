@@ -102,6 +102,33 @@ CROSS JOIN LATERAL (
 ) i
 ORDER BY a.place;
 
+-- name: sums_now
+-- What sums_at says of now, for who sees a part: what adds up over classes is added up,
+-- and of identities it is kept what their paths come to.
+SELECT coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
+       coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths, coalesce(c.invalid_paths, 0) AS invalid_paths,
+       coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths, coalesce(c.executions, 0) AS executions, coalesce(c.workloads, 0) AS workloads,
+       coalesce(c.autonomous, 0) AS autonomous, coalesce(c.operator_assisted, 0) AS operator_assisted, coalesce(c.human_triggered, 0) AS human_triggered,
+       coalesce(c.unclassified, 0) AS unclassified, coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical,
+       coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low,
+       i.identities, i.active_identities, i.active_autonomous, i.dormant_identities
+FROM (
+  SELECT sum(k.paths)::bigint AS paths, sum(k.sensitive_paths)::bigint AS sensitive_paths, sum(k.dormant_paths)::bigint AS dormant_paths,
+         sum(k.executed_paths)::bigint AS executed_paths, sum(k.unwatched_paths)::bigint AS unwatched_paths, sum(k.invalid_paths)::bigint AS invalid_paths,
+         sum(k.executed_invalid_paths)::bigint AS executed_invalid_paths, sum(k.executions)::bigint AS executions, sum(k.workloads)::bigint AS workloads,
+         sum(k.autonomous)::bigint AS autonomous, sum(k.operator_assisted)::bigint AS operator_assisted, sum(k.human_triggered)::bigint AS human_triggered,
+         sum(k.unclassified)::bigint AS unclassified, sum(k.listed)::bigint AS listed, sum(k.critical)::bigint AS critical,
+         sum(k.high)::bigint AS high, sum(k.medium)::bigint AS medium, sum(k.low)::bigint AS low
+  FROM posture_counter k
+  WHERE k.organization_id = @organization AND k.class <> @all_classes
+) c
+CROSS JOIN (
+  SELECT count(*) AS identities, count(*) FILTER (WHERE i.executed_paths > 0) AS active_identities, count(*) FILTER (WHERE i.autonomous) AS active_autonomous,
+         count(*) FILTER (WHERE i.effective_paths > 0 AND i.dormant_paths = i.effective_paths) AS dormant_identities
+  FROM identity_posture i
+  WHERE i.organization_id = @organization AND i.class = @all_classes
+) i;
+
 -- name: beginning
 -- When something first happened, and when last.
 SELECT least((SELECT min(y.at) FROM sync y WHERE y.organization_id = @organization), (SELECT min(v.at) FROM evaluation v WHERE v.organization_id = @organization)) AS first,

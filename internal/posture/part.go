@@ -11,27 +11,34 @@ import (
 
 // What a caller sees a part of is counted anew for it: what is kept counts everything.
 
-// countPart has a posture, and the snapshot that it is compared with, count what the
-// caller sees.
+// countPart has a posture count what the caller sees. What the snapshot that it is
+// compared with comes to is left to CountSnapshot.
 func countPart(ctx context.Context, snapshot *db.Snapshot, p *Posture) error {
 	q, err := access.Reader(ctx, snapshot.Present(), p.OrganizationID, access.View)
 	if err != nil {
 		return err
 	}
-	at, err := sumsAt(ctx, q, p.At)
+	sums, err := sumsOf(ctx, q, snapshot.Instant())
 	if err != nil {
 		return err
 	}
-	p.Sums = at[0].Sums
+	p.Sums = *sums
 	if p.From == nil {
 		return nil
-	}
-	if err := countThen(ctx, snapshot, p.OrganizationID, []*Snapshot{p.From}); err != nil {
-		return err
 	}
 	p.Events, err = happened(ctx, q, p.From.At, p.At)
 	p.From.countFrom(Events{})
 	return err
+}
+
+// CountSnapshot gives a snapshot that a posture is compared with as the caller sees it.
+// To who sees a part it is counted from the paths as they were, which takes its time.
+func (*Reader) CountSnapshot(ctx context.Context, snapshot *db.Snapshot, organization id.ID, of *Snapshot) (*Snapshot, error) {
+	if !access.Limited(ctx) {
+		return of, nil
+	}
+	counted := *of
+	return &counted, countThen(ctx, snapshot, organization, []*Snapshot{&counted})
 }
 
 // countThen has snapshots count what the caller sees. What had happened until then is
@@ -67,6 +74,19 @@ func countThen(ctx context.Context, snapshot *db.Snapshot, organization id.ID, s
 		}
 	}
 	return err
+}
+
+// sumsOf are those of an instant, or without one of now. Later than the last sync and
+// the last evaluation people may have decided something.
+func sumsOf(ctx context.Context, q db.Querier, at *time.Time) (*Sums, error) {
+	if at == nil {
+		return sumsNow(ctx, q)
+	}
+	found, err := sumsAt(ctx, q, *at)
+	if err != nil {
+		return nil, err
+	}
+	return &found[0].Sums, nil
 }
 
 // count puts sums in place of what everything came to.
