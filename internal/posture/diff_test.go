@@ -21,7 +21,7 @@ func TestDiffPredicatesAlone(t *testing.T) {
 	s := stock(t)
 	s.rows(t)
 	rival := id.Organization("rival")
-	tables := []string{"evaluation", "sync", "exposure", "posture_counter", "posture_counter_version", "cluster_counter", "cluster_counter_version", "ledger_head", "ledger_entry"}
+	tables := []string{"evaluation", "sync", "exposure", "posture_counter", "posture_counter_version", "identity_posture", "cluster_counter", "cluster_counter_version", "ledger_head", "ledger_entry"}
 	for _, table := range tables {
 		s.exec(t, `ALTER TABLE `+table+` DISABLE ROW LEVEL SECURITY`)
 	}
@@ -31,6 +31,7 @@ func TestDiffPredicatesAlone(t *testing.T) {
 	between := pgx.StrictNamedArgs{"from_at": early, "to_at": late}
 	samples := map[string]pgx.StrictNamedArgs{
 		"sums_at": {"ats": []time.Time{early, late}, "all_classes": posture.AllClasses}, "beginning": {},
+		"sums_now":       {"all_classes": posture.AllClasses},
 		"causes":         {"from_at": early, "to_at": late, "resolved": "exposure.resolved"},
 		"opened_between": between, "resolved_between": between,
 		"history": {"clusters": []int16{1, 5}, "levels": []int16{2, 2}, "ats": []time.Time{early, late}, "all_classes": posture.AllClasses},
@@ -57,6 +58,7 @@ func TestDiffPredicatesAlone(t *testing.T) {
 	}
 	for _, statement := range []string{
 		`UPDATE evaluation SET at = at - interval '1 year'`, `UPDATE sync SET at = at + interval '1 year'`, `UPDATE posture_counter SET paths = paths + 7`,
+		`UPDATE identity_posture SET autonomous = NOT autonomous`,
 		`UPDATE cluster_counter SET paths = paths + 7`,
 	} {
 		s.exec(t, statement+` WHERE organization_id = $1`, rival)
