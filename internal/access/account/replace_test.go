@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,41 +108,42 @@ func TestReplaceAtOnce(t *testing.T) {
 	desk := account.NewDesk(files[0], noon)
 	_, err := desk.Authenticate(t.Context(), "ci-scanner", secret, "10.0.0.1") // from here on it costs nothing
 	require.NoError(t, err)
-	var clients, file sync.WaitGroup
+	var clients sync.WaitGroup
+	var served atomic.Int64
 	ended := make(chan struct{})
-	file.Go(func() {
-		for n := 0; ; n++ {
-			select {
-			case <-ended:
-				return
-			default:
-				desk.Replace(files[n%2])
-			}
-		}
-	})
 	for range 4 {
 		clients.Go(func() {
-			for served := 0; served < 200; {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
 				client, err := desk.Authenticate(t.Context(), "ci-scanner", secret, "10.0.0.1")
 				if err != nil {
 					continue
 				}
 				_ = desk.Serve(client, func() error {
+					served.Add(1)
 					for range 20 {
 						if desk.Account("ci-scanner") != client {
 							t.Error("it was replaced while it was served")
 						}
 						runtime.Gosched()
 					}
-					served++
 					return nil
 				})
 			}
 		})
 	}
-	clients.Wait()
+	for n := range 500 {
+		desk.Replace(files[(n+1)%2])
+		for before := served.Load(); served.Load() == before; { // somebody is served between
+			runtime.Gosched()
+		}
+	}
 	close(ended)
-	file.Wait()
+	clients.Wait()
 }
 
 // TestMistakesOneByOne: a log has a line for each.
