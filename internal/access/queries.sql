@@ -47,3 +47,12 @@ FOR UPDATE;
 
 -- name: revoke_token
 UPDATE access_token SET revoked_at = @now, revoked_by = @by WHERE id = @id::uuid;
+
+-- name: tokens_of_accounts
+-- The lock keeps two that revoke them from both doing so.
+SELECT t.id::text AS id, t.subject, coalesce(t.service_account, '') AS service_account, t.delegates, t.role, t.scopes, t.organizations, t.all_organizations,
+       t.environment, t.owner, t.business_tier, t.issued_at, t.expires_at, t.revoked_at, coalesce(t.revoked_by, '') AS revoked_by
+FROM access_token t
+WHERE t.service_account = ANY (@accounts) AND t.revoked_at IS NULL AND t.expires_at > @now
+ORDER BY t.issued_at, t.id
+FOR UPDATE;

@@ -27,6 +27,7 @@ var (
 	listTokens    = queries.Get("tokens")
 	findToken     = queries.Get("find_token")
 	revokeToken   = queries.Get("revoke_token")
+	accountTokens = queries.Get("tokens_of_accounts")
 )
 
 // StoredRevocations gives the tokens of the database that were revoked.
@@ -224,17 +225,48 @@ func (r *Registry) Revoke(ctx context.Context, token, by string) (record *Record
 		if record.RevokedAt != nil {
 			return nil
 		}
-		now := r.config.Now().UTC().Truncate(time.Microsecond)
-		record.RevokedAt, record.RevokedBy = &now, by
-		if _, err := tx.Exec(ctx, revokeToken.SQL, pgx.StrictNamedArgs{"id": record.ID, "now": now, "by": by}); err != nil {
-			return err
-		}
-		return r.tell(ctx, Issued{Event: TokenRevoked, At: now, By: by, Token: *record})
+		return r.revoke(ctx, tx, record, by)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return record, nil
+}
+
+// RevokeAccounts has all tokens of service accounts not work any more, as Revoke does
+// with one, and says how many those were.
+func (r *Registry) RevokeAccounts(ctx context.Context, accounts []string, by string) (revoked int, err error) {
+	err = r.transaction(ctx, func(tx pgx.Tx) error {
+		// The clocks of those who let in may differ: rather one too many.
+		rows, err := tx.Query(ctx, accountTokens.SQL, pgx.StrictNamedArgs{"accounts": accounts, "now": r.config.Now().Add(-time.Minute)})
+		if err != nil {
+			return err
+		}
+		records, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Record])
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			if err := r.revoke(ctx, tx, record, by); err != nil {
+				return err
+			}
+		}
+		revoked = len(records)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return revoked, nil
+}
+
+func (r *Registry) revoke(ctx context.Context, tx pgx.Tx, record *Record, by string) error {
+	now := r.config.Now().UTC().Truncate(time.Microsecond)
+	record.RevokedAt, record.RevokedBy = &now, by
+	if _, err := tx.Exec(ctx, revokeToken.SQL, pgx.StrictNamedArgs{"id": record.ID, "now": now, "by": by}); err != nil {
+		return err
+	}
+	return r.tell(ctx, Issued{Event: TokenRevoked, At: now, By: by, Token: *record})
 }
 
 // ensureKey gives the newest signing key and makes the first one.

@@ -258,3 +258,54 @@ func requireCode(t *testing.T, err error, code string) {
 	require.True(t, errors.As(err, &typed), "%v", err)
 	require.Equal(t, code, typed.Code)
 }
+
+// TestRevokeAccounts: all tokens of some service accounts, each on record, and no others.
+func TestRevokeAccounts(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	issue := func(account string, ttl time.Duration) access.Token {
+		token, err := o.Issue(t.Context(), access.Order{Actor: scanner(), TTL: ttl, ServiceAccount: account})
+		require.NoError(t, err)
+		return token
+	}
+	expired := issue("ci", time.Minute)
+	o.pass(time.Hour)
+	gone := []access.Token{issue("ci", time.Hour), issue("ci", time.Hour), issue("other", time.Hour)}
+	kept := []access.Token{issue("stays", time.Hour), issue("", time.Hour)}
+	_, err := o.Revoke(t.Context(), gone[0].ID, "root")
+	require.NoError(t, err)
+	o.told = nil
+
+	o.fault = errors.New("the audit log is full")
+	_, err = o.RevokeAccounts(t.Context(), []string{"ci", "other"}, "file")
+	require.ErrorIs(t, err, o.fault)
+	o.fault, o.told = nil, nil
+	verifier := o.replica()
+	for _, token := range append(kept, gone[1:]...) {
+		_, err = verifier.Verify(t.Context(), token.Text)
+		require.NoError(t, err)
+	}
+
+	revoked, err := o.RevokeAccounts(t.Context(), []string{"ci", "other", "nobody"}, "file")
+	require.NoError(t, err)
+	require.Equal(t, 2, revoked)
+	require.Len(t, o.told, 2)
+	for _, event := range o.told {
+		require.Equal(t, []any{access.TokenRevoked, "file"}, []any{event.Event, event.By})
+	}
+	o.pass(2 * time.Second)
+	for _, token := range gone {
+		_, err = verifier.Verify(t.Context(), token.Text)
+		requireCode(t, err, "TOKEN_REVOKED")
+	}
+	for _, token := range kept {
+		_, err = verifier.Verify(t.Context(), token.Text)
+		require.NoError(t, err)
+	}
+	record, err := o.Find(t.Context(), expired.ID)
+	require.NoError(t, err)
+	require.Nil(t, record.RevokedAt)
+	revoked, err = o.RevokeAccounts(t.Context(), []string{"ci"}, "file")
+	require.NoError(t, err)
+	require.Zero(t, revoked, "once more changes nothing")
+}

@@ -65,6 +65,8 @@ type App struct {
 	authority     *authority.Service
 	importer      *importer.Service
 	ledger        *book.Library
+	accounts      *serviceAccounts // null where no tokens are made
+	refusals      *audit.Refusals  // likewise
 	audit         *audit.Log
 	files         *file.Service // null where there is no store for them
 	server        *server.Server
@@ -253,10 +255,11 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// serve runs the server, the schedule, the stream and the board until all have ended.
-// The end of one ends the others. The stream and the board last until the server has
-// ended, so that what is open to clients ends by closing, after which they come again,
-// and not by an error.
+// serve runs the server, the schedule, the stream, the board and what writes refusals
+// until all have ended. The end of one ends the others. The stream and the board last
+// until the server has ended, so that what is open to clients ends by closing, after
+// which they come again, and not by an error; and what writes refusals, so that none is
+// forgotten.
 func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
 	defer context.AfterFunc(ctx, a.streams.Stop)()
 	streaming, stopStream := context.WithCancel(context.WithoutCancel(ctx))
@@ -265,6 +268,9 @@ func (a *App) serve(ctx context.Context, stop context.CancelCauseFunc) error {
 		a.schedule.Run,
 		func(context.Context) error { return a.stream.Run(streaming) },
 		func(context.Context) error { return a.board.Run(streaming) },
+	}
+	if a.refusals != nil {
+		beside = append(beside, func(context.Context) error { a.refusals.Run(streaming); return nil })
 	}
 	ended := make(chan error, len(beside))
 	for _, run := range beside {

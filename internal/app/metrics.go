@@ -24,7 +24,7 @@ func (a *App) measures() []server.Measure {
 			return of(totals), err
 		}
 	}
-	return []server.Measure{
+	list := []server.Measure{
 		{Name: "audit_entries_total", Counter: true, Help: "Entries of audit logs that this process wrote.",
 			Read: func(context.Context) (int64, error) { return a.audit.Written(), nil }},
 		{Name: AuditFailures, Counter: true, Help: "Entries of audit logs that this process could not write; its log has them.",
@@ -42,4 +42,12 @@ func (a *App) measures() []server.Measure {
 		{Name: "subscriptions_cut_total", Counter: true, Help: "Streams that this process ended because their clients did not read.",
 			Read: func(context.Context) (int64, error) { return a.streams.Stats().Cut, nil }},
 	}
+	if a.accounts == nil {
+		return list
+	}
+	return append(list,
+		server.Measure{Name: "service_accounts", Help: "Service accounts that are in force in this process.",
+			Read: func(context.Context) (int64, error) { return int64(a.accounts.desk.Len()), nil }},
+		server.Measure{Name: "token_refusals_total", Counter: true, Help: "Requests for tokens, or to revoke them, that this process refused.",
+			Read: func(context.Context) (int64, error) { return a.refusals.Total(), nil }})
 }

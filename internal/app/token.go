@@ -81,8 +81,11 @@ func (a *App) openIssuer(ctx context.Context, accounts []*account.Account) (toke
 	if a.registry, err = OpenRegistry(ctx, a.database, config, a.audit, audit.Issuer, a.config.Now); err != nil {
 		return nil, err
 	}
+	a.refusals = a.audit.Refusals()
+	a.accounts = &serviceAccounts{desk: account.NewDesk(accounts, a.config.Now)}
+	a.config.Logger.InfoContext(ctx, "service accounts", "accounts", a.accounts.desk.Len())
 	tokens = &server.Tokens{
-		Desk: account.NewDesk(accounts, a.config.Now), Registry: a.registry, Keys: access.Stored(a.db),
+		Desk: a.accounts.desk, Registry: a.registry, Refusals: a.refusals, Keys: access.Stored(a.db),
 		Issuer: config.IssuerURL, Address: config.IssuerURL,
 	}
 	if config.IssuerURL == "" {

@@ -38,6 +38,8 @@ const (
 	FeedRepair         = "feed.repair"
 	TokenIssued        = "token.issued"
 	TokenRevoked       = "token.revoked"
+	TokenRefused       = "token.refused" // or to revoke one, for want of credentials
+	AccountsRead       = "service_accounts.read"
 )
 
 // Mutation is the action of a field of the API.
@@ -52,6 +54,7 @@ const (
 	Internal  = "INTERNAL"
 	Cancelled = "CANCELLED"  // the caller went away
 	BrokenOff = "BROKEN_OFF" // a part was handed out
+	Refused   = "REFUSED"    // many were, each for its reason
 )
 
 // OutcomeOf is the outcome of what ended with this error.

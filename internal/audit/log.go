@@ -53,13 +53,10 @@ func (l *Log) Record(ctx context.Context, event Event) {
 		return
 	}
 	entry := event.entry(actor.Subject, l.now())
-	switch found, err := l.append(ctx, entry); {
-	case err != nil:
-		l.fail(ctx, entry, err)
-	case found:
-		l.written.Add(1)
+	switch {
+	case l.keep(ctx, entry, l.store):
 	case actor.Role == access.Admin: // who may tell whether there is one
-		l.share(ctx, entry)
+		l.keep(ctx, entry.shared(), l.store)
 	default:
 		l.turnAway(ctx, actor.Subject, event)
 	}
@@ -68,7 +65,7 @@ func (l *Log) Record(ctx context.Context, event Event) {
 // TokenEvent is something that happened to a token.
 type TokenEvent struct {
 	Subject       string // who had it done: of client credentials, the client
-	Action        string // TokenIssued or TokenRevoked
+	Action        string // TokenIssued, TokenRevoked, TokenRefused or AccountsRead
 	Outcome       string
 	Door          Door
 	RequestID     string
@@ -78,43 +75,55 @@ type TokenEvent struct {
 
 // Token writes an event of the issuer of tokens, which knows whose it is: into the
 // log of each organization that there is, or into that of none.
-func (l *Log) Token(ctx context.Context, event TokenEvent) {
+func (l *Log) Token(ctx context.Context, event TokenEvent) { l.token(ctx, event, l.store) }
+
+// store puts an entry into a log. It is false where there is no such organization.
+type store func(ctx context.Context, entry *Entry) (found bool, err error)
+
+func (l *Log) token(ctx context.Context, event TokenEvent, put store) {
 	made := Event{Action: event.Action, Outcome: event.Outcome, Door: event.Door, RequestID: event.RequestID, Properties: event.Properties}
 	at, known := l.now(), false
 	for _, slug := range event.Organizations {
 		made.Organization = id.Organization(slug)
-		entry := made.entry(event.Subject, at)
-		found, err := l.append(ctx, entry)
-		if err != nil {
-			l.fail(ctx, entry, err)
-		} else if found {
-			l.written.Add(1)
-		}
-		known = known || found || err != nil
+		known = l.keep(ctx, made.entry(event.Subject, at), put) || known
 	}
 	if !known {
-		l.share(ctx, made.entry(event.Subject, at))
+		l.keep(ctx, made.entry(event.Subject, at).shared(), put)
 	}
 }
 
-// append is false where there is no such organization.
-func (l *Log) append(ctx context.Context, entry *Entry) (found bool, err error) {
+// keep has an entry in a log or, where that fails, in the server's. It is false where
+// there is no such organization.
+func (l *Log) keep(ctx context.Context, entry *Entry, put store) bool {
+	found, err := put(ctx, entry)
+	if err != nil {
+		l.fail(ctx, entry, err)
+		return true
+	}
+	if found {
+		l.written.Add(1)
+	}
+	return found
+}
+
+// store writes to the database.
+func (l *Log) store(ctx context.Context, entry *Entry) (found bool, err error) {
+	if entry.OrganizationID == id.Nil {
+		err = l.write(ctx, id.Nil, func(p *db.Pipeline) { p.Local().Exec(queries.Get("append_shared"), entry.args()) })
+		return err == nil, err
+	}
 	var touched *int64
 	err = l.write(ctx, entry.OrganizationID, func(p *db.Pipeline) { touched = p.Exec(queries.Get("append"), entry.args()) })
 	return err == nil && *touched > 0, err
 }
 
-// share writes an entry of no organization. Of one that there is not it says which.
-func (l *Log) share(ctx context.Context, entry *Entry) {
-	if entry.OrganizationID != id.Nil && len(entry.Touched) < MaxTouched {
-		entry.Touched = append(entry.Touched, id.Global("Organization", entry.OrganizationID))
+// shared makes it one of no organization. Of one that there is not it says which.
+func (e *Entry) shared() *Entry {
+	if e.OrganizationID != id.Nil && len(e.Touched) < MaxTouched {
+		e.Touched = append(e.Touched, id.Global("Organization", e.OrganizationID))
 	}
-	entry.OrganizationID = id.Nil
-	if err := l.write(ctx, id.Nil, func(p *db.Pipeline) { p.Local().Exec(queries.Get("append_shared"), entry.args()) }); err != nil {
-		l.fail(ctx, entry, err)
-		return
-	}
-	l.written.Add(1)
+	e.OrganizationID = id.Nil
+	return e
 }
 
 // write runs one statement and its commit on one way to the database.

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +57,8 @@ func newServe(p Process) *cobra.Command {
 		config.Tokens.ClaimPrefix, config.Tokens.IssuerURL = mint.ClaimPrefix, mint.IssuerURL
 		config.DatabaseURL, config.OwnerDatabaseURL, config.DataDir = database.URL, database.OwnerURL, database.DataDir
 		config.Logger = logger(p.Stderr, slog.LevelInfo)
+		signals, ignore := hangups(config.Tokens)
+		defer ignore()
 		a, err := app.New(cmd.Context(), config)
 		if err != nil {
 			return err
@@ -65,9 +71,41 @@ func newServe(p Process) *cobra.Command {
 		if err := errors.Join(invite(p.Stdout, a.URL(), a.Tokens()), announce(p.Stdout, a.URL(), a.Tokens())); err != nil {
 			return fmt.Errorf("write to stdout: %w", err)
 		}
+		defer onHangup(cmd.Context(), signals, a.ReloadAccounts)()
 		return a.Run(cmd.Context())
 	}
 	return cmd
+}
+
+// hangups has the signal that asks a server to read its service accounts again. Without
+// such it ends the server, as it does any program whose terminal is closed.
+func hangups(config app.TokensConfig) (signals chan os.Signal, ignore func()) {
+	signals = make(chan os.Signal, 1) // one that comes while another is dealt with is enough
+	if config.ServiceAccounts != "" {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	return signals, func() { signal.Stop(signals) }
+}
+
+// onHangup does something at each signal, until it is stopped or the context ends.
+func onHangup(ctx context.Context, signals <-chan os.Signal, do func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-signals:
+				_ = do(ctx) // the log has it
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // addTokens adds the flags that say whose tokens are accepted, and who gets tokens.
@@ -77,7 +115,7 @@ func addTokens(cmd *cobra.Command, config *app.TokensConfig) {
 	flags.StringVar(&config.OIDCAudience, "oidc-audience", "", "`audience` that its tokens must be for")
 	flags.StringVar(&config.OIDCRoleClaim, "oidc-role-claim", "role", "`claim` of its tokens that has admin for an admin, in a text or a list; within others by a path, such as realm_access.roles")
 	flags.StringVar(&config.OIDCOrganizationsClaim, "oidc-organizations-claim", "organizations", "`claim` of its tokens that lists slugs of organizations, or * for all")
-	flags.StringVar(&config.ServiceAccounts, "service-accounts", "", "YAML `file` of the service accounts that get tokens at /oauth/token; without it nobody does")
+	flags.StringVar(&config.ServiceAccounts, "service-accounts", "", "YAML `file` of the service accounts that get tokens at /oauth/token, read again at SIGHUP; without it nobody does")
 	addMint(cmd)
 }
 

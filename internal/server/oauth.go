@@ -16,6 +16,7 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/access/account"
+	"github.com/exposuregraph/exposuregraph/internal/audit"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
@@ -26,9 +27,16 @@ const maxForm = 32 << 10
 type Tokens struct {
 	Desk     *account.Desk
 	Registry *access.Registry
+	Refusals Refusals // nil: nothing is kept of what is refused
 	Keys     access.PublicKeys
 	Issuer   string // the claim iss
 	Address  string // what the addresses of the metadata begin with
+}
+
+// Refusals keeps what was refused.
+type Refusals interface {
+	// Note must not take longer for some accounts than for others.
+	Note(refusal audit.Refusal)
 }
 
 // The errors of RFC 6749, section 5.2, and one of section 4.1.2.1.
@@ -69,6 +77,7 @@ func (s *Server) issuing(next http.HandlerFunc) http.HandlerFunc {
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	token, order, err := s.grant(w, r)
 	if err != nil {
+		s.noteRefusal(r, "token", err)
 		s.refuseOAuth(w, r, err)
 		return
 	}
@@ -109,11 +118,39 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) (token access.Tok
 	if err != nil {
 		return token, order, err
 	}
-	if order, err = client.Grant(request); err != nil {
-		return token, order, err
-	}
-	token, err = s.Tokens.Registry.Issue(r.Context(), order)
+	err = s.Tokens.Desk.Serve(client, func() (err error) {
+		if order, err = client.Grant(request); err != nil {
+			return err
+		}
+		token, err = s.Tokens.Registry.Issue(r.Context(), order)
+		return err
+	})
 	return token, order, err
+}
+
+// noteRefusal keeps that a client was refused, which is told to who watches for
+// guessing. Faults of ours are in the server's log, and who went away in time was not
+// told anything.
+func (s *Server) noteRefusal(r *http.Request, endpoint string, err error) {
+	var typed *problem.Error
+	if s.Tokens.Refusals == nil || !errors.As(err, &typed) || typed.Kind == problem.Internal || typed.Kind == problem.Unavailable {
+		return
+	}
+	refusal := audit.Refusal{Code: typed.Code, Endpoint: endpoint, RequestID: RequestID(r.Context())}
+	if named := s.Tokens.Desk.Account(claimedID(r)); named != nil {
+		refusal.Account, refusal.Organizations = named.ID, named.Organizations
+	}
+	s.Tokens.Refusals.Note(refusal)
+}
+
+// claimedID is who a request says that it is from, as far as its form was read.
+func claimedID(r *http.Request) string {
+	if name, _, ok := r.BasicAuth(); ok {
+		if id, err := url.QueryUnescape(name); err == nil {
+			return id
+		}
+	}
+	return r.PostForm.Get("client_id")
 }
 
 // formOf reads the parameters of the body. Those of RFC 6749 come once, as it demands.
@@ -265,6 +302,7 @@ func (s *Server) revoker(r *http.Request, form url.Values) (may func(*access.Rec
 	if !strings.EqualFold(scheme, "Bearer") {
 		client, err := s.enter(r, form)
 		if err != nil {
+			s.noteRefusal(r, "revoke", err)
 			return nil, "", err
 		}
 		return func(record *access.Record) bool { return record.ServiceAccount == client.ID }, client.ID, nil
@@ -309,6 +347,7 @@ func (s *Server) refuseOAuth(w http.ResponseWriter, r *http.Request, err error) 
 	case typed.Kind == problem.Limit:
 		status, name = http.StatusTooManyRequests, oauthUnavailable
 		w.Header().Set("Retry-After", "10")
+		s.Logger.WarnContext(r.Context(), "credentials refused", "request_id", RequestID(r.Context()), "code", typed.Code, "from", network(r.RemoteAddr))
 	case typed.Kind == problem.Unavailable:
 		status, name = http.StatusServiceUnavailable, oauthUnavailable
 		w.Header().Set("Retry-After", "5")

@@ -58,6 +58,15 @@ func Load(path string) ([]*Account, error) {
 	return Parse(path, content)
 }
 
+// Mistakes are those of a file, in the order of its lines. They are the cause of the
+// error that has them all.
+type Mistakes []*problem.Error
+
+// Error is the first of them.
+func (m Mistakes) Error() string { return m[0].Error() }
+
+const codeInvalid = "SERVICE_ACCOUNTS_INVALID"
+
 // mistake is one in the file.
 type mistake struct {
 	line   int
@@ -80,11 +89,13 @@ func Parse(name string, content []byte) ([]*Account, error) {
 	}
 	slices.SortStableFunc(p.mistakes, func(a, b mistake) int { return cmp.Compare(a.line, b.line) })
 	lines := make([]string, len(p.mistakes))
+	all := make(Mistakes, len(p.mistakes))
 	for i, m := range p.mistakes {
-		lines[i] = fmt.Sprintf("%s:%d: %s: %s", name, m.line, m.path, m.advice)
+		all[i] = problem.New(problem.Invalid, codeInvalid, "%s: %s", m.path, m.advice).On(m.path).At(name, m.line)
+		lines[i] = all[i].Error()
 	}
 	first := p.mistakes[0].path
-	return nil, problem.New(problem.Invalid, "SERVICE_ACCOUNTS_INVALID", "the service accounts have mistakes:\n%s", strings.Join(lines, "\n")).On(first)
+	return nil, problem.New(problem.Invalid, codeInvalid, "the service accounts have mistakes:\n%s", strings.Join(lines, "\n")).On(first).Because(all)
 }
 
 func (p *parser) wrong(node *yaml.Node, path, format string, args ...any) {
@@ -187,6 +198,10 @@ func (p *parser) id(node *yaml.Node, path string) string {
 }
 
 func (p *parser) secret(a *Account, node *yaml.Node, path string) {
+	// What is a number for YAML is not repeated either: see parseHash.
+	if node.Kind == yaml.ScalarNode && node.Tag != "!!null" {
+		node.Tag = "!!str"
+	}
 	text, ok := p.text(node, path)
 	if !ok {
 		return

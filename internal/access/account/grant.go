@@ -23,27 +23,48 @@ const (
 
 // Desk lets accounts in and says what they may get. It is safe for concurrent use.
 type Desk struct {
-	accounts map[string]*Account
 	nobody   []hash // compared with where there is no account, to take the same time
 	attempts *attempts
 	turn     chan struct{} // for comparing, which takes a core
+	salt     [32]byte      // of this process
 
-	salt  [32]byte // of this process
-	mu    sync.Mutex
-	right map[string][32]byte // by account, a digest of the secret that it came with last
+	serving sync.RWMutex // held while a token is made, so that none is by what is not in force any more
+
+	mu       sync.Mutex
+	accounts map[string]*Account
+	right    map[string][32]byte // by account, a digest of the secret that it came with last
 }
 
 // NewDesk makes one for the accounts.
 func NewDesk(accounts []*Account, now func() time.Time) *Desk {
 	d := &Desk{
-		accounts: map[string]*Account{}, attempts: newAttempts(now), turn: make(chan struct{}, 1),
+		accounts: byID(accounts), attempts: newAttempts(now), turn: make(chan struct{}, 1),
 		nobody: []hash{{rounds: rounds, salt: make([]byte, saltBytes)}}, right: map[string][32]byte{},
 	}
 	_, _ = rand.Read(d.salt[:]) // it never fails
-	for _, a := range accounts {
-		d.accounts[a.ID] = a
-	}
 	return d
+}
+
+func byID(accounts []*Account) map[string]*Account {
+	all := make(map[string]*Account, len(accounts))
+	for _, a := range accounts {
+		all[a.ID] = a
+	}
+	return all
+}
+
+// Account gives the account of an id; null if there is none.
+func (d *Desk) Account(id string) *Account {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.accounts[id]
+}
+
+// Len is how many accounts are in force.
+func (d *Desk) Len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.accounts)
 }
 
 // Authenticate gives the account of credentials. Where they come from, such as an
@@ -52,9 +73,9 @@ func (d *Desk) Authenticate(ctx context.Context, id, secret, from string) (*Acco
 	if len(id) > maxSecret || len(secret) > maxSecret { // nobody has such
 		return nil, credentials()
 	}
-	account, known := d.accounts[id]
 	digest := d.digest(id, secret)
-	if known && d.wasRight(id, digest) {
+	account, right := d.wasRight(id, digest)
+	if right {
 		return account, nil
 	}
 	attempt := id + "\x00" + from
@@ -68,21 +89,43 @@ func (d *Desk) Authenticate(ctx context.Context, id, secret, from string) (*Acco
 	}
 	defer func() { <-d.turn }()
 	secrets := d.nobody
-	if known {
+	if account != nil {
 		secrets = account.secrets
 	}
-	right := false
 	for _, h := range secrets {
 		right = h.matches(secret) || right
 	}
-	if !known || !right {
+	if account == nil || !right {
 		return nil, credentials()
 	}
 	d.attempts.giveBack(attempt)
+	return account, d.remember(account, digest)
+}
+
+// remember keeps that a secret was right, of an account that is in force still.
+func (d *Desk) remember(account *Account, digest [32]byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.right[id] = digest
-	return account, nil
+	if d.accounts[account.ID] != account {
+		return changed()
+	}
+	d.right[account.ID] = digest
+	return nil
+}
+
+// Serve does something for an account that was let in, if it is in force still. While
+// it does, no accounts are replaced.
+func (d *Desk) Serve(account *Account, do func() error) error {
+	d.serving.RLock()
+	defer d.serving.RUnlock()
+	if d.Account(account.ID) != account {
+		return changed()
+	}
+	return do()
+}
+
+func changed() error {
+	return problem.New(problem.Unavailable, "SERVICE_ACCOUNT_CHANGED", "the service account is being changed; try again")
 }
 
 // digest is remembered of a secret, so that the same again costs nothing.
@@ -92,11 +135,12 @@ func (d *Desk) digest(id, secret string) (digest [32]byte) {
 	return [32]byte(mac.Sum(digest[:0]))
 }
 
-func (d *Desk) wasRight(id string, digest [32]byte) bool {
+// wasRight gives the account of an id, and whether it came with this secret last.
+func (d *Desk) wasRight(id string, digest [32]byte) (*Account, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last, known := d.right[id]
-	return known && hmac.Equal(last[:], digest[:])
+	return d.accounts[id], known && hmac.Equal(last[:], digest[:])
 }
 
 func credentials() error {
