@@ -516,6 +516,16 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		{invariant.Assets, `UPDATE asset SET class = 0 WHERE id = n('22')`},
 		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('host')`},
 		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('nginx')`},
+		{invariant.Assets, `UPDATE asset SET class = 0 WHERE id = n('host')`}, // as before there were sets
+		{invariant.Assets, `UPDATE asset SET class = 3 WHERE id = n('page')`},
+		{invariant.Assets, `DELETE FROM access_class_set`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{2, 1}'`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{1, 1, 2}'`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{1}'`},
+		{invariant.Assets, `UPDATE access_class_set SET class = 2`},
+		{invariant.Assets, `UPDATE access_class_set SET digest = sha256('2,1')`},
+		{invariant.Assets, `INSERT INTO access_class_set VALUES (current_organization(), 4, '{1, 9}', sha256('1,9'))`},
+		{invariant.Assets, `INSERT INTO access_class_set VALUES (current_organization(), 4, '{1, 3}', sha256('1,3'))`}, // a set of sets
 
 		{invariant.Feed, `DELETE FROM change_outbox WHERE cause = 'evaluation'`}, // more in feed_test.go
 
