@@ -38,9 +38,9 @@ func TestVisibleClasses(t *testing.T) {
 	} {
 		snapshot := database.Snapshot()
 		classes, err := db.VisibleClasses(t.Context(), snapshot.Of(acme), c.attributes)
+		snapshot.Close(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, c.classes, classes, "%v", c.attributes)
-		snapshot.Close(t.Context())
 	}
 }
 
