@@ -24,7 +24,7 @@ GRANT SELECT, INSERT, UPDATE ON source, organization_window, evidence, entity, a
   change_head, change_gap, exposure_change_day,
   asset, asset_sighting, asset_tie, asset_cover, endpoint, asset_link TO %[1]s;
 -- History: written once.
-GRANT SELECT, INSERT ON sync, access_class, entity_version, authority_path_version, identity_rotation, path_succession, evaluation,
+GRANT SELECT, INSERT ON sync, access_class, access_class_set, entity_version, authority_path_version, identity_rotation, path_succession, evaluation,
   scope_baseline, condition_version, exposure_version, cluster_counter_version, posture_counter_version, posture_snapshot,
   ledger_entry, ledger_tile, ledger_checkpoint, ledger_request, exposure_changes,
   entity_assertion_version, edge_version, coverage_version, cluster_tally_version, workload_exposure_version,

@@ -42,7 +42,7 @@ var (
 
 // nowOnly are tables that keep no past, or whose past no relation gives.
 var nowOnly = []string{"cluster_member", "cluster_workload", "cluster_identity", "cluster_evidence", "cluster_counter", "posture_counter", "identity_posture",
-	"egress", "ledger_head", "ledger_request", "access_class", "asset_cover", "endpoint", "file_upload"}
+	"egress", "ledger_head", "ledger_request", "access_class", "access_class_set", "asset_cover", "endpoint", "file_upload"}
 
 // parsePast reads the parts of each relation.
 func parsePast(file string) map[string][]string {

@@ -22,7 +22,7 @@ var rights = map[string]string{
 	"source": "SELECT INSERT UPDATE", "organization_window": "SELECT INSERT UPDATE", "evidence": "SELECT INSERT UPDATE",
 	"entity": "SELECT INSERT UPDATE", "authority_path": "SELECT INSERT UPDATE",
 
-	"sync": "SELECT INSERT", "access_class": "SELECT INSERT", "entity_version": "SELECT INSERT", "authority_path_version": "SELECT INSERT",
+	"sync": "SELECT INSERT", "access_class": "SELECT INSERT", "access_class_set": "SELECT INSERT", "entity_version": "SELECT INSERT", "authority_path_version": "SELECT INSERT",
 	"identity_rotation": "SELECT INSERT", "path_succession": "SELECT INSERT",
 
 	"rule_version": "SELECT INSERT UPDATE", "setting": "SELECT INSERT UPDATE", "condition": "SELECT INSERT UPDATE", "exposure": "SELECT INSERT UPDATE",
@@ -86,7 +86,7 @@ func TestRuntimeRole(t *testing.T) {
 	// And the same said by trying.
 	runtime := database.Runtime(t)
 	for _, refused := range []string{
-		`SELECT * FROM token_key_secret`, `DELETE FROM sync`, `UPDATE sync SET actor = ''`, `UPDATE access_class SET owner = ''`,
+		`SELECT * FROM token_key_secret`, `DELETE FROM sync`, `UPDATE sync SET actor = ''`, `UPDATE access_class SET owner = ''`, `UPDATE access_class_set SET class = 1`, `DELETE FROM access_class_set`,
 		`UPDATE entity_version SET name = ''`, `UPDATE authority_path_version SET version = 1`, `DELETE FROM authority_path_version`,
 		`DELETE FROM authority_path`, `DELETE FROM entity`, `DELETE FROM source`, `DELETE FROM evidence`, `UPDATE identity_rotation SET at = now()`,
 		`UPDATE path_succession SET at = now()`, `TRUNCATE authority_path`, `UPDATE organization SET name = 'x'`, `DELETE FROM organization`,

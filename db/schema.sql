@@ -188,6 +188,24 @@ ALTER TABLE ONLY public.access_class FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE public.access_class IS 'The distinct attribute combinations of workloads; attribute filters resolve to a set of classes. Class 0 is a workload without attributes.';
 
+CREATE TABLE public.access_class_set (
+    organization_id uuid NOT NULL,
+    class integer NOT NULL,
+    members integer[] NOT NULL,
+    digest bytea NOT NULL,
+    CONSTRAINT access_class_set_class_check CHECK ((class > 0)),
+    CONSTRAINT access_class_set_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT access_class_set_members_check CHECK ((cardinality(members) > 1))
+);
+
+ALTER TABLE ONLY public.access_class_set FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.access_class_set IS 'Access classes that stand for several others. Numbered with access_class: no class is in both.';
+
+COMMENT ON COLUMN public.access_class_set.members IS 'Classes of access_class, in their order, each once.';
+
+COMMENT ON COLUMN public.access_class_set.digest IS 'Of the members, of which there may be more than an index takes.';
+
 CREATE TABLE public.access_token (
     id uuid NOT NULL,
     hash bytea NOT NULL,
@@ -281,7 +299,7 @@ COMMENT ON COLUMN public.asset.attributes IS 'Field by field from the sighting t
 
 COMMENT ON COLUMN public.asset.technology IS 'Of a service and a url: what runs there, from the technologies below it. Null: unknown.';
 
-COMMENT ON COLUMN public.asset.class IS 'The access class of its workloads if they have one class, else 0.';
+COMMENT ON COLUMN public.asset.class IS 'The access class of its workloads, or of the set of their classes; 0 if none of them has one.';
 
 CREATE TABLE public.asset_cover (
     organization_id uuid NOT NULL,
@@ -1941,6 +1959,12 @@ ALTER TABLE ONLY public.access_class
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_pkey PRIMARY KEY (organization_id, class);
 
+ALTER TABLE ONLY public.access_class_set
+    ADD CONSTRAINT access_class_set_organization_id_digest_key UNIQUE (organization_id, digest);
+
+ALTER TABLE ONLY public.access_class_set
+    ADD CONSTRAINT access_class_set_pkey PRIMARY KEY (organization_id, class);
+
 ALTER TABLE ONLY public.access_token
     ADD CONSTRAINT access_token_hash_key UNIQUE (hash);
 
@@ -2303,6 +2327,9 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_
 ALTER TABLE ONLY public.access_class
     ADD CONSTRAINT access_class_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
 
+ALTER TABLE ONLY public.access_class_set
+    ADD CONSTRAINT access_class_set_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
+
 ALTER TABLE ONLY public.asset_cover
     ADD CONSTRAINT asset_cover_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
@@ -2410,6 +2437,8 @@ ALTER TABLE ONLY public.token_key_secret
 
 ALTER TABLE public.access_class ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.access_class_set ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.asset ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.asset_cover ENABLE ROW LEVEL SECURITY;
@@ -2505,6 +2534,8 @@ ALTER TABLE public.ledger_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.ledger_tile ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY organization ON public.access_class USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
+
+CREATE POLICY organization ON public.access_class_set USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
 CREATE POLICY organization ON public.asset USING ((organization_id = public.current_organization())) WITH CHECK ((organization_id = public.current_organization()));
 
@@ -2672,6 +2703,8 @@ REVOKE ALL ON FUNCTION public.pending_feeds() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pending_feeds() TO exposuregraph;
 
 GRANT SELECT,INSERT ON TABLE public.access_class TO exposuregraph;
+
+GRANT SELECT,INSERT ON TABLE public.access_class_set TO exposuregraph;
 
 GRANT SELECT(id) ON TABLE public.access_token TO exposuregraph;
 

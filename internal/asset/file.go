@@ -43,6 +43,7 @@ func AddFile(p *db.Pipeline, organization id.ID, at time.Time, f File) error {
 	var artifact *string
 	if f.Artifact != "" {
 		artifact = &f.Artifact
+		p.Exec(fileQueries.Get("add_file_classes"), pgx.StrictNamedArgs{"artifact": artifact})
 	}
 	p.Exec(fileQueries.Get("add_file"), pgx.StrictNamedArgs{
 		"asset": asset, "value": f.SHA256, "attributes": attributes, "artifact": artifact, "at": at})

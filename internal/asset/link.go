@@ -82,6 +82,8 @@ func (l *linker) write(ctx context.Context, differing int64) (touched int64, err
 		reached = p.Exec(linkQueries.Get("touch_reached"), l.dated)
 	}
 	if differing > 0 || l.Entities {
+		p.Exec(linkQueries.Get("find_members"), nil)
+		p.Exec(linkQueries.Get("add_class_sets"), nil)
 		classes = p.Exec(linkQueries.Get("find_classes"), nil)
 	}
 	if err := p.Send(ctx); err != nil {

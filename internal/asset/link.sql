@@ -17,12 +17,13 @@ CREATE TEMPORARY TABLE IF NOT EXISTS linked_asset (asset_id uuid PRIMARY KEY, ro
 CREATE TEMPORARY TABLE IF NOT EXISTS link_diff (
   asset_id uuid NOT NULL, workload_id uuid NOT NULL, basis text COLLATE "C" NOT NULL, detail text, ended boolean NOT NULL, few char(2000)
 );
+CREATE TEMPORARY TABLE IF NOT EXISTS asset_members (asset_id uuid NOT NULL, members integer[] NOT NULL, digest bytea, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS asset_class (asset_id uuid NOT NULL, class integer NOT NULL, few char(2000));
-SELECT empty_work_tables('{linked_workload, linked_asset, link_diff, asset_class}');
+SELECT empty_work_tables('{linked_workload, linked_asset, link_diff, asset_members, asset_class}');
 
 -- name: clear_links
 -- What another transaction of the session left in the work tables.
-WITH a AS (DELETE FROM linked_workload), b AS (DELETE FROM linked_asset), c AS (DELETE FROM link_diff), d AS (DELETE FROM asset_class)
+WITH a AS (DELETE FROM linked_workload), b AS (DELETE FROM linked_asset), c AS (DELETE FROM link_diff), d AS (DELETE FROM asset_members), e AS (DELETE FROM asset_class)
 SELECT;
 
 -- name: find_linked_workloads
@@ -154,13 +155,12 @@ JOIN asset a ON a.organization_id = @organization AND a.id = v.id AND a.kind IN 
 JOIN asset_link l ON l.organization_id = @organization AND l.asset_id = a.id AND l.to_at IS NULL
 WHERE v.organization_id = @organization AND v.to_at = @at;
 
--- name: find_classes
--- An asset is seen by whoever may see all that it leads to: it is of the class of its
--- workloads if they have one.
-INSERT INTO asset_class (asset_id, class)
-SELECT c.asset_id, c.class
+-- name: find_members
+-- The classes of the workloads that lead to each asset: see find_classes.
+INSERT INTO asset_members (asset_id, members, digest)
+SELECT m.asset_id, m.members, CASE WHEN cardinality(m.members) > 1 THEN sha256(convert_to(array_to_string(m.members, ','), 'UTF8')) END
 FROM (
-  SELECT s.asset_id, coalesce(CASE WHEN count(DISTINCT w.class) = 1 THEN min(w.class) END, 0) AS class
+  SELECT s.asset_id, coalesce(array_agg(DISTINCT w.class ORDER BY w.class) FILTER (WHERE w.class > 0), '{}') AS members
   FROM (
     SELECT d.asset_id FROM link_diff d
     UNION
@@ -169,6 +169,32 @@ FROM (
   LEFT JOIN asset_link l ON l.organization_id = @organization AND l.asset_id = s.asset_id AND l.to_at IS NULL
   LEFT JOIN entity w ON w.organization_id = @organization AND w.id = l.workload_id
   GROUP BY s.asset_id
+) m;
+
+-- name: add_class_sets
+-- Numbered with the classes: see add_access_classes of sync.sql.
+INSERT INTO access_class_set (organization_id, class, members, digest)
+SELECT @organization,
+       coalesce(greatest((SELECT max(c.class) FROM access_class c WHERE c.organization_id = @organization),
+                         (SELECT max(s.class) FROM access_class_set s WHERE s.organization_id = @organization)), 0)
+         + row_number() OVER (ORDER BY d.members),
+       d.members, d.digest
+FROM (
+  SELECT DISTINCT m.members, m.digest
+  FROM asset_members m
+  WHERE m.digest IS NOT NULL AND NOT EXISTS (SELECT FROM access_class_set s WHERE s.organization_id = @organization AND s.digest = m.digest)
+) d;
+
+-- name: find_classes
+-- An asset is seen by whoever may see one of the workloads that it leads to: it is of
+-- their class, or of that which stands for their classes. A workload without one is seen
+-- by nobody who sees a part, and adds nothing.
+INSERT INTO asset_class (asset_id, class)
+SELECT c.asset_id, c.class
+FROM (
+  SELECT m.asset_id, coalesce(s.class, m.members[1], 0) AS class
+  FROM asset_members m
+  LEFT JOIN access_class_set s ON s.organization_id = @organization AND s.digest = m.digest
 ) c
 JOIN asset a ON a.organization_id = @organization AND a.id = c.asset_id
 WHERE a.class <> c.class;

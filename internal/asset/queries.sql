@@ -217,19 +217,27 @@ CROSS JOIN LATERAL (
 ) v;
 
 -- name: versions_by_assets
--- The newest versions of each asset, the current one first.
+-- The newest versions of each asset, the current one first. Those that follow one
+-- another and differ in their class alone are one: which other workloads an asset leads
+-- to is no change of what it is.
 SELECT v.*
 FROM unnest(@ids::uuid[]) AS k(id)
 CROSS JOIN LATERAL (
-  SELECT a.id, a.version, a.from_at, NULL::timestamptz AS to_at, a.status, a.state, a.attributes, a.technology
-  FROM asset a
-  WHERE a.organization_id = @organization AND a.id = k.id
-  UNION ALL
-  (SELECT h.id, h.version, h.from_at, h.to_at, h.status, h.state, h.attributes, h.technology
-   FROM asset_version h
-   WHERE h.organization_id = @organization AND h.id = k.id
-   ORDER BY h.version DESC
-   LIMIT @limit)
+  SELECT r.id, max(r.version) AS version, min(r.from_at) AS from_at, nullif(max(coalesce(r.to_at, 'infinity')), 'infinity') AS to_at,
+         r.status, r.state, r.attributes, r.technology
+  FROM (
+    SELECT u.*, u.version - row_number() OVER (PARTITION BY u.status, u.state, u.attributes, u.technology, u.confidence, u.plugin ORDER BY u.version) AS run
+    FROM (
+      SELECT a.id, a.version, a.from_at, NULL::timestamptz AS to_at, a.status, a.state, a.attributes, a.technology, a.confidence, a.plugin
+      FROM asset a
+      WHERE a.organization_id = @organization AND a.id = k.id
+      UNION ALL
+      SELECT h.id, h.version, h.from_at, h.to_at, h.status, h.state, h.attributes, h.technology, h.confidence, h.plugin
+      FROM asset_version h
+      WHERE h.organization_id = @organization AND h.id = k.id
+    ) u
+  ) r
+  GROUP BY r.run, r.id, r.status, r.state, r.attributes, r.technology, r.confidence, r.plugin
   ORDER BY version DESC
   LIMIT @limit
 ) v;
@@ -239,15 +247,21 @@ CROSS JOIN LATERAL (
 SELECT v.*
 FROM unnest(@ids::uuid[]) AS k(id)
 CROSS JOIN LATERAL (
-  SELECT a.id, a.version, a.from_at, NULL::timestamptz AS to_at, a.status, a.state, a.attributes, a.technology
-  FROM /* bare */ asset a
-  WHERE a.organization_id = @organization AND a.id = k.id AND a.from_at <= @as_of
-  UNION ALL
-  (SELECT h.id, h.version, h.from_at, CASE WHEN h.to_at <= @as_of THEN h.to_at END, h.status, h.state, h.attributes, h.technology
-   FROM asset_version h
-   WHERE h.organization_id = @organization AND h.id = k.id AND h.from_at <= @as_of
-   ORDER BY h.version DESC
-   LIMIT @limit)
+  SELECT r.id, max(r.version) AS version, min(r.from_at) AS from_at, nullif(max(coalesce(r.to_at, 'infinity')), 'infinity') AS to_at,
+         r.status, r.state, r.attributes, r.technology
+  FROM (
+    SELECT u.*, u.version - row_number() OVER (PARTITION BY u.status, u.state, u.attributes, u.technology, u.confidence, u.plugin ORDER BY u.version) AS run
+    FROM (
+      SELECT a.id, a.version, a.from_at, NULL::timestamptz AS to_at, a.status, a.state, a.attributes, a.technology, a.confidence, a.plugin
+      FROM /* bare */ asset a
+      WHERE a.organization_id = @organization AND a.id = k.id AND a.from_at <= @as_of
+      UNION ALL
+      SELECT h.id, h.version, h.from_at, CASE WHEN h.to_at <= @as_of THEN h.to_at END, h.status, h.state, h.attributes, h.technology, h.confidence, h.plugin
+      FROM asset_version h
+      WHERE h.organization_id = @organization AND h.id = k.id AND h.from_at <= @as_of
+    ) u
+  ) r
+  GROUP BY r.run, r.id, r.status, r.state, r.attributes, r.technology, r.confidence, r.plugin
   ORDER BY version DESC
   LIMIT @limit
 ) v;

@@ -2,6 +2,8 @@ package authority_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -44,8 +46,20 @@ type thing struct {
 }
 
 type thingState struct {
-	Status string
-	Class  class
+	Status  string
+	Classes string // of the workloads that it leads to, as together writes them
+}
+
+// together writes classes in one form. Workloads without attributes have none.
+func together(classes iter.Seq[class]) string {
+	var words []string
+	for c := range classes {
+		if c != (class{}) {
+			words = append(words, fmt.Sprintf("%q", c))
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
 
 // naming is a scanner's word that a name leads to a host.
@@ -275,13 +289,7 @@ func (w *world) link(at time.Time) {
 		}
 	}
 	for ref, t := range o.things {
-		state := thingState{Status: t.is}
-		if len(classes[ref]) == 1 {
-			for only := range classes[ref] {
-				state.Class = only
-			}
-		}
-		t.write(at, 0, state)
+		t.write(at, 0, thingState{t.is, together(maps.Keys(classes[ref]))})
 	}
 }
 
@@ -340,6 +348,23 @@ func (h *theatre) compareSurface(t checker, refs map[id.ID]record.Ref, classes m
 		Status      string
 		Class       int
 	}
+	standing := map[int]string{0: ""}
+	for number, c := range classes {
+		standing[number] = together(slices.Values([]class{c}))
+	}
+	type set struct {
+		Class   int
+		Members []int
+	}
+	for _, s := range rowsOf[set](t, h, `SELECT class, members FROM access_class_set WHERE organization_id = $1`) {
+		require.NotContains(t, standing, s.Class, "a number is given once")
+		var members []class
+		for _, member := range s.Members {
+			require.Contains(t, classes, member)
+			members = append(members, classes[member])
+		}
+		standing[s.Class] = together(slices.Values(members))
+	}
 	found, ends := map[record.AssetRef][]version[thingState]{}, map[record.AssetRef]*time.Time{}
 	for _, r := range rowsOf[row](t, h, `
 		SELECT kind, value, version, from_at, NULL::timestamptz AS to_at, status, class FROM asset WHERE organization_id = $1
@@ -349,7 +374,8 @@ func (h *theatre) compareSurface(t checker, refs map[id.ID]record.Ref, classes m
 		ORDER BY 1, 2, 3`) {
 		ref := record.AssetRef{Kind: record.AssetKind(r.Kind), Value: r.Value}
 		checkInterval(t, ref, r.Version, len(found[ref])+1, r.From, ends[ref])
-		found[ref], ends[ref] = append(found[ref], version[thingState]{From: r.From.UTC(), State: thingState{r.Status, classes[r.Class]}}), r.To
+		require.Contains(t, standing, r.Class)
+		found[ref], ends[ref] = append(found[ref], version[thingState]{From: r.From.UTC(), State: thingState{r.Status, standing[r.Class]}}), r.To
 	}
 	expected := map[record.AssetRef]*chronicle[thingState]{}
 	for ref, thing := range h.world.outside.things {

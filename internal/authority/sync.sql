@@ -628,6 +628,7 @@ WHERE v.voices > 1
 GROUP BY v.entity_id;
 
 -- name: add_access_classes
+-- Numbered with the sets of classes; only who holds the judgement numbers either.
 WITH missing AS (
   SELECT DISTINCT coalesce(n.environment, '') AS environment, coalesce(n.owner_team, '') AS owner, coalesce(n.business_tier, '') AS business_tier
   FROM entity_next n
@@ -637,7 +638,8 @@ WITH missing AS (
 )
 INSERT INTO access_class (organization_id, class, environment, owner, business_tier)
 SELECT @organization,
-       (SELECT coalesce(max(c.class), 0) FROM access_class c WHERE c.organization_id = @organization)
+       coalesce(greatest((SELECT max(c.class) FROM access_class c WHERE c.organization_id = @organization),
+                         (SELECT max(s.class) FROM access_class_set s WHERE s.organization_id = @organization)), 0)
          + row_number() OVER (ORDER BY environment, owner, business_tier),
        environment, owner, business_tier
 FROM missing;

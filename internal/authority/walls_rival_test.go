@@ -100,6 +100,8 @@ func shadow(t testing.TB, super *pgx.Conn, days int) {
 				}
 			case c.Type == "date":
 				expression = fmt.Sprintf("%s + %d", c.Name, days)
+			case c.Type == "integer[]":
+				expression = c.Name + " || 99"
 			case c.Type == "smallint[]":
 				expression = c.Name + " || 99::smallint"
 			case c.Type == "jsonb":
@@ -227,6 +229,8 @@ func crowd(t testing.TB, super *pgx.Conn) {
 		exec(t, super, statement+` ON CONFLICT DO NOTHING`, rival)
 	}
 	exec(t, super, `INSERT INTO access_class SELECT $1, class + 5000, environment, owner, business_tier FROM access_class WHERE organization_id = $2`, rival, acme)
+	exec(t, super, `DELETE FROM access_class_set WHERE organization_id = $1`, rival)
+	exec(t, super, `INSERT INTO access_class_set SELECT $1, class + 5000, members, digest FROM access_class_set WHERE organization_id = $2`, rival, acme)
 	exec(t, super, `DROP TABLE known`)
 	exec(t, super, `SET session_replication_role = origin`)
 }

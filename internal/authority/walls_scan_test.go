@@ -83,6 +83,7 @@ func outsideStory() []step {
 		{name: "where workloads answer", wait: hour, request: answering, facts: []record.Fact{
 			record.Endpoint{Workload: ref(record.Workload, "checkout"), Kind: record.AddressEndpoint, Value: "10.0.0.1", Port: 80},
 			record.Endpoint{Workload: ref(record.Workload, "checkout"), Kind: record.IngressEndpoint, Value: "*.example.com", Port: 80},
+			record.Endpoint{Workload: ref(record.Workload, "mailer"), Kind: record.AddressEndpoint, Value: "10.0.0.1", Port: 80},
 		}, outcome: authority.Applied},
 		again,
 		once,
@@ -96,6 +97,7 @@ func outsideStory() []step {
 		{name: "what was not seen", wait: hour, act: aged},
 		{name: "what answers elsewhere", wait: hour, request: answering, facts: []record.Fact{
 			record.Endpoint{Workload: ref(record.Workload, "checkout"), Kind: record.MappedEndpoint, Value: "10.1.0.1"},
+			record.Endpoint{Workload: ref(record.Workload, "mailer"), Kind: record.MappedEndpoint, Value: "10.1.0.1"},
 		}, outcome: authority.Applied},
 		scan("a fleet", hour, httpx, nil, many...),
 		scan("a fleet that is not there", 40*day, httpx, gone(300), new(surfacetest.Shown).Probed("10.1.0.0", "10.1.255.255", 1, 1024)),

@@ -168,7 +168,7 @@ func TestHolds(t *testing.T) {
 		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
 		invariant.Workloads: 4, invariant.Codes: 4, invariant.Identities: 6, invariant.Posture: 3 + 2 + 2, invariant.Snapshots: 3,
 		invariant.Past: 8 + (11 + 2) + (2 + 3) + (8 + 2) + (1 + 1) + (50 + 2) + (4 + 1) + 2*4*3 + 2*3, invariant.Ledger: (3 + 3) + 3 + 3,
-		invariant.Assets: 14 + 5 + 9 + 3 + 6 + (14 + 7),
+		invariant.Assets: 14 + 5 + 9 + 3 + 6 + (14 + 7) + 1,
 		invariant.Feed:   (3 + 1) + 1 + (4 + 1 + 1) + (2 + 1) + 11 + (1 + 1),
 	}, compared, "rows, and the things that they stand for")
 }
@@ -516,6 +516,16 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		{invariant.Assets, `UPDATE asset SET class = 0 WHERE id = n('22')`},
 		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('host')`},
 		{invariant.Assets, `UPDATE asset SET class = 1 WHERE id = n('nginx')`},
+		{invariant.Assets, `UPDATE asset SET class = 0 WHERE id = n('host')`}, // as before there were sets
+		{invariant.Assets, `UPDATE asset SET class = 3 WHERE id = n('page')`},
+		{invariant.Assets, `DELETE FROM access_class_set`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{2, 1}'`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{1, 1, 2}'`},
+		{invariant.Assets, `UPDATE access_class_set SET members = '{1}'`},
+		{invariant.Assets, `UPDATE access_class_set SET class = 2`},
+		{invariant.Assets, `UPDATE access_class_set SET digest = sha256('2,1')`},
+		{invariant.Assets, `INSERT INTO access_class_set VALUES (current_organization(), 4, '{1, 9}', sha256('1,9'))`},
+		{invariant.Assets, `INSERT INTO access_class_set VALUES (current_organization(), 4, '{1, 3}', sha256('1,3'))`}, // a set of sets
 
 		{invariant.Feed, `DELETE FROM change_outbox WHERE cause = 'evaluation'`}, // more in feed_test.go
 

@@ -64,13 +64,14 @@ type linking struct {
 	images    map[string][]id.ID    // the workloads that run each
 	wanted    map[link]string       // the detail of each
 	classes   map[id.ID]map[int32]bool
+	sets      map[string]int32 // the class that stands for several, by these
 }
 
 // checkLinks holds links against what they follow from, and the classes of assets
 // against those of the workloads behind them.
 func (o *outside) checkLinks(ctx context.Context) error {
-	l := &linking{o, map[string][]endpoint{}, map[string][]id.ID{}, map[link]string{}, map[id.ID]map[int32]bool{}}
-	for _, step := range []func(context.Context) error{l.readEndpoints, l.readImages, l.readFiles} {
+	l := &linking{o, map[string][]endpoint{}, map[string][]id.ID{}, map[link]string{}, map[id.ID]map[int32]bool{}, map[string]int32{}}
+	for _, step := range []func(context.Context) error{l.readEndpoints, l.readImages, l.readFiles, l.readSets} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -264,17 +265,4 @@ func (l *linking) stands(key link, detail string) {
 	}
 	workload := l.world.entities[l.world.index[key.workload]]
 	l.classes[key.asset][workload.class] = true
-}
-
-// checkClasses holds assets against the workloads that are linked to them.
-func (l *linking) checkClasses() {
-	for _, of := range sortedIDs(l.things) {
-		t, want := l.things[of], int32(0)
-		if classes := l.classes[of]; len(classes) == 1 {
-			for class := range classes {
-				want = class
-			}
-		}
-		differ(l.result, fmt.Sprintf("%s %s (%s)", t.kind, t.value, of), "its class", want, t.class)
-	}
 }

@@ -357,6 +357,20 @@ WHERE organization_id = @organization AND id > @id
 ORDER BY id
 LIMIT @rows;
 
+-- name: access_classes
+SELECT class
+FROM access_class
+WHERE organization_id = @organization AND class > @class
+ORDER BY class
+LIMIT @rows;
+
+-- name: access_class_sets
+SELECT class, members, digest
+FROM access_class_set
+WHERE organization_id = @organization AND class > @class
+ORDER BY class
+LIMIT @rows;
+
 -- name: asset_versions
 SELECT id, version, from_at, to_at
 FROM asset_version

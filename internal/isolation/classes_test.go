@@ -27,6 +27,32 @@ var estate = []workload{
 	{"bare", "", "", ""},
 }
 
+// doors are hosts at which several workloads answer, at first and later: on both sides of
+// each filter, some of whom come or leave.
+var doors = []struct{ first, later string }{
+	{"pay-api hr-sync lab-api bare", "pay-api hr-sync lab-api bare"},
+	{"pay-api", "pay-api lab-job hr-old"},
+	{"pay-api hr-old try-it", "pay-api"},
+	{"lab-job hr-old try-it", "lab-job hr-old try-it pay-api"},
+	{"pay-api lab-job try-it", "lab-job try-it"},
+	{"pay-api bare", "pay-api"},
+	{"pay-api lab-job", "pay-api lab-job"}, // of whom the second has other attributes later
+}
+
+// images are what a file was collected of, and who is made of it at first and later.
+var images = []struct{ name, first, later string }{
+	{"shop:1", "pay-api lab-job hr-old", "pay-api lab-job hr-old"},
+	{"mail:2", "lab-job bare", "lab-job bare pay-api hr-sync"},
+	{"base:3", "pay-api hr-old", "hr-old"},
+}
+
+func moment(later bool, first, then string) []string {
+	if later {
+		return strings.Fields(then)
+	}
+	return strings.Fields(first)
+}
+
 // seen says whether attributes let a workload through.
 func seen(a access.Attributes, w workload) bool {
 	lets := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }
@@ -81,9 +107,20 @@ func (p *part) said(now time.Duration, later bool) []string {
 		if later && i%3 == 1 {
 			left = "disabled"
 		}
-		attributes := ""
+		if later && w.name == "lab-job" {
+			w.tier = "gold" // on the same side of every filter
+		}
+		attributes, made := "", []string{}
+		for _, image := range images {
+			if slices.Contains(moment(later, image.first, image.later), w.name) {
+				made = append(made, image.name)
+			}
+		}
 		if w.environment != "" {
 			attributes = fmt.Sprintf(`,"environment":%q,"ownerTeam":%q,"businessTier":%q`, w.environment, w.owner, w.tier)
+		}
+		if len(made) > 0 {
+			attributes += fmt.Sprintf(`,"artifactIdentifier":%q`, strings.Join(made, ", "))
 		}
 		p.say(w.name, "workload", `"id":%[1]q,"name":"Service %[1]s","executionMode":%[2]q,"createdAt":%[3]q%[4]s`,
 			w.name, []string{"autonomous", "human_triggered", "triggered"}[i%3], instantOf(-400*day), attributes)
@@ -106,6 +143,11 @@ func (p *part) said(now time.Duration, later bool) []string {
 			p.say(w.name, "evidence", `"workload":%[1]q,"identity":"sa-%[1]s","resource":"ledger","action":"get","day":%[2]q,"count":%[3]d`, w.name, dateOf(now-3*day), 10+i)
 		}
 		p.say(w.name, "endpoint", `"workload":%q,"basis":"address","value":"203.0.113.%d"`, w.name, 10+i)
+		for door, d := range doors {
+			if slices.Contains(moment(later, d.first, d.later), w.name) {
+				p.say(w.name, "endpoint", `"workload":%q,"basis":"address","value":"203.0.113.%d"`, w.name, 100+door)
+			}
+		}
 	}
 	p.records = append(p.records, record("coverage", `"evidence":"execution","completeness":"complete","from":%q,"to":%q`, instantOf(now-200*day), instantOf(now)))
 	for _, kind := range []string{"ownership", "binding", "roles", "egress"} {
@@ -126,6 +168,11 @@ func (p *part) scanned(whole bool, ports ...int) (lines string) {
 			add(10 + i)
 		}
 	}
+	for door, d := range doors {
+		if slices.ContainsFunc(strings.Fields(d.first+" "+d.later), p.shows) {
+			add(100 + door)
+		}
+	}
 	if whole { // that it leads to nobody shows it to nobody who sees a part
 		add(200)
 	}
@@ -134,8 +181,8 @@ func (p *part) scanned(whole bool, ports ...int) (lines string) {
 
 // classes are one organization of which the callers see a part; on the other server
 // that part is all there is. What ADR 26 says is told of the rest does not happen here:
-// nobody judges how many share an identity, no asset stands behind several workloads,
-// and nothing is evaluated for the sake of what is not seen.
+// nobody judges how many share an identity, and nothing is evaluated for the sake of
+// what is not seen.
 func classes(t testing.TB, attributes access.Attributes) *world {
 	t.Helper()
 	caller := member(mine)
@@ -178,6 +225,13 @@ func classes(t testing.TB, attributes access.Attributes) *world {
 	})
 	add("a scan", day, func(s *stage, p *part) {
 		s.deliver(mine, "naabu", "&observedAt="+instantOf(day), p.scanned(s.whole, 80, 443))
+	})
+	add("files", 30*time.Hour, func(s *stage, p *part) {
+		for _, image := range images {
+			if slices.ContainsFunc(strings.Fields(image.first+" "+image.later), p.shows) {
+				s.collect(mine, "&name=parts.txt&artifact="+image.name, "what is in "+image.name)
+			}
+		}
 	})
 	add("decisions", 2*day, func(s *stage, p *part) { s.decideOnEach(p) })
 	add("the same later", 9*day, func(s *stage, p *part) {

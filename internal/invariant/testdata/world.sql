@@ -298,6 +298,10 @@ VALUES (current_organization(), n('w1'), '2026-02-01 00:00+00', n('i2'), n('i1')
 INSERT INTO change_outbox (organization_id, at, cause, urgent, size, recorded_at)
 SELECT organization_id, at, 'sync', false, 10, at FROM sync UNION ALL SELECT organization_id, at, 'evaluation', false, 10, at FROM evaluation;
 
+INSERT INTO access_class (organization_id, class, environment, owner, business_tier)
+VALUES (current_organization(), 1, 'production', 'shop', 'gold'), (current_organization(), 2, 'staging', 'shop', 'gold');
+INSERT INTO access_class_set (organization_id, class, members, digest) VALUES (current_organization(), 3, '{1, 2}', sha256('1,2'));
+
 -- What the outside sees: two scanners look at one host. Its port 80 runs nginx, which
 -- was upgraded on 2 February, when 443 was found closed, and its certificate with it.
 -- An ingress leads w1 to it, a person mapped w4 to its port 443, and w2 says that the
@@ -310,7 +314,7 @@ INSERT INTO asset (organization_id, id, kind, value, parent_id, root_id, address
   plugin, class, version, from_at)
 SELECT current_organization(), n(name), kind, value, n(parent), n(root), address::inet, protocol, port::integer, CASE kind WHEN 'url' THEN rtrim(value, '/') END,
   '2026-01-05 00:00+00', status, state, attributes::jsonb, technology::jsonb, confidence::smallint, plugin,
-  CASE name WHEN 'page' THEN 1 WHEN '22' THEN 2 ELSE 0 END, version, CASE version WHEN 1 THEN '2026-01-05 00:00+00'::timestamptz ELSE '2026-02-02 00:00+00' END
+  CASE WHEN name = 'page' THEN 1 WHEN name = '22' THEN 2 WHEN name IN ('host', 'domain', '80', '443') THEN 3 ELSE 0 END, version, CASE version WHEN 1 THEN '2026-01-05 00:00+00'::timestamptz ELSE '2026-02-02 00:00+00' END
 FROM (VALUES
   ('host', 'host', '10.0.0.1', NULL, 'host', '10.0.0.1', NULL, NULL, 'active', NULL, '{"os": "Linux", "mac": "00:00:5e:00:53:01"}', NULL, NULL, NULL, 1),
   ('domain', 'domain', 'www.example.com', NULL, 'domain', NULL, NULL, NULL, 'active', NULL, '{}', NULL, '70', 'ptr', 1),
