@@ -32,6 +32,7 @@ type generator struct {
 	theirs      pool
 	covered     map[string]bool // "Type.field" that an answer had
 	room        int             // for fields in the document that is being made
+	changing    bool            // the document is a mutation
 	narrow      bool            // one field with others below it on each level
 	next        int             // of idempotency keys
 	goal        string          // "Type.field" that no answer has had, and that the document is made for; empty: none
@@ -192,6 +193,7 @@ func (g *generator) choose(of *ast.Definition, depth int, _ []string) (chosen []
 	for _, field := range of.Fields {
 		switch {
 		case strings.HasPrefix(field.Name, "__"):
+		case g.changing && strings.HasPrefix(field.Type.Name(), "ExposureChange"): // is told soon, and not at once
 		case g.schema.Types[field.Type.Name()].IsLeafType():
 			leaves = append(leaves, field)
 		case depth > 1:

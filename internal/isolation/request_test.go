@@ -177,6 +177,7 @@ func (g *generator) request() (r request) {
 		g.route(&r)
 		return r
 	}
+	g.changing = r.operation == "mutation"
 	r.fields = g.query(r.operation)
 	if r.operation == "subscription" { // it has one field, and shows when it has come to the end
 		for _, f := range map[string][]string{"exposureChanges": {"heartbeat"}, "syncProgress": {"phase"}}[r.fields[0].Name] {

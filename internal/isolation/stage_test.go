@@ -207,6 +207,18 @@ func (s *stage) collect(slug, more, content string) {
 	require.Contains(s.t, []int{200, 201}, got.status, string(got.body))
 }
 
+// looked waits until the schedule has looked what is due, as it does when a server has
+// started. Later in the story it would find an evaluation that is.
+func (s *stage) looked() {
+	s.t.Helper()
+	super := s.database.Super(s.t)
+	require.Eventually(s.t, func() bool {
+		var done bool
+		err := super.QueryRow(s.t.Context(), `SELECT EXISTS (SELECT FROM river.river_job WHERE kind = 'daily_round' AND state = 'completed')`).Scan(&done)
+		return err == nil && done
+	}, 60*time.Second, 20*time.Millisecond)
+}
+
 // quiet waits until all that happened is in the feeds: when something was published is
 // part of an answer.
 func (s *stage) quiet() {

@@ -55,6 +55,7 @@ type step struct {
 func (w *world) begin(t testing.TB, whole bool) *stage {
 	t.Helper()
 	s := newStage(t, whole)
+	s.looked()
 	for _, step := range w.steps {
 		s.at(step.at)
 		step.tell(s)
