@@ -80,22 +80,37 @@ func newTwins(t *testing.T, w *world) *twins {
 	p.g = &generator{Rand: rand.New(rand.NewPCG(seed(t), 0)), schema: schema, world: w, covered: map[string]bool{}}
 	p.g.mine = gather(p.part, schema, w.callers[0], w.slug)
 	p.g.theirs = gather(p.whole, schema, w.other, w.rest)
+	there := gather(p.whole, schema, w.callers[0], w.slug)
+	p.pair(there)
 	if w.unlike != nil {
 		p.inWhole, p.inPart = w.unlike(p.whole), w.unlike(p.part)
-		there := map[string]string{}
+		ids := map[string]string{}
 		for id, name := range p.inWhole {
-			there[name] = id
+			ids[name] = id
 		}
 		for id, name := range p.inPart {
-			p.instead = append(p.instead, id, there[name])
+			p.instead = append(p.instead, id, ids[name])
 		}
 	}
 	if w.rest == w.slug {
-		p.g.theirs = p.g.theirs.but(p.g.mine, p.inWhole).but(gather(p.whole, schema, w.callers[0], w.slug), nil)
+		p.g.theirs = p.g.theirs.but(p.g.mine, p.inWhole).but(there, nil)
 	}
 	p.blind = map[string]bool{}
 	maps.Copy(p.blind, w.blind)
 	return p
+}
+
+// pair has each server asked with its own cursor of a row: some say where the row stands
+// by a number of all that there is, or by an id that was made by chance.
+func (p *twins) pair(there pool) {
+	for _, name := range []string{"Any.cursor", "ExposureChange.cursor"} {
+		require.Len(p.t, there[name], len(p.g.mine[name]), name)
+		for i, cursor := range p.g.mine[name] {
+			if other := there[name][i]; other != cursor {
+				p.instead = append(p.instead, cursor.(string), other.(string))
+			}
+		}
+	}
 }
 
 // ask asks both, at the same time.
