@@ -304,7 +304,7 @@ func (p *twins) apart(r request, whole, part answer) (fields []string) {
 		return []string{"status"}
 	}
 	for i := range a {
-		if mask(text(a[i].Errors), p.inWhole) != mask(text(b[i].Errors), p.inPart) {
+		if wrong(a[i], p.inWhole) != wrong(b[i], p.inPart) {
 			fields = append(fields, "errors "+codes(a[i])+", "+codes(b[i]))
 		}
 		p.against(r.fields, a[i].Data, b[i].Data, "data", &fields)
@@ -313,6 +313,16 @@ func (p *twins) apart(r request, whole, part answer) (fields []string) {
 		fields = append(fields, "headers")
 	}
 	return fields
+}
+
+// wrong are the errors of an answer, in whatever order they came.
+func wrong(of frame, unlike map[string]string) string {
+	var list []string
+	for _, err := range of.Errors {
+		list = append(list, mask(text(err), unlike))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
 }
 
 func codes(of frame) string {

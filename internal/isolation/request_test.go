@@ -310,7 +310,13 @@ func (a answer) data(r request) (some bool, codes []string) {
 // frame is what a document is answered with, or one piece of a stream.
 type frame struct {
 	Data   map[string]any
-	Errors []struct{ Extensions struct{ Code string } }
+	Errors []fault
+}
+
+// fault is an error of an answer, as far as it says what is the matter.
+type fault struct {
+	Message    string
+	Extensions struct{ Code string }
 }
 
 func (a answer) frames() (list []frame) {
