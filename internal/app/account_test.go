@@ -17,19 +17,12 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
-	"github.com/exposuregraph/exposuregraph/internal/access/account"
 	"github.com/exposuregraph/exposuregraph/internal/cli"
 )
 
 const newSecret = "the next secret of the scanner"
 
-var newHash = sync.OnceValue(func() string {
-	text, err := account.Hash(newSecret)
-	if err != nil {
-		panic(err)
-	}
-	return text
-})
+var newHash = hashOf(newSecret)
 
 // rewrite changes texts of a file, in pairs.
 func rewrite(t *testing.T, path string, pairs ...string) {

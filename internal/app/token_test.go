@@ -29,13 +29,17 @@ import (
 const clientSecret = "the secret & of+the scanner 100%"
 
 // clientHash is of the secret. Making it takes a while, so tests share it.
-var clientHash = sync.OnceValue(func() string {
-	text, err := account.Hash(clientSecret)
-	if err != nil {
-		panic(err)
-	}
-	return text
-})
+var clientHash = hashOf(clientSecret)
+
+func hashOf(secret string) func() string {
+	return sync.OnceValue(func() string {
+		text, err := account.Hash(secret)
+		if err != nil {
+			panic(err)
+		}
+		return text
+	})
+}
 
 func accountsFile(t *testing.T) string {
 	t.Helper()

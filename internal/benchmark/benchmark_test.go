@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	}
 	require.Equal(t, statements["clusters × 20 paths × 10 exposures"], statements["clusters × 100 paths × 10 exposures"])
 
-	require.Len(t, result.Sight, len(looked))
+	require.Len(t, result.Sight, len(steady()))
 	for _, one := range result.Sight {
 		for _, took := range []time.Duration{one.Whole, one.All, one.Part} {
 			require.Positive(t, took, one.Name)

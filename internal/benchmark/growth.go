@@ -70,7 +70,7 @@ func (s *stand) populate(ctx context.Context, world World) (paths int, err error
 
 // side is one of those that are compared.
 type side struct {
-	stand   *stand
+	stand   *stand // nil: a server of somebody else, of whose statements nothing is known
 	client  *client
 	queries []query
 }
@@ -81,6 +81,22 @@ func (s *side) body(name string) ([]byte, error) {
 		return nil, errors.New("no such operation")
 	}
 	return json.Marshal(map[string]any{"query": s.queries[at].document, "variables": s.queries[at].variables})
+}
+
+// ask sends a request, and says how long it took and how much of that in statements.
+func (s *side) ask(ctx context.Context, body []byte) (took, inside time.Duration, err error) {
+	if s.stand != nil {
+		s.stand.tracer.start()
+	}
+	since := now()
+	_, err = s.client.post(ctx, body)
+	took = now().Sub(since)
+	if s.stand != nil {
+		for _, statement := range s.stand.tracer.stop() {
+			inside += statement.Took
+		}
+	}
+	return took, inside, err
 }
 
 // medians are what one side took: for the whole request, and in its statements.
@@ -99,22 +115,13 @@ func alternate(ctx context.Context, name string, requests int, sides ...*side) (
 	}
 	for n := range warmUp + requests {
 		for i, one := range sides {
-			one.stand.tracer.start()
-			since := now()
-			_, err := one.client.post(ctx, bodies[i])
-			elapsed := now().Sub(since)
-			sent := one.stand.tracer.stop()
+			elapsed, inside, err := one.ask(ctx, bodies[i])
 			if err != nil {
 				return nil, err
 			}
-			if n < warmUp {
-				continue
+			if n >= warmUp {
+				took[i], database[i] = append(took[i], elapsed), append(database[i], inside)
 			}
-			var inside time.Duration
-			for _, statement := range sent {
-				inside += statement.Took
-			}
-			took[i], database[i] = append(took[i], elapsed), append(database[i], inside)
 		}
 	}
 	found := make([]medians, len(sides))

@@ -134,36 +134,47 @@ func (c *client) queries(ctx context.Context, s *stand) ([]query, error) {
 	if err := s.super.QueryRow(ctx, limits.Get("gravest_workload").SQL, s.organization).Scan(&code); err != nil {
 		return nil, fmt.Errorf("gravest workload: %w", err)
 	}
-	list := func(where string) string { return limits.Get("list").With("where", where).SQL }
-	filter := func(fields map[string]any) map[string]any { return map[string]any{"first": 20, "filter": fields} }
+	return append(steady(), []query{
+		{fmt.Sprintf("list, page %d", pagesDeep+1), listDocument, map[string]any{"first": 20, "after": cursor}, 20,
+			listLimit("AND (p.sensitivity, p.id) < ($2, $3)"), []any{sensitivity, last}},
+		{"list, by domain and sensitivity", listDocument, filtered(map[string]any{"dataDomain": []string{"finance"}, "sensitivity": []string{"RESTRICTED"}}), 20,
+			listLimit("AND p.data_domain = 'finance' AND p.sensitivity = 4"), nil},
+		{"list, empty by domain and sensitivity", listDocument, filtered(map[string]any{"dataDomain": []string{"finance"}, "sensitivity": []string{"PUBLIC"}}), 0,
+			listLimit("AND p.data_domain = 'finance' AND p.sensitivity = 1"), nil},
+		{"list, empty by ownership and egress", listDocument, filtered(map[string]any{"ownershipStatus": []string{"ORPHANED"}, "egressCategory": []string{"LLM"}}), 0,
+			listLimit("AND p.ownership_status = 'orphaned' AND p.egress_category = 'llm'"), nil},
+		{"clusters × 100 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 100}, len(posture.Definitions), "", nil},
+		{"exposures, critical of one cluster", exposuresDocument, filtered(map[string]any{"severity": []string{"CRITICAL"}, "cluster": []string{"orphaned-sensitive"}}), 20, "", nil},
+		{"workloads of one cluster without owner, 20 gravest", rowsDocument,
+			filtered(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"ORPHANED"}}), 20, "", nil},
+		{"workloads, empty by cluster and ownership", rowsDocument,
+			filtered(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"VALID"}}), 0, "", nil},
+		{"workload in all detail", detailDocument, map[string]any{"id": code}, -1, "", nil},
+		{"node by id", nodeDocument, map[string]any{"id": node}, -1, limits.Get("node").SQL, []any{one}},
+	}...), nil
+}
+
+// steady are the queries that need nothing of the world that they are asked in: callers
+// who see more or less are compared by them, and servers.
+func steady() []query {
 	clusters := len(posture.Definitions)
 	return []query{
-		{"list of 20", listDocument, map[string]any{"first": 20}, 20, list(""), nil},
-		{fmt.Sprintf("list, page %d", pagesDeep+1), listDocument, map[string]any{"first": 20, "after": cursor}, 20,
-			list("AND (p.sensitivity, p.id) < ($2, $3)"), []any{sensitivity, last}},
-		{"list, by domain and sensitivity", listDocument, filter(map[string]any{"dataDomain": []string{"finance"}, "sensitivity": []string{"RESTRICTED"}}), 20,
-			list("AND p.data_domain = 'finance' AND p.sensitivity = 4"), nil},
-		{"list, empty by domain and sensitivity", listDocument, filter(map[string]any{"dataDomain": []string{"finance"}, "sensitivity": []string{"PUBLIC"}}), 0,
-			list("AND p.data_domain = 'finance' AND p.sensitivity = 1"), nil},
-		{"list, empty by ownership and egress", listDocument, filter(map[string]any{"ownershipStatus": []string{"ORPHANED"}, "egressCategory": []string{"LLM"}}), 0,
-			list("AND p.ownership_status = 'orphaned' AND p.egress_category = 'llm'"), nil},
+		{"list of 20", listDocument, map[string]any{"first": 20}, 20, listLimit(""), nil},
 		{"nested, 20 paths", nestedDocument, map[string]any{"first": 20}, 20, limits.Get("nested").SQL, []any{20}},
 		{"nested, 100 paths", nestedDocument, map[string]any{"first": 100}, 100, limits.Get("nested").SQL, []any{100}},
 		{"20 workloads with 5 paths each", workloadsDocument, nil, 20, limits.Get("workloads").SQL, nil},
 		{"clusters overview", clustersDocument, nil, clusters, "", nil},
 		{"clusters × 20 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 20}, clusters, "", nil},
-		{"clusters × 100 paths × 10 exposures", clusterPathsDocument, map[string]any{"first": 100}, clusters, "", nil},
 		{"exposures, 20 gravest", exposuresDocument, map[string]any{"first": 20}, 20, "", nil},
-		{"exposures, critical of one cluster", exposuresDocument, filter(map[string]any{"severity": []string{"CRITICAL"}, "cluster": []string{"orphaned-sensitive"}}), 20, "", nil},
 		{"overview: posture, clusters, 50 workloads", overviewDocument, nil, clusters + 50, "", nil},
-		{"workloads of one cluster without owner, 20 gravest", rowsDocument,
-			filter(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"ORPHANED"}}), 20, "", nil},
-		{"workloads, empty by cluster and ownership", rowsDocument,
-			filter(map[string]any{"cluster": []string{"orphaned-sensitive"}, "ownershipStatus": []string{"VALID"}}), 0, "", nil},
-		{"workload in all detail", detailDocument, map[string]any{"id": code}, -1, "", nil},
-		{"node by id", nodeDocument, map[string]any{"id": node}, -1, limits.Get("node").SQL, []any{one}},
 		{"totalCount", countDocument, nil, -1, limits.Get("count").SQL, nil},
-	}, nil
+	}
+}
+
+func listLimit(where string) string { return limits.Get("list").With("where", where).SQL }
+
+func filtered(fields map[string]any) map[string]any {
+	return map[string]any{"first": 20, "filter": fields}
 }
 
 // client asks the whole server, over TCP on the loopback.

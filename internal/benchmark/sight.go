@@ -10,10 +10,6 @@ import (
 	"github.com/exposuregraph/exposuregraph/internal/access"
 )
 
-// looked are the operations that are asked by callers who see more or less.
-var looked = []string{"list of 20", "nested, 20 paths", "nested, 100 paths", "20 workloads with 5 paths each", "clusters overview", "clusters × 20 paths × 10 exposures",
-	"exposures, 20 gravest", "overview: posture, clusters, 50 workloads", "totalCount"}
-
 // sighted are the callers: one without attribute filters; one whose filters let all
 // workloads through, which shows what the filters cost; one who sees a part.
 var sighted = []access.Attributes{{}, {Environment: environments}, {Environment: []string{"staging"}}}
@@ -31,25 +27,21 @@ func (s *stand) measureSight(ctx context.Context, options Options, r *Result) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, all.stop()) }()
-	queries, err := all.queries(ctx, s)
-	if err != nil {
-		return err
-	}
 	var sides []*side
 	for _, attributes := range sighted {
 		caller := *all
 		if caller.token, err = s.token(ctx, organizationSlug, attributes); err != nil {
 			return err
 		}
-		sides = append(sides, &side{s, &caller, queries})
+		sides = append(sides, &side{s, &caller, steady()})
 	}
-	for _, name := range looked {
-		asked, err := alternate(ctx, name, options.Requests, sides...)
+	for _, q := range steady() {
+		asked, err := alternate(ctx, q.name, options.Requests, sides...)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", q.name, err)
 		}
-		sight := Sight{Name: name, Whole: asked[0].p50, All: asked[1].p50, Part: asked[2].p50}
-		say(options, "%s: %s; through filters all %s, a part %s", name, sight.Whole, sight.All, sight.Part)
+		sight := Sight{Name: q.name, Whole: asked[0].p50, All: asked[1].p50, Part: asked[2].p50}
+		say(options, "%s: %s; through filters all %s, a part %s", q.name, sight.Whole, sight.All, sight.Part)
 		r.Sight = append(r.Sight, sight)
 	}
 	return nil

@@ -170,7 +170,18 @@ type Delivery struct {
 
 // write makes the snapshot of a world.
 func (s *stand) write(name string, world World) (Delivery, error) {
-	d := Delivery{Path: filepath.Join(s.folder, name+".ndjson")}
+	return writeWorld(filepath.Join(s.folder, name+".ndjson"), world)
+}
+
+// WriteWorld writes the records of a world that is observed now, for a server to import.
+func WriteWorld(path string, options Options) error {
+	options = options.orDefault()
+	_, err := writeWorld(path, World{Paths: options.Paths, Seed: options.Seed, Now: now().UTC().Truncate(time.Hour)})
+	return err
+}
+
+func writeWorld(path string, world World) (Delivery, error) {
+	d := Delivery{Path: path}
 	file, err := os.Create(d.Path)
 	if err != nil {
 		return d, err

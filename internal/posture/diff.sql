@@ -2,17 +2,30 @@ What an organization came to at instants, and what moved it between them. Each
 counter is looked up at an instant by its key: what it is now, if it has been so
 since before then, else the version that was true.
 
+-- columns: come_to
+coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
+coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths, coalesce(c.invalid_paths, 0) AS invalid_paths,
+coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths, coalesce(c.executions, 0) AS executions, coalesce(c.workloads, 0) AS workloads,
+coalesce(c.autonomous, 0) AS autonomous, coalesce(c.operator_assisted, 0) AS operator_assisted, coalesce(c.human_triggered, 0) AS human_triggered,
+coalesce(c.unclassified, 0) AS unclassified, coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical,
+coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low
+
+-- columns: added_up
+sum(k.paths)::bigint AS paths, sum(k.sensitive_paths)::bigint AS sensitive_paths, sum(k.dormant_paths)::bigint AS dormant_paths,
+sum(k.executed_paths)::bigint AS executed_paths, sum(k.unwatched_paths)::bigint AS unwatched_paths, sum(k.invalid_paths)::bigint AS invalid_paths,
+sum(k.executed_invalid_paths)::bigint AS executed_invalid_paths, sum(k.executions)::bigint AS executions, sum(k.workloads)::bigint AS workloads,
+sum(k.autonomous)::bigint AS autonomous, sum(k.operator_assisted)::bigint AS operator_assisted, sum(k.human_triggered)::bigint AS human_triggered,
+sum(k.unclassified)::bigint AS unclassified, sum(k.listed)::bigint AS listed, sum(k.critical)::bigint AS critical,
+sum(k.high)::bigint AS high, sum(k.medium)::bigint AS medium, sum(k.low)::bigint AS low
+
+-- columns: identity_counts
+count(*) AS identities, count(*) FILTER (WHERE i.executed_paths > 0) AS active_identities, count(*) FILTER (WHERE i.autonomous) AS active_autonomous,
+count(*) FILTER (WHERE i.effective_paths > 0 AND i.dormant_paths = i.effective_paths) AS dormant_identities
+
 -- name: sums_at
 -- timeless
 -- It sees to its instants itself, whatever else is asked as of when.
-SELECT k.place,
-       coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
-       coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths,
-       coalesce(c.invalid_paths, 0) AS invalid_paths, coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths,
-       coalesce(c.executions, 0) AS executions, coalesce(c.workloads, 0) AS workloads, coalesce(c.autonomous, 0) AS autonomous,
-       coalesce(c.operator_assisted, 0) AS operator_assisted, coalesce(c.human_triggered, 0) AS human_triggered,
-       coalesce(c.unclassified, 0) AS unclassified, coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical,
-       coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low, coalesce(c.identities, 0) AS identities,
+SELECT k.place, /* columns: come_to */, coalesce(c.identities, 0) AS identities,
        coalesce(c.active_identities, 0) AS active_identities, coalesce(c.active_autonomous, 0) AS active_autonomous,
        coalesce(c.dormant_identities, 0) AS dormant_identities, coalesce(c.paths_added, 0) AS paths_added,
        coalesce(c.paths_removed, 0) AS paths_removed, coalesce(c.paths_orphaned, 0) AS paths_orphaned,
@@ -43,22 +56,12 @@ ORDER BY k.place;
 -- type of a dormant path. What has happened so far is not counted by class: it is
 -- counted from the rows.
 SELECT a.place,
-       coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
-       coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths, coalesce(c.invalid_paths, 0) AS invalid_paths,
-       coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths, coalesce(c.executions, 0) AS executions, coalesce(c.workloads, 0) AS workloads,
-       coalesce(c.autonomous, 0) AS autonomous, coalesce(c.operator_assisted, 0) AS operator_assisted, coalesce(c.human_triggered, 0) AS human_triggered,
-       coalesce(c.unclassified, 0) AS unclassified, coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical,
-       coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low,
+       /* columns: come_to */,
        i.identities, i.active_identities, i.active_autonomous, i.dormant_identities,
        0::bigint AS paths_added, 0::bigint AS paths_removed, 0::bigint AS paths_orphaned, 0::bigint AS paths_invalidated, 0::bigint AS autonomous_gained
 FROM unnest(@ats::timestamptz[]) WITH ORDINALITY AS a(at, place)
 LEFT JOIN LATERAL (
-  SELECT sum(k.paths)::bigint AS paths, sum(k.sensitive_paths)::bigint AS sensitive_paths, sum(k.dormant_paths)::bigint AS dormant_paths,
-         sum(k.executed_paths)::bigint AS executed_paths, sum(k.unwatched_paths)::bigint AS unwatched_paths, sum(k.invalid_paths)::bigint AS invalid_paths,
-         sum(k.executed_invalid_paths)::bigint AS executed_invalid_paths, sum(k.executions)::bigint AS executions, sum(k.workloads)::bigint AS workloads,
-         sum(k.autonomous)::bigint AS autonomous, sum(k.operator_assisted)::bigint AS operator_assisted, sum(k.human_triggered)::bigint AS human_triggered,
-         sum(k.unclassified)::bigint AS unclassified, sum(k.listed)::bigint AS listed, sum(k.critical)::bigint AS critical,
-         sum(k.high)::bigint AS high, sum(k.medium)::bigint AS medium, sum(k.low)::bigint AS low
+  SELECT /* columns: added_up */
   FROM (
     SELECT k.paths, k.sensitive_paths, k.dormant_paths, k.executed_paths, k.unwatched_paths, k.invalid_paths, k.executed_invalid_paths, k.executions, k.workloads, k.autonomous, k.operator_assisted, k.human_triggered, k.unclassified, k.listed, k.critical, k.high, k.medium, k.low
     FROM posture_counter k
@@ -70,8 +73,7 @@ LEFT JOIN LATERAL (
   ) k
 ) c ON true
 CROSS JOIN LATERAL (
-  SELECT count(*) AS identities, count(*) FILTER (WHERE i.executed_paths > 0) AS active_identities, count(*) FILTER (WHERE i.autonomous) AS active_autonomous,
-         count(*) FILTER (WHERE i.effective_paths > 0 AND i.dormant_paths = i.effective_paths) AS dormant_identities
+  SELECT /* columns: identity_counts */
   FROM (
     SELECT p.identity_id, count(*) FILTER (WHERE p.effective) AS effective_paths, count(*) FILTER (WHERE p.execution_30d > 0) AS executed_paths,
            count(*) FILTER (WHERE EXISTS (
@@ -105,26 +107,15 @@ ORDER BY a.place;
 -- name: sums_now
 -- What sums_at says of now, for who sees a part: what adds up over classes is added up,
 -- and of identities it is kept what their paths come to.
-SELECT coalesce(c.paths, 0) AS paths, coalesce(c.sensitive_paths, 0) AS sensitive_paths, coalesce(c.dormant_paths, 0) AS dormant_paths,
-       coalesce(c.executed_paths, 0) AS executed_paths, coalesce(c.unwatched_paths, 0) AS unwatched_paths, coalesce(c.invalid_paths, 0) AS invalid_paths,
-       coalesce(c.executed_invalid_paths, 0) AS executed_invalid_paths, coalesce(c.executions, 0) AS executions, coalesce(c.workloads, 0) AS workloads,
-       coalesce(c.autonomous, 0) AS autonomous, coalesce(c.operator_assisted, 0) AS operator_assisted, coalesce(c.human_triggered, 0) AS human_triggered,
-       coalesce(c.unclassified, 0) AS unclassified, coalesce(c.listed, 0) AS listed, coalesce(c.critical, 0) AS critical,
-       coalesce(c.high, 0) AS high, coalesce(c.medium, 0) AS medium, coalesce(c.low, 0) AS low,
+SELECT /* columns: come_to */,
        i.identities, i.active_identities, i.active_autonomous, i.dormant_identities
 FROM (
-  SELECT sum(k.paths)::bigint AS paths, sum(k.sensitive_paths)::bigint AS sensitive_paths, sum(k.dormant_paths)::bigint AS dormant_paths,
-         sum(k.executed_paths)::bigint AS executed_paths, sum(k.unwatched_paths)::bigint AS unwatched_paths, sum(k.invalid_paths)::bigint AS invalid_paths,
-         sum(k.executed_invalid_paths)::bigint AS executed_invalid_paths, sum(k.executions)::bigint AS executions, sum(k.workloads)::bigint AS workloads,
-         sum(k.autonomous)::bigint AS autonomous, sum(k.operator_assisted)::bigint AS operator_assisted, sum(k.human_triggered)::bigint AS human_triggered,
-         sum(k.unclassified)::bigint AS unclassified, sum(k.listed)::bigint AS listed, sum(k.critical)::bigint AS critical,
-         sum(k.high)::bigint AS high, sum(k.medium)::bigint AS medium, sum(k.low)::bigint AS low
+  SELECT /* columns: added_up */
   FROM posture_counter k
   WHERE k.organization_id = @organization AND k.class <> @all_classes
 ) c
 CROSS JOIN (
-  SELECT count(*) AS identities, count(*) FILTER (WHERE i.executed_paths > 0) AS active_identities, count(*) FILTER (WHERE i.autonomous) AS active_autonomous,
-         count(*) FILTER (WHERE i.effective_paths > 0 AND i.dormant_paths = i.effective_paths) AS dormant_identities
+  SELECT /* columns: identity_counts */
   FROM identity_posture i
   WHERE i.organization_id = @organization AND i.class = @all_classes
 ) i;

@@ -20,13 +20,17 @@ import (
 const secret = "correct horse battery staple"
 
 // theHash is of the secret. Making it takes a while, so tests share it.
-var theHash = sync.OnceValue(func() string {
-	text, err := account.Hash(secret)
-	if err != nil {
-		panic(err)
-	}
-	return text
-})
+var theHash = hashOf(secret)
+
+func hashOf(secret string) func() string {
+	return sync.OnceValue(func() string {
+		text, err := account.Hash(secret)
+		if err != nil {
+			panic(err)
+		}
+		return text
+	})
+}
 
 func requireProblem(t *testing.T, err error, kind problem.Kind, code string, about ...any) {
 	t.Helper()

@@ -16,13 +16,7 @@ import (
 
 const otherSecret = "another horse, another battery"
 
-var otherHash = sync.OnceValue(func() string {
-	text, err := account.Hash(otherSecret)
-	if err != nil {
-		panic(err)
-	}
-	return text
-})
+var otherHash = hashOf(otherSecret)
 
 // altered are the accounts of a file in which texts are replaced, in pairs.
 func altered(t *testing.T, pairs ...string) []*account.Account {

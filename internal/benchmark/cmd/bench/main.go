@@ -46,6 +46,10 @@ func run() error {
 	explain := flag.Bool("explain", false, "print the time of each statement")
 	profile := flag.String("profile", "", "write a CPU profile of this process to a file")
 	write := flag.Bool("write", false, "put the tables into the document, between the marks of the number of paths")
+	var before, after benchmark.Server
+	flag.StringVar(&before.URL, "before", "", "compare two servers that run, each with the records of -world in the organization bench, by their URLs and the tokens in BENCH_BEFORE and BENCH_AFTER: the first")
+	flag.StringVar(&after.URL, "after", "", "the second")
+	world := flag.String("world", "", "write the records of the world to a file, and measure nothing")
 	path := flag.String("document", "docs/performance.md", "the document of -write")
 	flag.Parse()
 	if err := checkWrite(*write, options); err != nil {
@@ -54,6 +58,17 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	switch {
+	case *world != "":
+		return benchmark.WriteWorld(*world, options)
+	case before.URL != "" || after.URL != "":
+		before.Token, after.Token = os.Getenv("BENCH_BEFORE"), os.Getenv("BENCH_AFTER")
+		table, err := benchmark.Compare(ctx, before, after, options)
+		if err == nil {
+			_, err = os.Stdout.WriteString(table)
+		}
+		return err
+	}
 	if *profile != "" {
 		file, err := os.Create(*profile)
 		if err != nil {
