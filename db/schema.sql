@@ -2375,20 +2375,11 @@ ALTER TABLE ONLY public.cluster_definition
 ALTER TABLE ONLY public.coverage
     ADD CONSTRAINT coverage_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
-ALTER TABLE ONLY public.egress
-    ADD CONSTRAINT egress_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
-
 ALTER TABLE ONLY public.endpoint
     ADD CONSTRAINT endpoint_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
-ALTER TABLE ONLY public.entity
-    ADD CONSTRAINT entity_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
-
 ALTER TABLE ONLY public.evaluation
     ADD CONSTRAINT evaluation_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organization(id);
-
-ALTER TABLE ONLY public.evidence
-    ADD CONSTRAINT evidence_organization_id_source_id_fkey FOREIGN KEY (organization_id, source_id) REFERENCES public.source(organization_id, id);
 
 ALTER TABLE ONLY public.file
     ADD CONSTRAINT file_organization_id_id_fkey FOREIGN KEY (organization_id, id) REFERENCES public.asset(organization_id, id);

@@ -51,7 +51,7 @@ func start(ctx context.Context) error {
 	cluster.server, err = devpg.Start(ctx, devpg.Config{
 		DataDir:  folder,
 		Logger:   slog.New(slog.DiscardHandler),
-		Settings: map[string]string{"max_connections": "300"},
+		Settings: map[string]string{"max_connections": "300", "shared_buffers": "256MB"},
 	})
 	if err != nil {
 		return err

@@ -73,7 +73,11 @@ func (d *derivation) touch(ctx context.Context) (touched int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	touched, err = d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": rebound})
+	if d.First {
+		touched, err = db.Exec(ctx, d.tx.Local(), syncQueries.Get("touch_first"), nil)
+	} else {
+		touched, err = d.exec(ctx, "touch", pgx.StrictNamedArgs{"nil": id.Nil, "bindings_changed": rebound})
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -78,7 +78,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS entity_next (
 CREATE TEMPORARY TABLE IF NOT EXISTS entity_change (entity_id uuid NOT NULL, kind text COLLATE "C" NOT NULL, op text NOT NULL, alive_changed boolean NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS identity_before (workload_id uuid NOT NULL, identity_id uuid NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (reason text NOT NULL, id uuid NOT NULL, few char(2000));
-CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid PRIMARY KEY, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS workload_context (workload_id uuid NOT NULL, ownership_status text COLLATE "C" NOT NULL, egress_category text COLLATE "C" NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS binding (workload_id uuid NOT NULL, identity_id uuid NOT NULL, depth smallint NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS reach (identity_id uuid NOT NULL, resource_id uuid NOT NULL, role_ids uuid[] NOT NULL, actions text[] NOT NULL, effective boolean NOT NULL, tail bytea NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS desired (
@@ -129,7 +129,9 @@ SET LOCAL plan_cache_mode = force_custom_plan;
 SET LOCAL plan_cache_mode = force_generic_plan;
 
 -- name: prefer_hash_joins
+-- Nor is remembered what a list of a row's own columns gives, which is never asked again.
 SET LOCAL enable_nestloop = off;
+SET LOCAL enable_memoize = off;
 
 -- name: work_memory
 SET LOCAL work_mem = '256MB';
@@ -826,6 +828,14 @@ SELECT 'activity', i.id FROM (SELECT DISTINCT d.system FROM coverage_diff d WHER
 JOIN entity i ON i.organization_id = @organization AND i.kind = 'identity' AND i.system = d.system
 UNION
 SELECT 'resource', c.entity_id FROM entity_change c WHERE c.kind = 'resource';
+
+-- name: touch_first
+-- As touch, where nothing was before: everything that there is.
+INSERT INTO touched (reason, id)
+SELECT r.reason, c.entity_id
+FROM entity_change c
+JOIN (VALUES ('workload', 'workload'), ('workload', 'context'), ('identity', 'identity'), ('identity', 'activity'), ('resource', 'resource')) AS r(kind, reason)
+  ON r.kind = c.kind;
 
 -- name: touch_expired_context
 -- A sync that renews an expired coverage touches all that the coverage speaks about.

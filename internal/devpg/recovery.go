@@ -10,7 +10,9 @@ import (
 
 // What PostgreSQL has logged since its last checkpoint is what it replays after
 // a crash, and a large import leaves gigabytes. So once writing has calmed down
-// the rest is checkpointed, long before PostgreSQL would by its own clock.
+// the rest is checkpointed, long before PostgreSQL would by its own clock. Not while
+// a transaction is still at it that pauses to think: after a checkpoint the first
+// change of each page is logged with the whole page.
 const (
 	recoveryPause = 2 * time.Second
 	worthwhile    = 256 << 20 // bytes of log from which a checkpoint is worth its writes
@@ -48,14 +50,17 @@ func (s *Server) boundRecovery() {
 	}
 }
 
-// checkpointWhenCalm makes a checkpoint when there is much to replay and little
-// was added since the position of the last look; it gives the position now.
+// checkpointWhenCalm makes a checkpoint when there is much to replay, little was added
+// since the position of the last look, and nobody is writing for longer than a pause;
+// it gives the position now.
 func checkpointWhenCalm(ctx context.Context, conn *pgx.Conn, last, enough int64, logger *slog.Logger) (position int64, err error) {
 	var replay int64
+	var writing bool
 	err = conn.QueryRow(ctx, `
-		SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint, (pg_current_wal_insert_lsn() - redo_lsn)::bigint
-		FROM pg_control_checkpoint()`).Scan(&position, &replay)
-	if err != nil || replay < enough || position-last > calm {
+		SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint, (pg_current_wal_insert_lsn() - redo_lsn)::bigint,
+		       EXISTS (SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < clock_timestamp() - $1::interval)
+		FROM pg_control_checkpoint()`, recoveryPause).Scan(&position, &replay, &writing)
+	if err != nil || replay < enough || position-last > calm || writing {
 		return position, err
 	}
 	logger.Debug("checkpoint", "bytes", replay)

@@ -34,6 +34,17 @@ func TestCheckpointWhenCalm(t *testing.T) {
 	require.Equal(t, before, checkpoint())
 	look(position, 1<<40) // calm, but little to replay
 	require.Equal(t, before, checkpoint())
+
+	writer, err := pgx.Connect(ctx, server.SuperuserURL("postgres"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = writer.Close(ctx) })
+	tx, err := writer.Begin(ctx)
+	require.NoError(t, err)
+	_, err = tx.Exec(ctx, "DELETE FROM much WHERE x = 'nobody'; SELECT pg_current_xact_id(), pg_sleep(2.1)")
+	require.NoError(t, err)
+	look(position, 10<<20) // calm, but somebody has not finished
+	require.Equal(t, before, checkpoint())
+	require.NoError(t, tx.Rollback(ctx))
 	look(position, 10<<20)
 	require.NotEqual(t, before, checkpoint())
 }

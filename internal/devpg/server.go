@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -522,7 +523,7 @@ func (cfg Config) settings() ([]string, error) {
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 		"max_connections":         "100",
-		"shared_buffers":          "256MB",
+		"shared_buffers":          strconv.FormatInt(sharedBuffers(memory())>>20, 10) + "MB",
 		"max_wal_size":            "4GB",
 		// The product's queries are short; compiling them costs more than it saves.
 		"jit": "off",

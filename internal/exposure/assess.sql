@@ -8,7 +8,7 @@ windows and thresholds end.
 unnest(@rules::smallint[], @traits::smallint[], @severities::smallint[], @factors::integer[], @outcomes::smallint[]) AS v(rule, trait, severity, factors, outcome)
 
 -- name: create_judgement
-CREATE TEMPORARY TABLE IF NOT EXISTS subject (id uuid PRIMARY KEY, kind text COLLATE "C" NOT NULL, few char(2000));
+CREATE TEMPORARY TABLE IF NOT EXISTS subject (id uuid NOT NULL, kind text COLLATE "C" NOT NULL, few char(2000));
 CREATE TEMPORARY TABLE IF NOT EXISTS workload_fact (
   n bigint PRIMARY KEY, id uuid NOT NULL, name text NOT NULL, removed boolean NOT NULL, class integer NOT NULL, first_seen_at timestamptz NOT NULL,
   ownership smallint NOT NULL, binding smallint NOT NULL, execution smallint NOT NULL, egress smallint NOT NULL,
@@ -77,8 +77,7 @@ INSERT INTO subject (id, kind)
 SELECT e.id, e.kind
 FROM (SELECT DISTINCT t.id, t.reason IN ('context', 'workload') AS starts FROM touched t WHERE t.reason IN ('context', 'workload', 'identity', 'activity')) t
 JOIN entity e ON e.organization_id = @organization AND e.id = t.id
-WHERE e.kind = CASE WHEN t.starts THEN 'workload' ELSE 'identity' END
-ON CONFLICT DO NOTHING;
+WHERE e.kind = CASE WHEN t.starts THEN 'workload' ELSE 'identity' END;
 
 -- name: analyze_subjects
 ANALYZE subject;
@@ -725,6 +724,7 @@ FROM exposure x
 WHERE d.op = 'open' AND x.organization_id = @organization AND x.path_id = d.path_id AND x.type = d.type AND x.to_at IS NULL AND x.disposition <> 1;
 
 -- name: mask_paths
+-- In the order of their key, as everything that is much.
 INSERT INTO path_mask (path_id, open_mask, acknowledged_mask, accepted_mask, active_exposure_count, max_exposure_severity)
 SELECT d.path_id, coalesce(m.open_mask, 0), coalesce(m.acknowledged_mask, 0), coalesce(m.accepted_mask, 0), coalesce(m.active, 0), m.severity
 FROM desired d
@@ -738,7 +738,8 @@ LEFT JOIN (
   FROM exposure_diff x
   WHERE x.op <> 'close'
   GROUP BY x.path_id
-) m ON m.path_id = d.path_id;
+) m ON m.path_id = d.path_id
+ORDER BY d.path_id;
 
 -- name: mask_first_paths
 -- As mask_paths, where nothing has been open before.
@@ -750,7 +751,8 @@ LEFT JOIN (
   FROM exposure_next n
   WHERE n.firm
   GROUP BY n.path_id
-) m ON m.path_id = d.path_id;
+) m ON m.path_id = d.path_id
+ORDER BY d.path_id;
 
 -- name: mask_standing_paths
 -- As mask_paths, by the exposures that are open.

@@ -76,7 +76,11 @@ type summary struct {
 
 // find finds whose rows may differ, and counts them.
 func (s *summary) find() []*int64 {
-	return []*int64{s.exec("find_summed_workloads", nil), s.exec("find_summed_identities", nil)}
+	workloads := "find_summed_workloads"
+	if s.First {
+		workloads = "find_first_workloads"
+	}
+	return []*int64{s.exec(workloads, nil), s.exec("find_summed_identities", nil)}
 }
 
 // weight is how much differs after decisions.

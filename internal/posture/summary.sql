@@ -116,6 +116,12 @@ WITH RECURSIVE upstream AS (
 INSERT INTO summed_workload (workload_id)
 SELECT c.id FROM candidate c JOIN entity w ON w.organization_id = @organization AND w.id = c.id WHERE w.kind = 'workload';
 
+-- name: find_first_workloads
+-- As find_summed_workloads, where nothing was before: all of them.
+INSERT INTO summed_workload (workload_id)
+SELECT w.id FROM entity w WHERE w.organization_id = @organization AND w.kind = 'workload'
+ORDER BY w.id;
+
 -- name: find_summed_identities
 INSERT INTO summed_identity (identity_id)
 SELECT d.identity_id FROM desired d WHERE d.identity_id IS NOT NULL
