@@ -33,6 +33,7 @@ type Decision struct {
 
 	service *Service
 	tx      *db.Tx
+	judged  judged       // when the organization was, by rules and clusters that are this program's
 	end     *db.Pipeline // what goes with the commit
 	again   bool         // the work tables are here, and hold what a small decision left
 	events  int          // of the feed, that it gives at most
@@ -47,9 +48,10 @@ func (d *Decision) Happened(n int) { d.events += n }
 // Whether the caller may is the caller's to check.
 func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *db.Pipeline), decide func(tx *db.Tx, d *Decision) error) error {
 	attempt := func() error {
+		var d *Decision
 		err := s.db.Tenant(ctx, organization, func(tx *db.Tx) error {
-			d := &Decision{service: s, tx: tx, end: tx.Pipeline()}
-			if err := d.begin(ctx, look); err != nil {
+			d = &Decision{service: s, tx: tx, end: tx.Pipeline()}
+			if err := d.begin(ctx, organization, look); err != nil {
 				return err
 			}
 			if err := decide(tx, d); err != nil {
@@ -62,6 +64,7 @@ func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *d
 		})
 		if err == nil {
 			s.feed.Committed(organization)
+			s.current.keep(organization, d.judged)
 		}
 		return err
 	}
@@ -80,16 +83,20 @@ func (s *Service) Decide(ctx context.Context, organization id.ID, look func(p *d
 // While a sync is under way its own place is taken and not to be seen. It lies a
 // second above everything that could be seen then, so that decisions fit below it
 // one tick apart.
-func (d *Decision) begin(ctx context.Context, look func(p *db.Pipeline)) error {
+func (d *Decision) begin(ctx context.Context, organization id.ID, look func(p *db.Pipeline)) error {
 	type beginning struct {
 		Ready, Known, Idle bool
 		Locked             string
 	}
-	type clock struct{ At, WindowAt *time.Time }
+	type clock struct{ At, WindowAt, SyncAt, EvaluationAt *time.Time }
 	p := d.tx.Pipeline()
 	begun := db.Queue[beginning](p, syncQueries.Get("begin_decision"), nil)
 	clocks := db.Queue[clock](p, syncQueries.Get("decision_clock"), nil)
-	prepared := d.service.assessor.Prepare(p)
+	var prepared Prepared
+	found, known := d.service.current.of(organization)
+	if !known {
+		prepared = d.service.assessor.Prepare(p)
+	}
 	if look != nil {
 		look(p)
 	}
@@ -100,7 +107,7 @@ func (d *Decision) begin(ctx context.Context, look func(p *db.Pipeline)) error {
 	if !held.Known {
 		return access.OrganizationNotFound()
 	}
-	d.again = held.Ready
+	d.again, d.judged = held.Ready, judgedAt(last.SyncAt, last.EvaluationAt)
 	now := d.service.now().UTC().Truncate(tick)
 	switch {
 	case last.At == nil:
@@ -114,6 +121,22 @@ func (d *Decision) begin(ctx context.Context, look func(p *db.Pipeline)) error {
 		return nil
 	}
 	d.WindowAt = last.WindowAt.UTC()
+	if known && found == d.judged {
+		return nil
+	}
+	return d.check(ctx, prepared)
+}
+
+// check refuses where others than this program's rules and clusters have judged.
+// Prepared is null where they were not read yet.
+func (d *Decision) check(ctx context.Context, prepared Prepared) error {
+	if prepared == nil {
+		p := d.tx.Pipeline()
+		prepared = d.service.assessor.Prepare(p)
+		if err := p.Send(ctx); err != nil {
+			return err
+		}
+	}
 	outdated, err := prepared(ctx, d.At)
 	if err == nil && outdated {
 		err = errOutdated
@@ -146,9 +169,6 @@ func (d *Decision) follow(ctx context.Context, p *db.Pipeline, paths []id.ID) er
 	again := d.again && assessment.Few
 	if err := d.makeRoom(ctx, again, assessment.Few); err != nil {
 		return err
-	}
-	if again {
-		p.Local().Exec(syncQueries.Get("clear_decision"), nil)
 	}
 	p.Exec(syncQueries.Get("recall_paths"), pgx.StrictNamedArgs{"paths": paths})
 	if !assessment.Few {

@@ -158,6 +158,10 @@ func TestDecisionIsMadeOnWhatThisVersionJudges(t *testing.T) {
 	require.NoError(t, super.QueryRow(b.ctx, `SELECT window_at FROM organization_window`).Scan(&window))
 	b.advance(time.Hour)
 	old := b.service
+	b.decide(t, nil)
+	b.Statements.Reset()
+	b.decide(t, nil)
+	require.NotContains(t, b.Statements.Sent(), "exposure.rule_versions_current", "nobody has judged since it looked")
 	b.service = authority.New(b.DB, exposure.NewAssessor(next, posture.New(posture.Definitions)), func() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }, slog.New(slog.DiscardHandler))
 	at := b.decide(t, nil)
 	var cause string
@@ -166,7 +170,17 @@ func TestDecisionIsMadeOnWhatThisVersionJudges(t *testing.T) {
 	require.Equal(t, "version", cause)
 	require.True(t, at.After(judgedAt))
 	require.Equal(t, window, windowAt, "time does not pass by it")
-	b.service = old
+
+	b.service, old = old, b.service
+	for evaluations := 2; evaluations < 4; evaluations++ {
+		b.advance(time.Hour)
+		b.decide(t, nil)
+		b.decide(t, nil)
+		var count int
+		require.NoError(t, super.QueryRow(b.ctx, `SELECT count(*) FROM evaluation`).Scan(&count))
+		require.Equal(t, evaluations, count, "each finds that the other has judged, once")
+		b.service, old = old, b.service
+	}
 }
 
 func TestDecisionRefused(t *testing.T) {

@@ -30,13 +30,14 @@ type Service struct {
 	feed     *outbox.Box
 	now      func() time.Time
 	log      *slog.Logger
+	current  current
 	small    int64 // see small; a test crosses it with fewer rows
 }
 
 // New makes the service. Every change goes to the assessor; the clock is the
 // caller's.
 func New(database *db.DB, assessor Assessor, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: database, assessor: assessor, ledger: book.New(now), feed: outbox.New(now, log), now: now, log: log, small: small}
+	return &Service{db: database, assessor: assessor, ledger: book.New(now), feed: outbox.New(now, log), now: now, log: log, current: newCurrent(), small: small}
 }
 
 // Ledger is where what people decide is put on record, by the service's clock.

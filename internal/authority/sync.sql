@@ -198,11 +198,6 @@ END $$;
 -- The next small change takes the work tables as they are.
 SELECT set_config('app.work', 'few', false);
 
--- name: clear_decision
--- What the change before left in the work tables that decisions read.
-WITH a AS (DELETE FROM desired), b AS (DELETE FROM path_mask), c AS (DELETE FROM path_diff)
-SELECT;
-
 -- name: release_work
 -- What a large change worked in would else stay on disk as long as the session.
 SELECT empty_work_tables(array_agg(c.relname::text)) FROM pg_class c WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r';
@@ -230,11 +225,15 @@ FROM sync s
 WHERE s.organization_id = @organization;
 
 -- name: decision_clock
-SELECT greatest((SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization),
-                (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization),
+SELECT greatest(j.sync_at, j.evaluation_at,
                 (SELECT h.at FROM ledger_head h WHERE h.organization_id = @organization),
                 (SELECT max(f.at) FROM file f WHERE f.organization_id = @organization)) AS at,
-       (SELECT w.window_at FROM organization_window w WHERE w.organization_id = @organization) AS window_at;
+       (SELECT w.window_at FROM organization_window w WHERE w.organization_id = @organization) AS window_at,
+       j.sync_at, j.evaluation_at
+FROM (
+  SELECT (SELECT max(s.at) FROM sync s WHERE s.organization_id = @organization) AS sync_at,
+         (SELECT max(e.at) FROM evaluation e WHERE e.organization_id = @organization) AS evaluation_at
+) j;
 
 -- name: source_state
 SELECT last_observed_at, last_complete_at, last_applied_at, content_digest, scans,
@@ -1097,7 +1096,7 @@ LEFT JOIN best b ON b.path_id = x.path_id
 WHERE d.path_id = x.path_id;
 
 -- name: analyze_desired
-ANALYZE desired (path_id, workload_id, identity_id, resource_id);
+ANALYZE desired (path_id, workload_id, identity_id, resource_id, actions);
 
 -- name: diff_paths
 WITH scope AS (
@@ -1171,7 +1170,9 @@ WHERE x.op = 'added'
 ORDER BY d.path_id;
 
 -- name: recall_paths
--- Paths that stand as they stood, for what follows from their exposures alone.
+-- Paths that stand as they stood, for what follows from their exposures alone, in the
+-- place of what the change before left in the work tables that decisions read.
+WITH a AS (DELETE FROM desired), b AS (DELETE FROM path_mask), c AS (DELETE FROM path_diff)
 INSERT INTO desired (path_id, lineage_id, workload_id, identity_id, resource_id, effective, role_ids, actions, auth_chain_depth, composition_hash,
   class, data_domain, sensitivity, ownership_status, egress_category, execution_30d, execution_basis)
 SELECT p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.effective, p.role_ids, p.actions, p.auth_chain_depth, p.composition_hash,

@@ -286,6 +286,9 @@ func (j *judgement) fanOut(ctx context.Context) error {
 	if err := j.word(ctx); err != nil {
 		return err
 	}
+	if err := j.statistics(ctx, "analyze_words"); err != nil {
+		return err
+	}
 	facts, err := j.exec(ctx, "find_path_facts", j.at())
 	if err != nil || facts == 0 {
 		return err

@@ -446,6 +446,9 @@ SELECT r.id, e.name
 FROM (SELECT DISTINCT unnest(d.role_ids) AS id FROM desired d WHERE d.effective) r
 JOIN entity e ON e.organization_id = @organization AND e.id = r.id;
 
+-- name: analyze_words
+ANALYZE action_word, role_word;
+
 -- name: find_path_facts
 -- A path that was removed and came back is seen from its return on.
 INSERT INTO path_fact
@@ -523,14 +526,19 @@ SELECT DISTINCT granted, used, justified, proven, opaque, execution FROM privile
 
 -- name: fan_out_workloads
 INSERT INTO exposure_next
-SELECT f.path_id, c.rule, c.indeterminate_since IS NULL, false, f.workload_id, f.class, v.severity, v.factors,
-       CASE WHEN c.path_explanation IS NULL THEN c.explanation
-            ELSE format(c.path_explanation, f.resource, f.sensitivity_word, f.domain, f.actions, f.roles, f.workload, f.identity) END,
-       c.evidence_digest, greatest(c.effective_from, f.seen_from), CASE WHEN c.effective_from < f.seen_from THEN 'path_first_seen' ELSE c.effective_basis END
-FROM path_fact f
-JOIN condition c ON c.organization_id = @organization AND c.subject_id = f.workload_id AND c.to_at IS NULL
-JOIN /* columns: weight */ ON v.rule = c.rule AND v.trait = f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END
-WHERE c.rule <> @unbound OR f.identity_id IS NULL;
+WITH hit AS MATERIALIZED ( -- before the weights: their join is on what is worked out here
+  SELECT f.path_id, f.workload_id, f.class, f.seen_from, c.rule, c.indeterminate_since IS NULL AS firm, c.evidence_digest, c.effective_from, c.effective_basis,
+         f.sensitivity + CASE WHEN f.external THEN 5 ELSE 0 END AS trait,
+         CASE WHEN c.path_explanation IS NULL THEN c.explanation
+              ELSE format(c.path_explanation, f.resource, f.sensitivity_word, f.domain, f.actions, f.roles, f.workload, f.identity) END AS explanation
+  FROM path_fact f
+  JOIN condition c ON c.organization_id = @organization AND c.subject_id = f.workload_id AND c.to_at IS NULL
+  WHERE c.rule <> @unbound OR f.identity_id IS NULL
+)
+SELECT h.path_id, h.rule, h.firm, false, h.workload_id, h.class, v.severity, v.factors, h.explanation, h.evidence_digest,
+       greatest(h.effective_from, h.seen_from), CASE WHEN h.effective_from < h.seen_from THEN 'path_first_seen' ELSE h.effective_basis END
+FROM hit h
+JOIN /* columns: weight */ ON v.rule = h.rule AND v.trait = h.trait;
 
 -- name: fan_out_identities
 -- A dormant identity says nothing of a route that its workload was seen to use,
