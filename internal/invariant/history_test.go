@@ -115,7 +115,7 @@ func play(t *testing.T, database *dbtest.Database, seed uint64) {
 	slug := fmt.Sprintf("history-%d", seed)
 	o := &org.Organization{ID: id.Organization(slug), Slug: slug}
 	sequencer := change.NewSequencer(database.DB, func() time.Time { return now }, slog.New(slog.DiscardHandler))
-	var sums [18]int64
+	var sums [19]int64
 	for step := range 8 {
 		now = now.Add(time.Duration(1+random.IntN(20)) * 24 * time.Hour)
 		what := "sync"

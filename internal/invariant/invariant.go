@@ -14,6 +14,7 @@ const shown = 20
 
 // The checks.
 const (
+	Sources    = "sources"
 	Paths      = "paths"
 	Execution  = "execution"
 	Conditions = "conditions"
@@ -36,6 +37,7 @@ const (
 
 // meanings are the checks in their order, each with what it proves.
 var meanings = []struct{ check, meaning string }{
+	{Sources, "Each assertion, edge, egress and evidence is that of a source that exists."},
 	{Paths, "The versions of each path cover every instant since it was first seen once; its ends exist, and an active path has their attributes."},
 	{Execution, "The executions of each active path are those of the most specific evidence in the window, counted from the evidence."},
 	{Conditions, "The intervals of a condition follow each other, its versions cover each of them, its subject exists, and a workload has one ownership condition at most."},
@@ -134,7 +136,7 @@ func Check(ctx context.Context, snapshot *db.Snapshot, organization *org.Organiz
 		return report, err
 	}
 	w := newWorld(report, reader, organization.ID)
-	for _, step := range []func(context.Context) error{w.readHistory, w.readEntities, w.readTies, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
+	for _, step := range []func(context.Context) error{w.checkSources, w.readHistory, w.readEntities, w.readTies, w.readPaths, w.readEvidence, w.readConditions, w.readExposures} {
 		if err := step(ctx); err != nil {
 			return report, err
 		}

@@ -164,7 +164,7 @@ func TestHolds(t *testing.T) {
 		compared[check.Check] = check.Compared
 	}
 	require.Equal(t, map[string]int64{
-		invariant.Paths: 6 + 3, invariant.Execution: 6 + 5, invariant.Conditions: 7 + 2, invariant.Exposures: 10 + 3, invariant.Masks: 6,
+		invariant.Sources: 2 + 8 + 3 + 8, invariant.Paths: 6 + 3, invariant.Execution: 6 + 5, invariant.Conditions: 7 + 2, invariant.Exposures: 10 + 3, invariant.Masks: 6,
 		invariant.Members: 6 + 4, invariant.References: 3 + 3 + 4, invariant.Counters: 14 + 2, invariant.Tallies: 6*3 + 4*5 + 4*3,
 		invariant.Workloads: 4, invariant.Codes: 4, invariant.Identities: 6, invariant.Posture: 3 + 2 + 2, invariant.Snapshots: 3,
 		invariant.Past: 8 + (11 + 2) + (2 + 3) + (8 + 2) + (1 + 1) + (50 + 2) + (4 + 1) + 2*4*3 + 2*3, invariant.Ledger: (3 + 3) + 3 + 3,
@@ -179,6 +179,10 @@ func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	cases := []struct{ check, breaks string }{
+		{invariant.Sources, `UPDATE evidence SET source_id = n('nobody')`},
+		{invariant.Sources, `UPDATE egress SET source_id = n('nobody')`},
+		{invariant.Sources, `UPDATE edge SET source_id = n('nobody') WHERE kind = 'runs_as'`},
+		{invariant.Sources, `UPDATE entity_assertion SET source_id = n('nobody') WHERE entity_id = n('w1')`},
 		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at - interval '1 s' WHERE id = n('p1') AND version = 1`},
 		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at + interval '1 s' WHERE id = n('p1') AND version = 1`},
 		{invariant.Paths, `UPDATE authority_path_version SET to_at = to_at - interval '1 s' WHERE id = n('p1') AND version = 2`},

@@ -11,6 +11,20 @@ FROM (VALUES ('plan_cache_mode', 'force_custom_plan'), ('enable_sort', 'off'), (
 -- name: window_at
 SELECT window_at FROM organization_window WHERE organization_id = @organization;
 
+-- name: said
+-- How much each source says, read once and not along a key.
+SELECT r.said, r.source_id, r.rows, s.id IS NOT NULL AS known
+FROM (
+  SELECT 'assertions' AS said, a.source_id, count(*) AS rows FROM entity_assertion a WHERE a.organization_id = @organization GROUP BY a.source_id
+  UNION ALL
+  SELECT 'edges', e.source_id, count(*) FROM edge e WHERE e.organization_id = @organization GROUP BY e.source_id
+  UNION ALL
+  SELECT 'egress', e.source_id, count(*) FROM egress e WHERE e.organization_id = @organization GROUP BY e.source_id
+  UNION ALL
+  SELECT 'evidence', e.source_id, count(*) FROM evidence e WHERE e.organization_id = @organization GROUP BY e.source_id
+) r
+LEFT JOIN source s ON s.organization_id = @organization AND s.id = r.source_id;
+
 -- name: entities
 SELECT id, kind, status, name, class, execution_mode, data_domain, sensitivity, ownership_status, egress_category
 FROM entity
