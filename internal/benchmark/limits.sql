@@ -99,6 +99,29 @@ LEFT JOIN evidence e ON e.organization_id = $1 AND e.workload_id = s.workload_id
                     AND e.action = s.action AND e.day = s.day AND e.related = s.related
 WHERE e.day IS NULL OR e.count <> s.count
 
+-- name: writing_schema
+-- An empty table beside each of the product's, with its indexes and checks.
+DO $$
+DECLARE
+  t text;
+BEGIN
+  CREATE SCHEMA writing;
+  FOR t IN SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+           WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' LOOP
+    EXECUTE format('CREATE TABLE writing.%I (LIKE public.%I INCLUDING ALL)', t, t);
+  END LOOP;
+END $$
+
+-- name: writing_tables
+SELECT c.relname AS name, string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) AS key
+FROM pg_class c
+JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k(number, place)
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+WHERE c.relnamespace = 'writing'::regnamespace AND c.relkind = 'r'
+GROUP BY c.relname
+ORDER BY c.relname
+
 -- name: list
 SELECT p.id, p.lineage_id, p.workload_id, p.identity_id, p.resource_id, p.first_seen_at, p.last_seen_at, p.removed_at, p.status, p.effective, p.role_ids,
        p.actions, p.auth_chain_depth, p.composition_hash, p.class, p.data_domain, p.sensitivity, p.ownership_status, p.egress_category,

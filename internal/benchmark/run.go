@@ -68,6 +68,7 @@ type Result struct {
 
 	First, Repeated, Unchanged, Changed Sync
 	FirstLimit, UnchangedLimit          Floor
+	Writing                             Floor // the rows of the first sync
 	Operations                          []Operation
 
 	Beside int // paths of the small world of Growth
@@ -162,7 +163,11 @@ func (s *stand) measureSyncs(ctx context.Context, options Options, r *Result) (e
 		},
 		func() (err error) { say(options, "first sync: %s", r.First.Took); return s.dump(ctx) },
 		func() (err error) { r.FirstLimit, err = s.firstLimit(ctx); return err },
-		func() (err error) { say(options, "its limit: %s", r.FirstLimit.Took); return s.settle(ctx) },
+		func() (err error) { r.Writing, err = s.writing(ctx); return err },
+		func() (err error) {
+			say(options, "its limit: %s, its rows alone: %s", r.FirstLimit.Took, r.Writing.Took)
+			return s.settle(ctx)
+		},
 		func() (err error) {
 			r.Repeated, err = s.measureSync(ctx, "repeated", r.Delivery, epoch, authority.Repeated)
 			return err

@@ -24,6 +24,7 @@ type Sync struct {
 type Floor struct {
 	Name  string
 	Took  time.Duration
+	Rows  int64 // that were written, of what writes
 	Parts []statement
 }
 
