@@ -7,8 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
+	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/id"
 	"github.com/exposuregraph/exposuregraph/internal/importer/record"
 	"github.com/exposuregraph/exposuregraph/internal/importer/surface"
@@ -51,7 +50,7 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 		if err != nil {
 			return fmt.Errorf("labels of %s: %w", e.SourceID, err)
 		}
-		labels = bytes
+		labels = json.RawMessage(bytes)
 	}
 	entity := s.entityID(e.Ref)
 	digest := id.New("assertion/1").ID(entity).Text(string(byte('0' + basis)))
@@ -191,7 +190,7 @@ func (s *stage) evidence(at record.Position, e record.Evidence) error {
 		related = "related"
 	}
 	s.digest.add(id.New("evidence/1").ID(ids[0]).ID(ids[1]).ID(ids[2]).Text(e.Action).Text(e.Day.Format(time.DateOnly)).Text(related).Text(fmt.Sprint(e.Count)).Text(stamp(e.LastAt)))
-	return s.put(evidenceTable, at, ids[0], ids[1], ids[2], e.Action, e.Day, e.Related, basis, int64(e.Count), moment(e.LastAt))
+	return s.put(evidenceTable, at, ids[0], ids[1], ids[2], e.Action, db.Day(e.Day), e.Related, basis, int64(e.Count), moment(e.LastAt))
 }
 
 var evidenceKinds = []record.EvidenceKind{record.Ownership, record.Execution, record.EgressObs, record.Binding, record.Roles}
@@ -220,7 +219,7 @@ func (s *stage) coverage(at record.Position, c record.Coverage) error {
 	s.digest.add(id.New("coverage/1").Text(string(c.Kind)).ID(entity).Text(system).Text(complete).Text(stamp(c.From)).Text(stamp(c.To)).Text(c.MaxAge.String()))
 	var maxAge any
 	if c.MaxAge > 0 {
-		maxAge = pgtype.Interval{Microseconds: c.MaxAge.Microseconds(), Valid: true}
+		maxAge = c.MaxAge
 	}
 	return s.put(coverageTable, at, string(c.Kind), entity, system, !c.Partial, moment(c.From), moment(c.To), maxAge)
 }

@@ -174,7 +174,10 @@ func (s *stage) sighting(at record.Position, sighting record.Sighting) error {
 
 // put adds a row to a table.
 func (s *stage) put(table int, at record.Position, values ...any) error {
-	return s.tables[table].Add(s.copies, append(values, int32(s.file(at.File)), int32(at.Line), int64(s.read))...) //nolint:gosec // lines and files stay far below 2^31
+	rows := s.tables[table].begin(s.copies)
+	rows.Put(values...)
+	rows.Put(int32(s.file(at.File)), int32(at.Line), int64(s.read)) //nolint:gosec // lines and files stay far below 2^31
+	return s.tables[table].end(s.copies)
 }
 
 // finish copies what is left, unless the delivery has failed already. It must be

@@ -18,7 +18,7 @@ func moment(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return t.UTC().Truncate(time.Microsecond)
+	return t
 }
 
 func stamp(t time.Time) string {
