@@ -32,6 +32,7 @@ type stage struct {
 	surface SurfaceStage // of a scan
 	read    int
 	digest  contentDigest
+	said    id.Digest // of the record in hand
 	rejects rejections
 	warns   []record.Warning
 	warned  int
