@@ -33,6 +33,7 @@ type stage struct {
 	read    int
 	digest  contentDigest
 	said    id.Digest // of the record in hand
+	recent  recentIDs
 	rejects rejections
 	warns   []record.Warning
 	warned  int
@@ -53,7 +54,7 @@ const (
 func newStage(ctx context.Context, tx *db.Tx, organization id.ID, request SyncRequest, now time.Time) *stage {
 	position := []string{"file", "line", "seq"}
 	return &stage{
-		ctx: ctx, tx: tx, organization: organization, system: request.System, progress: request.Progress, now: now, scan: request.Scan, copies: newCopier(ctx, tx),
+		ctx: ctx, tx: tx, organization: organization, system: request.System, progress: request.Progress, now: now, scan: request.Scan, copies: newCopier(ctx, tx), recent: newRecentIDs(),
 		tables: [...]Buffer{
 			entityTable: {Table: "staged_entity", Columns: append([]string{
 				"entity_id", "basis", "digest", "kind", "system", "external_id", "name", "status", "environment", "owner_team", "business_tier",
@@ -149,7 +150,9 @@ func (s *stage) reject(at record.Position, about *record.Ref, code, format strin
 }
 
 func (s *stage) entityID(ref record.Ref) id.ID {
-	return id.Entity(s.organization, string(ref.Kind), s.systemOf(ref), ref.SourceID)
+	return s.recent.id(ref, func() id.ID {
+		return id.Entity(s.organization, string(ref.Kind), s.systemOf(ref), ref.SourceID)
+	})
 }
 
 func (s *stage) systemOf(ref record.Ref) string {
