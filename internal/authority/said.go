@@ -64,7 +64,8 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 	digest := s.said.Restart("assertion/1").ID(entity).Text(string(byte('0' + basis)))
 	digest.Text(string(e.Status)).Text(string(e.ExecutionMode)).Text(string(e.OwnerType))
 	digest.Text(stamp(e.LastActiveAt)).Text(stamp(e.CreatedAt)).Texts(texts)
-	s.digest.add(digest)
+	said := digest.Short()
+	s.digest.add(said)
 
 	var sensitivity any
 	if e.Sensitivity != "" {
@@ -74,7 +75,7 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 	if e.DataDomain != "" {
 		domain = CanonicalDomain(e.DataDomain)
 	}
-	return s.put(entityTable, at, entity, int16(basis), digest.Short(), string(e.Kind), s.systemOf(e.Ref), e.SourceID,
+	return s.put(entityTable, at, entity, int16(basis), said, string(e.Kind), s.systemOf(e.Ref), e.SourceID,
 		stated(e.Name), stated(string(e.Status)), stated(e.Environment), stated(e.OwnerTeam), stated(e.BusinessTier),
 		stated(string(e.ExecutionMode)), stated(e.ArtifactIdentifier), stated(e.SourceType), stated(domain), stated(e.DataDomain),
 		sensitivity, stated(e.Sensitivity), stated(string(e.OwnerType)), stated(e.Title), moment(e.LastActiveAt), moment(e.CreatedAt), labels)
@@ -115,7 +116,7 @@ func (s *stage) edge(at record.Position, e record.Edge) error {
 	if e.Ineffective {
 		effective = "ineffective"
 	}
-	s.digest.add(s.said.Restart("edge/1").Text(string(e.Kind)).ID(from).Text(e.Scope).ID(to).Text(effective).Text(e.Protocol).Text(e.TargetSystem).Texts(actions))
+	s.digest.add(s.said.Restart("edge/1").Text(string(e.Kind)).ID(from).Text(e.Scope).ID(to).Text(effective).Text(e.Protocol).Text(e.TargetSystem).Texts(actions).Short())
 	return s.put(edgeTable, at, string(e.Kind), from, e.Scope, to, actions, !e.Ineffective, e.Protocol, e.TargetSystem)
 }
 
@@ -144,7 +145,7 @@ func (s *stage) egress(at record.Position, e record.Egress) error {
 		return s.reject(at, about(e.Workload), "INVALID_TEXT", "egress has text that %s", bad)
 	}
 	workload := s.entityID(e.Workload)
-	s.digest.add(s.said.Restart("egress/1").ID(workload).Text(e.Host).Text(string(e.Category)))
+	s.digest.add(s.said.Restart("egress/1").ID(workload).Text(e.Host).Text(string(e.Category)).Short())
 	return s.put(egressTable, at, workload, e.Host, string(e.Category))
 }
 
@@ -165,7 +166,7 @@ func (s *stage) endpoint(at record.Position, e record.Endpoint) error {
 		return s.reject(at, about(e.Workload), "INVALID_VALUE", "an endpoint of %q has port %d; a port is a number from 1 to 65535", e.Workload.SourceID, e.Port)
 	}
 	workload := s.entityID(e.Workload)
-	s.digest.add(s.said.Restart("endpoint/1").ID(workload).Text(string(e.Kind)).Text(value).Text(strconv.Itoa(e.Port)))
+	s.digest.add(s.said.Restart("endpoint/1").ID(workload).Text(string(e.Kind)).Text(value).Text(strconv.Itoa(e.Port)).Short())
 	return s.put(endpointTable, at, workload, string(e.Kind), value, int32(e.Port)) //nolint:gosec // below 65536
 }
 
@@ -208,7 +209,7 @@ func (s *stage) evidence(at record.Position, e record.Evidence) error {
 	if e.Related {
 		related = "related"
 	}
-	s.digest.add(s.said.Restart("evidence/1").ID(ids[0]).ID(ids[1]).ID(ids[2]).Text(e.Action).Text(e.Day.Format(time.DateOnly)).Text(related).Text(strconv.Itoa(e.Count)).Text(stamp(e.LastAt)))
+	s.digest.add(s.said.Restart("evidence/1").ID(ids[0]).ID(ids[1]).ID(ids[2]).Text(e.Action).Text(e.Day.Format(time.DateOnly)).Text(related).Text(strconv.Itoa(e.Count)).Text(stamp(e.LastAt)).Short())
 	return s.put(evidenceTable, at, ids[0], ids[1], ids[2], e.Action, db.Day(e.Day), e.Related, basis, int64(e.Count), moment(e.LastAt))
 }
 
@@ -235,7 +236,7 @@ func (s *stage) coverage(at record.Position, c record.Coverage) error {
 	if c.Partial {
 		complete = "partial"
 	}
-	s.digest.add(s.said.Restart("coverage/1").Text(string(c.Kind)).ID(entity).Text(system).Text(complete).Text(stamp(c.From)).Text(stamp(c.To)).Text(c.MaxAge.String()))
+	s.digest.add(s.said.Restart("coverage/1").Text(string(c.Kind)).ID(entity).Text(system).Text(complete).Text(stamp(c.From)).Text(stamp(c.To)).Text(c.MaxAge.String()).Short())
 	var maxAge any
 	if c.MaxAge > 0 {
 		maxAge = c.MaxAge

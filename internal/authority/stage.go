@@ -124,7 +124,7 @@ func (s *stage) refuse(r record.Rejection) {
 	if r.Entity != nil {
 		digest.ID(s.entityID(*r.Entity))
 	}
-	s.digest.add(digest)
+	s.digest.add(digest.Short())
 	if s.surface != nil {
 		s.surface.Doubt(r.Asset)
 	}
@@ -171,7 +171,7 @@ func (s *stage) sighting(at record.Position, sighting record.Sighting) error {
 	case refused != nil:
 		s.refuse(*refused)
 	default:
-		s.digest.add(digest)
+		s.digest.add(digest.Short())
 	}
 	return nil
 }
@@ -245,8 +245,7 @@ func (r *rejections) sorted() []record.Rejection {
 // of its records' digests modulo 2^128, with their number.
 type contentDigest struct{ high, low, count uint64 }
 
-func (c *contentDigest) add(d *id.Digest) {
-	sum := d.Short()
+func (c *contentDigest) add(sum id.ID) {
 	c.high += binary.BigEndian.Uint64(sum[:8])
 	c.low += binary.BigEndian.Uint64(sum[8:])
 	c.count++
