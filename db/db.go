@@ -18,7 +18,10 @@ import (
 )
 
 // DB is the pool of connections of the runtime role.
-type DB struct{ pool *pgxpool.Pool }
+type DB struct {
+	pool       *pgxpool.Pool
+	copyTracer pgx.CopyFromTracer // null where nobody traces copies
+}
 
 // cancelTime is how long a statement may take to end that was cancelled.
 const cancelTime = 5 * time.Second
@@ -58,7 +61,8 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 		pool.Close()
 		return nil, problem.New(problem.Unavailable, "DATABASE_UNREACHABLE", "the database does not answer").Because(err)
 	}
-	return &DB{pool: pool}, nil
+	copyTracer, _ := options.Tracer.(pgx.CopyFromTracer)
+	return &DB{pool: pool, copyTracer: copyTracer}, nil
 }
 
 // Close closes every connection.

@@ -330,7 +330,9 @@ func TestTransactionBeginsWithItsFirstStatement(t *testing.T) {
 		func(tx *db.Tx) error { return tx.Script(k.ctx, kept.Get("create")) },
 		func(tx *db.Tx) error { return tx.Attempt(k.ctx, func(p *db.Pipeline) { k.add(p, 1) }) },
 		func(tx *db.Tx) error {
-			_, err := tx.CopyFrom(k.ctx, "unfinished", []string{"n"}, pgx.CopyFromRows([][]any{{7}}))
+			var rows db.Rows
+			rows.Add(int32(7))
+			_, err := tx.CopyRows(k.ctx, "unfinished", []string{"n"}, &rows)
 			return err
 		},
 		func(tx *db.Tx) error {

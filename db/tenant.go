@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,6 +16,7 @@ type Tx struct {
 	organization id.ID
 	tx           pgx.Tx // null until it has begun
 	ended        bool   // it is committed
+	tracer       pgx.CopyFromTracer
 }
 
 const setOrganization = `SELECT set_config('app.organization', $1, true)`
@@ -29,7 +29,7 @@ func (d *DB) Tenant(ctx context.Context, organization id.ID, fn func(*Tx) error)
 		return mapError(err)
 	}
 	defer conn.Release()
-	t := &Tx{conn: conn.Conn(), organization: organization}
+	t := &Tx{conn: conn.Conn(), organization: organization, tracer: d.copyTracer}
 	// A cancelled caller must not keep the transaction from being rolled back.
 	defer func() { t.rollback(context.WithoutCancel(ctx)) }()
 
@@ -100,19 +100,6 @@ func (t *Tx) Script(ctx context.Context, script Query) error {
 // Local gives the transaction as a Querier for statements on its own temporary
 // tables and settings, which know no organization.
 func (t *Tx) Local() Querier { return local{t} }
-
-// CopyFrom loads rows into one of the transaction's temporary tables.
-func (t *Tx) CopyFrom(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) (int64, error) {
-	tx, err := t.begun(ctx)
-	if err != nil {
-		return 0, err
-	}
-	count, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
-	if err != nil {
-		return count, fmt.Errorf("copy into %s: %w", table, mapError(because(ctx, err)))
-	}
-	return count, nil
-}
 
 type local struct{ t *Tx }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // The driver knows uuid.UUID only as something that writes and reads text: an
-// identifier would travel as 36 characters, formatted and parsed at each end,
-// which was most of the time of a COPY. These plans hand it over as 16 bytes.
+// identifier would travel as 36 characters, formatted and parsed at each end. These
+// plans hand it over as 16 bytes.
 
 type plainUUID uuid.UUID
 

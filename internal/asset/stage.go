@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/authority"
@@ -182,8 +179,8 @@ func (s *stage) asset(a sighted) error {
 		port = int32(a.port) //nolint:gosec // surface.Service bounds it
 	}
 	s.seq++
-	return s.row(assetTable, s.assetID(a.AssetRef), string(a.Kind), a.Value, s.optionalID(a.parent), s.optionalID(a.root), address(a.address),
-		stated(string(a.protocol)), port, stated(a.origin), stated(otherDigest(a.Asset)), stated(string(a.State)), a.attributes, confidence(a.Confidence), stated(a.Plugin), s.seq)
+	return s.row(assetTable, s.assetID(a.AssetRef), string(a.Kind), a.Value, s.optionalID(a.parent), s.optionalID(a.root), a.address,
+		stated(string(a.protocol)), port, stated(a.origin), stated(otherDigest(a.Asset)), stated(string(a.State)), json.RawMessage(a.attributes), confidence(a.Confidence), stated(a.Plugin), s.seq)
 }
 
 // otherDigest is the SHA-1 of a certificate, by which it may be known elsewhere.
@@ -207,14 +204,15 @@ type covered struct {
 }
 
 func (s *stage) cover(c covered) error {
-	var protocol, ports, subject, subjectID any
+	var ports db.Ranges
+	var protocol, subject, subjectID any
 	if c.Of == record.ServiceAsset {
-		protocol, ports = string(c.Protocol), multirange(c.Ports)
+		protocol, ports = string(c.Protocol), ranges(c.Ports)
 	}
 	if c.Subject.Value != "" {
 		subject, subjectID = c.Subject.Value, s.assetID(c.Subject)
 	}
-	return s.row(coverTable, string(c.Of), address(c.From), address(c.To), protocol, ports, c.Answered, subject, subjectID, s.optionalID(c.root))
+	return s.row(coverTable, string(c.Of), c.From, c.To, protocol, ports, c.Answered, subject, subjectID, s.optionalID(c.root))
 }
 
 func (s *stage) row(of int, values ...any) error {
@@ -246,18 +244,10 @@ func confidence(percent int) any {
 	return int16(percent) //nolint:gosec // checked to be at most 100
 }
 
-func address(a netip.Addr) any {
-	if !a.IsValid() {
-		return nil
-	}
-	return a
-}
-
-func multirange(ports []record.PortRange) pgtype.Multirange[pgtype.Range[int32]] {
-	list := make(pgtype.Multirange[pgtype.Range[int32]], 0, len(ports))
+func ranges(ports []record.PortRange) db.Ranges {
+	list := make(db.Ranges, 0, len(ports))
 	for _, p := range surface.MergePorts(append([]record.PortRange(nil), ports...)) {
-		list = append(list, pgtype.Range[int32]{
-			Lower: int32(p.First), Upper: int32(p.Last) + 1, LowerType: pgtype.Inclusive, UpperType: pgtype.Exclusive, Valid: true})
+		list = append(list, db.Range{First: int32(p.First), Last: int32(p.Last)})
 	}
 	return list
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/exposuregraph/exposuregraph/db"
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/id"
@@ -37,10 +35,9 @@ func (s *Service) Rejudge(ctx context.Context, organization id.ID, cause Cause, 
 
 // touch adds to what a transaction derives again.
 func touch(ctx context.Context, tx *db.Tx, touches []Touch) (int64, error) {
-	if len(touches) == 0 {
-		return 0, nil
+	var rows db.Rows
+	for _, t := range touches {
+		rows.Add(t.reason, t.id)
 	}
-	return tx.CopyFrom(ctx, "touched", []string{"reason", "id"}, pgx.CopyFromSlice(len(touches), func(i int) ([]any, error) {
-		return []any{touches[i].reason, touches[i].id}, nil
-	}))
+	return tx.CopyRows(ctx, "touched", []string{"reason", "id"}, &rows)
 }

@@ -32,6 +32,8 @@ type stage struct {
 	surface SurfaceStage // of a scan
 	read    int
 	digest  contentDigest
+	said    id.Digest // of the record in hand
+	recent  recentIDs
 	rejects rejections
 	warns   []record.Warning
 	warned  int
@@ -52,7 +54,7 @@ const (
 func newStage(ctx context.Context, tx *db.Tx, organization id.ID, request SyncRequest, now time.Time) *stage {
 	position := []string{"file", "line", "seq"}
 	return &stage{
-		ctx: ctx, tx: tx, organization: organization, system: request.System, progress: request.Progress, now: now, scan: request.Scan, copies: newCopier(ctx, tx),
+		ctx: ctx, tx: tx, organization: organization, system: request.System, progress: request.Progress, now: now, scan: request.Scan, copies: newCopier(ctx, tx), recent: newRecentIDs(),
 		tables: [...]Buffer{
 			entityTable: {Table: "staged_entity", Columns: append([]string{
 				"entity_id", "basis", "digest", "kind", "system", "external_id", "name", "status", "environment", "owner_team", "business_tier",
@@ -122,7 +124,7 @@ func (s *stage) refuse(r record.Rejection) {
 	if r.Entity != nil {
 		digest.ID(s.entityID(*r.Entity))
 	}
-	s.digest.add(digest)
+	s.digest.add(digest.Short())
 	if s.surface != nil {
 		s.surface.Doubt(r.Asset)
 	}
@@ -148,7 +150,9 @@ func (s *stage) reject(at record.Position, about *record.Ref, code, format strin
 }
 
 func (s *stage) entityID(ref record.Ref) id.ID {
-	return id.Entity(s.organization, string(ref.Kind), s.systemOf(ref), ref.SourceID)
+	return s.recent.id(ref, func() id.ID {
+		return id.Entity(s.organization, string(ref.Kind), s.systemOf(ref), ref.SourceID)
+	})
 }
 
 func (s *stage) systemOf(ref record.Ref) string {
@@ -167,14 +171,17 @@ func (s *stage) sighting(at record.Position, sighting record.Sighting) error {
 	case refused != nil:
 		s.refuse(*refused)
 	default:
-		s.digest.add(digest)
+		s.digest.add(digest.Short())
 	}
 	return nil
 }
 
 // put adds a row to a table.
 func (s *stage) put(table int, at record.Position, values ...any) error {
-	return s.tables[table].Add(s.copies, append(values, int32(s.file(at.File)), int32(at.Line), int64(s.read))...) //nolint:gosec // lines and files stay far below 2^31
+	rows := s.tables[table].begin(s.copies)
+	rows.Put(values...)
+	rows.Put(int32(s.file(at.File)), int32(at.Line), int64(s.read)) //nolint:gosec // lines and files stay far below 2^31
+	return s.tables[table].end(s.copies)
 }
 
 // finish copies what is left, unless the delivery has failed already. It must be
@@ -238,8 +245,7 @@ func (r *rejections) sorted() []record.Rejection {
 // of its records' digests modulo 2^128, with their number.
 type contentDigest struct{ high, low, count uint64 }
 
-func (c *contentDigest) add(d *id.Digest) {
-	sum := d.Short()
+func (c *contentDigest) add(sum id.ID) {
 	c.high += binary.BigEndian.Uint64(sum[:8])
 	c.low += binary.BigEndian.Uint64(sum[8:])
 	c.count++

@@ -18,7 +18,7 @@ func moment(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return t.UTC().Truncate(time.Microsecond)
+	return t
 }
 
 func stamp(t time.Time) string {
@@ -44,6 +44,7 @@ func badKey(texts ...string) string { return badWithin(maxKey, texts) }
 func badWithin(limit int, texts []string) string {
 	for _, text := range texts {
 		switch {
+		case text == "":
 		case len(text) > limit:
 			return fmt.Sprintf("is longer than %d bytes", limit)
 		case strings.IndexByte(text, 0) >= 0:

@@ -321,15 +321,15 @@ func (j *judgement) word(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := make([][]any, len(actions))
-	for i, list := range actions {
+	var rows db.Rows
+	for _, list := range actions {
 		words := rule.List(list)
 		if len(list) == 0 { // a destination that is declared without saying what for
 			words = "reach"
 		}
-		rows[i] = []any{list, words, rule.WritesAny(list)}
+		rows.Add(list, words, rule.WritesAny(list))
 	}
-	if _, err := j.tx.CopyFrom(ctx, "action_word", []string{"actions", "words", "writes"}, pgx.CopyFromRows(rows)); err != nil {
+	if _, err := j.tx.CopyRows(ctx, "action_word", []string{"actions", "words", "writes"}, &rows); err != nil {
 		return err
 	}
 	type role struct {
@@ -348,8 +348,7 @@ func (j *judgement) word(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows = make([][]any, len(lists))
-	for i, list := range lists {
+	for _, list := range lists {
 		words := "no known role"
 		if len(list) > 0 {
 			named := make([]string, len(list))
@@ -359,9 +358,9 @@ func (j *judgement) word(ctx context.Context) error {
 			slices.Sort(named)
 			words = rule.List(named)
 		}
-		rows[i] = []any{list, words}
+		rows.Add(list, words)
 	}
-	_, err = j.tx.CopyFrom(ctx, "role_word", []string{"role_ids", "words"}, pgx.CopyFromRows(rows))
+	_, err = j.tx.CopyRows(ctx, "role_word", []string{"role_ids", "words"}, &rows)
 	return err
 }
 
@@ -375,13 +374,13 @@ func (j *judgement) fanOutPrivileges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := make([][]any, len(distinct))
-	for i, p := range distinct {
+	var rows db.Rows
+	for _, p := range distinct {
 		v := rule.JudgePrivilege(*p, j.settings)
-		rows[i] = []any{p.Granted, p.Used, p.Justified, p.Proven, p.Opaque, int16(p.Execution), int16(v.Outcome), v.PathExplanation, string(v.Reason), p.Excused()}
+		rows.Add(p.Granted, p.Used, p.Justified, p.Proven, p.Opaque, int16(p.Execution), int16(v.Outcome), v.PathExplanation, string(v.Reason), p.Excused())
 	}
-	if _, err := j.tx.CopyFrom(ctx, "privilege_verdict",
-		[]string{"granted", "used", "justified", "proven", "opaque", "execution", "outcome", "explanation", "reason", "excused"}, pgx.CopyFromRows(rows)); err != nil {
+	if _, err := j.tx.CopyRows(ctx, "privilege_verdict",
+		[]string{"granted", "used", "justified", "proven", "opaque", "execution", "outcome", "explanation", "reason", "excused"}, &rows); err != nil {
 		return err
 	}
 	_, err = db.Exec(ctx, j.tx.Local(), assessQueries.Get("fan_out_privileges"), j.weights.with(pgx.StrictNamedArgs{"type": rule.ExcessPrivilege, "at": j.At}))

@@ -21,7 +21,7 @@ const factBatch = 4096
 type changes struct {
 	*judgement
 	versions map[rule.Rule]int
-	rows     [][]any
+	rows     db.Rows
 	count    map[string]int
 }
 
@@ -92,13 +92,7 @@ func each[F any](ctx context.Context, c *changes, name string, judge func(*F) er
 }
 
 func (c *changes) flush(ctx context.Context) error {
-	if len(c.rows) == 0 {
-		return nil
-	}
-	_, err := c.tx.CopyFrom(ctx, "condition_change", []string{
-		"op", "subject_id", "rule", "rule_version", "class", "explanation", "path_explanation", "evidence", "evidence_digest",
-		"effective_from", "effective_basis", "reason"}, pgx.CopyFromRows(c.rows))
-	c.rows = c.rows[:0]
+	_, err := c.tx.CopyRows(ctx, "condition_change", conditionColumns, &c.rows)
 	return err
 }
 
@@ -151,9 +145,17 @@ func (c *changes) close(subject id.ID, r rule.Rule, s *standing, reason rule.Rea
 	c.add("close", subject, r, s.RuleVersion, s.Class, nil, nil, nil, nil, nil, nil, string(reason))
 }
 
-func (c *changes) add(op string, subject id.ID, r rule.Rule, rest ...any) {
+// conditionColumns are those of the table of changes: the five that each change has,
+// and what is said where a condition opens, changes or closes.
+var conditionColumns = []string{
+	"op", "subject_id", "rule", "rule_version", "class",
+	"explanation", "path_explanation", "evidence", "evidence_digest", "effective_from", "effective_basis", "reason"}
+
+func (c *changes) add(op string, subject id.ID, r rule.Rule, version, class int, said ...any) {
 	c.count[op]++
-	c.rows = append(c.rows, append([]any{op, subject, int16(r)}, rest...))
+	c.rows.Begin(len(conditionColumns))
+	c.rows.Put(op, subject, int16(r), int32(version), int32(class)) //nolint:gosec // both are small
+	c.rows.Put(said...)
 }
 
 // decide brings the conditions of a subject up to the verdicts.
@@ -189,7 +191,7 @@ func (c *changes) decide(subject id.ID, class int, open map[rule.Rule]*standing,
 }
 
 func (c *changes) put(op string, subject id.ID, class int, v rule.Verdict) {
-	c.add(op, subject, v.Rule, c.versions[v.Rule], class, v.Explanation, unlessEmpty(v.PathExplanation), v.Evidence.JSON(), v.EvidenceDigest,
+	c.add(op, subject, v.Rule, c.versions[v.Rule], class, v.Explanation, unlessEmpty(v.PathExplanation), json.RawMessage(v.Evidence.JSON()), v.EvidenceDigest,
 		moment(v.EffectiveFrom), string(v.Basis), nil)
 }
 

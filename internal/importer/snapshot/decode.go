@@ -93,6 +93,11 @@ func (d *decoder) kind() string {
 	if f == nil || f.kind != textNode || f.spoiled {
 		return ""
 	}
+	for _, kind := range recordKinds {
+		if string(f.text) == kind {
+			return kind
+		}
+	}
 	return fold(f.text)
 }
 
@@ -453,7 +458,7 @@ func (d *decoder) string(f *node, limit int) string {
 		d.fail(string(f.key), codeTooLong, "%s has %d bytes; the limit is %d.", quote(f.key), len(f.text), limit)
 		return ""
 	}
-	return string(f.text)
+	return d.keep(f)
 }
 
 func (d *decoder) bool(f *node, otherwise bool) bool {
@@ -644,7 +649,7 @@ func (d *decoder) actions(f *node) []string {
 		case len(item.text) > maxName:
 			d.fail(string(f.key), codeTooLong, "An entry of %s has %d bytes; the limit is %d.", quote(f.key), len(item.text), maxName)
 		default:
-			actions = append(actions, string(item.text))
+			actions = append(actions, d.keep(item))
 		}
 	}
 	return actions
@@ -668,7 +673,7 @@ func (d *decoder) labels(f *node) map[string]string {
 		case len(item.key) > maxName || len(item.text) > maxName:
 			d.fail(string(f.key), codeTooLong, "The label %s is longer than %d bytes.", quote(item.key), maxName)
 		default:
-			labels[string(item.key)] = string(item.text)
+			labels[string(item.key)] = d.keep(item)
 		}
 	}
 	return labels

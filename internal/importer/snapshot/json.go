@@ -38,6 +38,7 @@ type node struct {
 	spoiled     bool // its key occurs twice, or its text has characters that are refused
 	first, next int32
 	size        int32
+	begin       int32 // of a string without escapes: where its text stands in the line; 0: it does not
 	key         []byte
 	text        []byte // of a string, decoded; of a number or boolean as it was written
 }
@@ -48,13 +49,30 @@ type document struct {
 	at    int
 	nodes []node
 	fault *fault // the first one found
+	kept  string // the line, once a string of it was kept
+}
+
+// maxKept bounds the lines that are kept as a whole where strings of them are, so that
+// who keeps a string does not keep a megabyte.
+const maxKept = 2048
+
+// keep gives the text of a node for longer than until the next line. The strings of a
+// line are pieces of one.
+func (d *document) keep(f *node) string {
+	if f.begin == 0 || len(d.line) > maxKept {
+		return string(f.text)
+	}
+	if d.kept == "" {
+		d.kept = string(d.line)
+	}
+	return d.kept[f.begin:][:len(f.text)]
 }
 
 // read takes in a line. Where it returns false the line is not JSON or not to
 // be looked at, and nothing in it can be relied on. Where it returns true
 // there may still be a fault, but the tree is complete.
 func (d *document) read(line []byte) bool {
-	d.line, d.at, d.nodes, d.fault = line, 0, d.nodes[:0], nil
+	d.line, d.at, d.nodes, d.fault, d.kept = line, 0, d.nodes[:0], nil, ""
 	if !utf8.Valid(line) {
 		return d.reject(codeNotUTF8, "The line contains bytes that are not UTF-8.")
 	}
@@ -118,8 +136,12 @@ func (d *document) value(depth int) (self int32, ok bool) {
 	case '[':
 		return self, d.list(self, depth+1)
 	case '"':
+		begin := d.at + 1
 		text, clean, ok := d.text()
 		d.nodes[self].kind, d.nodes[self].text, d.nodes[self].spoiled = textNode, text, !clean
+		if len(text) == d.at-1-begin { // an escape is longer than what it stands for
+			d.nodes[self].begin = int32(begin) //nolint:gosec // at most maxLine
+		}
 		return self, ok
 	case 't':
 		return self, d.word(self, boolNode, "true")
@@ -270,7 +292,7 @@ func (d *document) text() (text []byte, clean, ok bool) {
 	d.at++
 	begin := d.at
 	var decoded []byte // nil until the first escape
-	for d.at < len(d.line) {
+	for d.at += ordinary(d.line[d.at:]); d.at < len(d.line); d.at += ordinary(d.line[d.at:]) {
 		c := d.line[d.at]
 		switch {
 		case c == '"':
@@ -306,6 +328,17 @@ func (d *document) text() (text []byte, clean, ok bool) {
 		}
 	}
 	return nil, false, d.broken("a string does not end")
+}
+
+// ordinary is how many bytes there are until one that a string may not simply hold, or
+// that begins a character which it may not.
+func ordinary(text []byte) int {
+	for i, c := range text {
+		if c < ' ' || c == '"' || c == '\\' || c == 0x7f || c == 0xc2 {
+			return i
+		}
+	}
+	return len(text)
 }
 
 func (d *document) control(symbol rune) bool {

@@ -65,10 +65,19 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if len(bytes.Trim(line, " \t\r")) > 0 {
+		if !blank(line) {
 			return line, whole, nil
 		}
 	}
+}
+
+func blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *lines) read() (line []byte, whole bool, err error) {

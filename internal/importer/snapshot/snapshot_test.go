@@ -466,6 +466,16 @@ func TestWhatIsAccepted(t *testing.T) {
 		require.Equal(t, want, only(t, `{"kind":"WORKLOAD","id":"a","status":"ACTIVE","executionMode":"OPERATOR_ASSISTED","basis":"MANIFEST"}`))
 		require.Equal(t, record.Coverage{Kind: record.Roles, Partial: true}, only(t, `{"kind":"coverage","evidence":"ROLES","completeness":"PARTIAL"}`))
 	})
+	t.Run("strings beside each other", func(t *testing.T) {
+		t.Parallel()
+		for _, long := range []string{"x", strings.Repeat("x", maxArtifact)} { // of lines that are kept as a whole, and not
+			want := inventory(record.Workload, "née a")
+			want.System, want.Name, want.Environment, want.OwnerTeam = "c\"d", "\u2028", "prod\\", "team"
+			want.ArtifactIdentifier, want.Labels = long, map[string]string{"k\"": "v", "l": "é", "m": ""}
+			require.Equal(t, want, only(t, `{"kind":"workload", "id":"née a","system":"c\"d","artifactIdentifier":"`+long+
+				`","name":"\u2028","environment":"prod\\","labels":{"k\"":"v","l":"\u00e9","m":""},"ownerTeam":"team"}`))
+		}
+	})
 	t.Run("null and empty say nothing", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, inventory(record.Workload, "a"), only(t,
