@@ -38,11 +38,14 @@ const (
 // The size of a step, in events, follows from how long the last one took: somebody's
 // decision waits for one step at most. A step that had little to do says nothing of how
 // long a full one takes: people who decide while much is published would have it grow.
+// About half of a step is its way to the server and its commit, however little it
+// publishes. So quick is not far below slow: between them a size stays, and one that came
+// down for a step that the machine held up would else not come up again.
 const (
 	firstBudget = 100
 	leastBudget = 50
 	mostBudget  = 1000
-	quick       = 4 * time.Millisecond
+	quick       = 6 * time.Millisecond
 	slow        = 8 * time.Millisecond
 )
 
@@ -53,7 +56,7 @@ func budgetAfter(budget, published int, took time.Duration) int {
 	case took > slow:
 		return max(leastBudget, budget*7/10)
 	case took < quick && published*2 >= budget:
-		return min(mostBudget, budget*3/2)
+		return min(mostBudget, budget*5/4)
 	}
 	return budget
 }
