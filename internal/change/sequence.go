@@ -304,6 +304,8 @@ type storedRow struct {
 	OldValue, NewValue, Metadata json.RawMessage
 }
 
+type knownRow struct{ ID id.ID }
+
 // unpublished leaves out what is in the feed already: a note may come again.
 func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, error) {
 	if len(events) == 0 {
@@ -313,13 +315,16 @@ func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, err
 	for i, e := range events {
 		subjects[i], ids[i] = e.SubjectID, e.ID
 	}
-	known, err := db.Column[id.ID](ctx, tx, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
-	if err != nil {
+	p := tx.Pipeline()
+	p.Local().Exec(sequenceQueries.Get("begin_looking_up"), nil)
+	known := db.Queue[knownRow](p, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
+	p.Local().Exec(sequenceQueries.Get("end_looking_up"), nil)
+	if err := p.Send(ctx); err != nil {
 		return nil, err
 	}
-	seen := make(map[id.ID]bool, len(known)+len(events))
-	for _, published := range known {
-		seen[published] = true
+	seen := make(map[id.ID]bool, len(*known)+len(events))
+	for _, published := range *known {
+		seen[published.ID] = true
 	}
 	rest := events[:0]
 	for _, e := range events {
