@@ -99,7 +99,9 @@ CROSS JOIN LATERAL (
 JOIN authority_path p ON p.organization_id = @organization AND p.id = x.path_id;
 
 -- name: disposed
--- Resolving by hand puts its own decision in place of the one before.
+-- Resolving by hand puts its own decision in place of the one before. OFFSET 0 has the
+-- ledger read by its key: a plan that was made while it was short would else go through
+-- all of it for each decision.
 SELECT k.at, o.path_id, o.type, o.ordinal, p.lineage_id, p.workload_id, p.identity_id, p.resource_id,
        n.class, n.severity, n.explanation, n.disposition, n.decided_seq, n.version, o.disposition AS old_disposition, o.version AS old_version,
        l.actor, l.batch_id, l.body
@@ -117,7 +119,8 @@ CROSS JOIN LATERAL (
   UNION ALL
   SELECT v.class, v.severity, v.explanation, v.disposition, v.version, v.decided_seq FROM exposure_version v
   WHERE x.version > o.version + 1 AND v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1) n
-LEFT JOIN ledger_entry l ON l.organization_id = @organization AND l.seq = n.decided_seq;
+LEFT JOIN LATERAL (
+  SELECT l.actor, l.batch_id, l.body FROM ledger_entry l WHERE l.organization_id = @organization AND l.seq = n.decided_seq OFFSET 0) l ON true;
 
 -- name: assets_discovered
 -- A service on what was known before is a port that opened, of which somebody knew

@@ -38,11 +38,14 @@ const (
 // The size of a step, in events, follows from how long the last one took: somebody's
 // decision waits for one step at most. A step that had little to do says nothing of how
 // long a full one takes: people who decide while much is published would have it grow.
+// About half of a step is its way to the server and its commit, however little it
+// publishes. So quick is not far below slow: between them a size stays, and one that came
+// down for a step that the machine held up would else not come up again.
 const (
 	firstBudget = 100
 	leastBudget = 50
 	mostBudget  = 1000
-	quick       = 4 * time.Millisecond
+	quick       = 6 * time.Millisecond
 	slow        = 8 * time.Millisecond
 )
 
@@ -53,7 +56,7 @@ func budgetAfter(budget, published int, took time.Duration) int {
 	case took > slow:
 		return max(leastBudget, budget*7/10)
 	case took < quick && published*2 >= budget:
-		return min(mostBudget, budget*3/2)
+		return min(mostBudget, budget*5/4)
 	}
 	return budget
 }
@@ -301,6 +304,8 @@ type storedRow struct {
 	OldValue, NewValue, Metadata json.RawMessage
 }
 
+type knownRow struct{ ID id.ID }
+
 // unpublished leaves out what is in the feed already: a note may come again.
 func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, error) {
 	if len(events) == 0 {
@@ -310,13 +315,16 @@ func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, err
 	for i, e := range events {
 		subjects[i], ids[i] = e.SubjectID, e.ID
 	}
-	known, err := db.Column[id.ID](ctx, tx, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
-	if err != nil {
+	p := tx.Pipeline()
+	p.Local().Exec(sequenceQueries.Get("begin_looking_up"), nil)
+	known := db.Queue[knownRow](p, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
+	p.Local().Exec(sequenceQueries.Get("end_looking_up"), nil)
+	if err := p.Send(ctx); err != nil {
 		return nil, err
 	}
-	seen := make(map[id.ID]bool, len(known)+len(events))
-	for _, published := range known {
-		seen[published] = true
+	seen := make(map[id.ID]bool, len(*known)+len(events))
+	for _, published := range *known {
+		seen[published.ID] = true
 	}
 	rest := events[:0]
 	for _, e := range events {

@@ -23,3 +23,20 @@ func TestBudgetFollowsFullSteps(t *testing.T) {
 	require.Equal(t, mostBudget, budget)
 	require.Equal(t, 400, budgetAfter(400, 400, slow), "neither slow nor quick")
 }
+
+// A step now and then that the machine held up takes its size away for a while only.
+func TestBudgetComesBack(t *testing.T) {
+	t.Parallel()
+	const bare, each = 3 * time.Millisecond, 40 * time.Microsecond
+	budget, published := firstBudget, 0
+	for step := range 1000 {
+		published += budget
+		took := bare + time.Duration(budget)*each
+		require.LessOrEqual(t, took, slow+slow/8, "somebody waits for it")
+		if step%20 == 0 {
+			took = 10 * slow
+		}
+		budget = budgetAfter(budget, budget, took)
+	}
+	require.Greater(t, published, 1000*3/2*leastBudget)
+}
