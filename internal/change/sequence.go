@@ -43,10 +43,10 @@ const (
 // down for a step that the machine held up would else not come up again.
 const (
 	firstBudget = 100
-	leastBudget = 50
+	leastBudget = 25
 	mostBudget  = 1000
-	quick       = 6 * time.Millisecond
-	slow        = 8 * time.Millisecond
+	quick       = 4 * time.Millisecond
+	slow        = 5 * time.Millisecond
 )
 
 // budgetAfter is how many events the next step may have, after one of so many that

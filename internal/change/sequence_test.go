@@ -27,7 +27,7 @@ func TestBudgetFollowsFullSteps(t *testing.T) {
 // A step now and then that the machine held up takes its size away for a while only.
 func TestBudgetComesBack(t *testing.T) {
 	t.Parallel()
-	const bare, each = 3 * time.Millisecond, 40 * time.Microsecond
+	const bare, each = 2 * time.Millisecond, 30 * time.Microsecond
 	budget, published := firstBudget, 0
 	for step := range 1000 {
 		published += budget
