@@ -160,39 +160,26 @@ const (
 	uuidType = 2950
 )
 
-func (r *Rows) texts(list []string) {
-	if list == nil {
-		r.null()
-		return
-	}
-	begun := r.array(textType, len(list))
-	for _, v := range list {
-		r.text(v)
-	}
-	r.measure(begun)
-}
+func (r *Rows) texts(list []string) { array(r, textType, list, (*Rows).text) }
 
-func (r *Rows) ids(list []id.ID) {
-	if list == nil {
-		r.null()
-		return
-	}
-	begun := r.array(uuidType, len(list))
-	for _, v := range list {
-		r.id(v)
-	}
-	r.measure(begun)
-}
+func (r *Rows) ids(list []id.ID) { array(r, uuidType, list, (*Rows).id) }
 
-// array begins a list without nulls: its dimensions, and of the one that a list with
+// array is a list without nulls: its dimensions, and of the one that a list with
 // elements has its length and first index.
-func (r *Rows) array(of uint32, length int) (begun int) {
-	begun = r.unmeasured()
-	dimensions := min(length, 1)
-	for _, word := range []uint32{uint32(dimensions), 0, of, uint32(length), 1}[:3+2*dimensions] { //nolint:gosec // lists are short
+func array[T any](r *Rows, of uint32, list []T, put func(*Rows, T)) {
+	if list == nil {
+		r.null()
+		return
+	}
+	begun := r.unmeasured()
+	dimensions := min(len(list), 1)
+	for _, word := range []uint32{uint32(dimensions), 0, of, uint32(len(list)), 1}[:3+2*dimensions] { //nolint:gosec // lists are short
 		r.bytes = binary.BigEndian.AppendUint32(r.bytes, word)
 	}
-	return begun
+	for _, v := range list {
+		put(r, v)
+	}
+	r.measure(begun)
 }
 
 // unmeasured begins a value whose length measure says.
