@@ -26,6 +26,16 @@ SELECT "the Value" FROM carried ORDER BY n;
 
 `)
 
+// carry runs do in a transaction in which there is an empty table carried.
+func carry(ctx context.Context, database *db.DB, do func(tx *db.Tx) error) error {
+	return database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
+		if err := tx.Script(ctx, carried.Get("create")); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
 // PostgreSQL finds in a column of its type each value that was put into rows.
 func TestRowsCarryEveryType(t *testing.T) {
 	t.Parallel()
@@ -83,8 +93,7 @@ func TestRowsOfSeveralBatches(t *testing.T) {
 	t.Parallel()
 	database := dbtest.New(t)
 	ctx := context.Background()
-	require.NoError(t, database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
-		require.NoError(t, tx.Script(ctx, carried.Get("create")))
+	require.NoError(t, carry(ctx, database.DB, func(tx *db.Tx) error {
 		var rows db.Rows
 		send := func() int64 {
 			copied, err := tx.CopyRows(ctx, "carried", []string{"n", "the Value"}, &rows)
@@ -123,8 +132,7 @@ func TestRowsThatDoNotFit(t *testing.T) {
 		"incorrect binary data format":               {int64(1), "one"},
 		"row field count is 1":                       {int32(1)},
 	} {
-		err := database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
-			require.NoError(t, tx.Script(ctx, carried.Get("create")))
+		err := carry(ctx, database.DB, func(tx *db.Tx) error {
 			var rows db.Rows
 			rows.Add(values...)
 			rows.Add(int32(2), "two")
@@ -143,8 +151,7 @@ func TestRowsOfACallerWhoHasGone(t *testing.T) {
 	t.Parallel()
 	database := dbtest.New(t)
 	ctx, end := context.WithCancel(context.Background())
-	require.ErrorIs(t, database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
-		require.NoError(t, tx.Script(ctx, carried.Get("create")))
+	require.ErrorIs(t, carry(ctx, database.DB, func(tx *db.Tx) error {
 		end()
 		var rows db.Rows
 		rows.Add(int32(1), "one")
@@ -176,8 +183,7 @@ func TestRowsAreTraced(t *testing.T) {
 	database, err := db.Open(ctx, dbtest.New(t).RuntimeURL, db.Options{Tracer: tracer})
 	require.NoError(t, err)
 	defer database.Close()
-	require.NoError(t, database.Tenant(ctx, id.Organization("acme"), func(tx *db.Tx) error {
-		require.NoError(t, tx.Script(ctx, carried.Get("create")))
+	require.NoError(t, carry(ctx, database, func(tx *db.Tx) error {
 		var rows db.Rows
 		rows.Add(int32(1), "one")
 		_, err := tx.CopyRows(ctx, "carried", []string{"n", "the Value"}, &rows)

@@ -17,12 +17,13 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
+	"github.com/exposuregraph/exposuregraph/internal/access/account/accounttest"
 	"github.com/exposuregraph/exposuregraph/internal/cli"
 )
 
 const newSecret = "the next secret of the scanner"
 
-var newHash = hashOf(newSecret)
+var newHash = accounttest.HashOf(newSecret)
 
 // rewrite changes texts of a file, in pairs.
 func rewrite(t *testing.T, path string, pairs ...string) {

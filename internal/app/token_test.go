@@ -21,25 +21,14 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/db/dbtest"
 	"github.com/exposuregraph/exposuregraph/internal/access"
-	"github.com/exposuregraph/exposuregraph/internal/access/account"
+	"github.com/exposuregraph/exposuregraph/internal/access/account/accounttest"
 	"github.com/exposuregraph/exposuregraph/internal/app"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 const clientSecret = "the secret & of+the scanner 100%"
 
-// clientHash is of the secret. Making it takes a while, so tests share it.
-var clientHash = hashOf(clientSecret)
-
-func hashOf(secret string) func() string {
-	return sync.OnceValue(func() string {
-		text, err := account.Hash(secret)
-		if err != nil {
-			panic(err)
-		}
-		return text
-	})
-}
+var clientHash = accounttest.HashOf(clientSecret)
 
 func accountsFile(t *testing.T) string {
 	t.Helper()

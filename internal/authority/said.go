@@ -64,8 +64,8 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 	digest := s.said.Restart("assertion/1").ID(entity).Text(string(byte('0' + basis)))
 	digest.Text(string(e.Status)).Text(string(e.ExecutionMode)).Text(string(e.OwnerType))
 	digest.Text(stamp(e.LastActiveAt)).Text(stamp(e.CreatedAt)).Texts(texts)
-	said := digest.Short()
-	s.digest.add(said)
+	sum := digest.Short()
+	s.digest.add(sum)
 
 	var sensitivity any
 	if e.Sensitivity != "" {
@@ -75,7 +75,7 @@ func (s *stage) entity(at record.Position, e record.Entity) error {
 	if e.DataDomain != "" {
 		domain = CanonicalDomain(e.DataDomain)
 	}
-	return s.put(entityTable, at, entity, int16(basis), said, string(e.Kind), s.systemOf(e.Ref), e.SourceID,
+	return s.put(entityTable, at, entity, int16(basis), sum, string(e.Kind), s.systemOf(e.Ref), e.SourceID,
 		stated(e.Name), stated(string(e.Status)), stated(e.Environment), stated(e.OwnerTeam), stated(e.BusinessTier),
 		stated(string(e.ExecutionMode)), stated(e.ArtifactIdentifier), stated(e.SourceType), stated(domain), stated(e.DataDomain),
 		sensitivity, stated(e.Sensitivity), stated(string(e.OwnerType)), stated(e.Title), moment(e.LastActiveAt), moment(e.CreatedAt), labels)

@@ -6,11 +6,11 @@ package devpg
 const (
 	leastBuffers = 256 << 20
 	mostBuffers  = 4 << 30
-	part         = 8 // of the machine, which others use, too
+	perBuffer    = 8 // bytes of memory for each byte of buffers: others use the machine, too
 )
 
 // sharedBuffers are the bytes of shared_buffers on a machine with so much memory, or
 // with 0 on one that does not say.
 func sharedBuffers(memory int64) int64 {
-	return min(max(memory/part, leastBuffers), mostBuffers)
+	return min(max(memory/perBuffer, leastBuffers), mostBuffers)
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,23 +13,13 @@ import (
 
 	"github.com/exposuregraph/exposuregraph/internal/access"
 	"github.com/exposuregraph/exposuregraph/internal/access/account"
+	"github.com/exposuregraph/exposuregraph/internal/access/account/accounttest"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 const secret = "correct horse battery staple"
 
-// theHash is of the secret. Making it takes a while, so tests share it.
-var theHash = hashOf(secret)
-
-func hashOf(secret string) func() string {
-	return sync.OnceValue(func() string {
-		text, err := account.Hash(secret)
-		if err != nil {
-			panic(err)
-		}
-		return text
-	})
-}
+var theHash = accounttest.HashOf(secret)
 
 func requireProblem(t *testing.T, err error, kind problem.Kind, code string, about ...any) {
 	t.Helper()

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exposuregraph/exposuregraph/internal/access/account"
+	"github.com/exposuregraph/exposuregraph/internal/access/account/accounttest"
 	"github.com/exposuregraph/exposuregraph/internal/problem"
 )
 
 const otherSecret = "another horse, another battery"
 
-var otherHash = hashOf(otherSecret)
+var otherHash = accounttest.HashOf(otherSecret)
 
 // altered are the accounts of a file in which texts are replaced, in pairs.
 func altered(t *testing.T, pairs ...string) []*account.Account {
