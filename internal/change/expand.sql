@@ -3,6 +3,13 @@ written once: when a path was first seen, when a version or an interval began or
 ended. So what a statement finds does not depend on when it runs, and an occurrence
 can be expanded in parts: behind the key @after..., no more than @limit.
 
+A step costs what it tells of, and nothing for what else there is. Connections keep plans
+that were made when the tables were all but empty: to those any index is as good, and so
+is going through all of a table. So each statement goes from its keys to what they name,
+one after the other, which LATERAL with LIMIT or OFFSET 0 leaves no choice about. Where
+several indexes begin alike, the range is asked for in the order of the one that has it;
+by_key has nothing sorted.
+
 -- columns: state
 p.lineage_id, p.workload_id, p.identity_id, p.resource_id, n.class, n.status, n.effective, n.role_ids, n.actions, n.sensitivity, n.data_domain
 
@@ -15,42 +22,60 @@ SELECT y.at, y.id, y.source_id, s.name AS source, s.system, y.version, y.observe
        y.paths_added, y.paths_changed, y.paths_removed, y.exposures_opened, y.exposures_resolved,
        s.scans, y.assets_added, y.assets_changed, y.assets_gone
 FROM unnest(@ats::timestamptz[]) AS k(at)
-JOIN sync y ON y.organization_id = @organization AND y.at = k.at
-JOIN source s ON s.organization_id = @organization AND s.id = y.source_id;
+CROSS JOIN LATERAL (
+  SELECT y.* FROM sync y
+  WHERE y.organization_id = @organization AND y.at >= k.at AND y.at <= k.at
+  ORDER BY y.at OFFSET 0) y
+CROSS JOIN LATERAL (
+  SELECT s.* FROM source s WHERE s.organization_id = @organization AND s.id >= y.source_id AND s.id <= y.source_id ORDER BY s.id OFFSET 0) s;
 
 -- name: evaluations
 SELECT v.at, v.cause
 FROM unnest(@ats::timestamptz[]) AS k(at)
-JOIN evaluation v ON v.organization_id = @organization AND v.at = k.at;
+CROSS JOIN LATERAL (
+  SELECT v.at, v.cause FROM evaluation v WHERE v.organization_id = @organization AND v.at = k.at OFFSET 0) v;
 
 -- name: rotated
 SELECT k.at, r.workload_id, r.from_identity, r.to_identity, coalesce(v.class, w.class) AS class,
        (SELECT count(*) FROM authority_path p
-        JOIN path_succession s ON s.organization_id = @organization AND s.successor_id = p.id AND s.at = k.at
-        WHERE p.organization_id = @organization AND p.workload_id = r.workload_id) AS lineages_kept
+        CROSS JOIN LATERAL (
+          SELECT s.successor_id, s.at FROM path_succession s
+          WHERE s.organization_id = @organization AND (s.successor_id, s.at) >= (p.id, k.at)
+          ORDER BY s.successor_id, s.at LIMIT 1) s
+        WHERE p.organization_id = @organization AND p.workload_id = r.workload_id AND (s.successor_id, s.at) = (p.id, k.at)) AS lineages_kept
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT r.* FROM identity_rotation r
-  WHERE r.organization_id = @organization AND r.at = k.at AND r.workload_id > @after_id
-  ORDER BY r.workload_id LIMIT @limit) r
-JOIN entity w ON w.organization_id = @organization AND w.id = r.workload_id
+  WHERE r.organization_id = @organization AND (r.at, r.workload_id) > (k.at, @after_id) AND r.at <= k.at
+  ORDER BY r.at, r.workload_id LIMIT @limit) r
+CROSS JOIN LATERAL (
+  SELECT w.* FROM entity w WHERE w.organization_id = @organization AND w.id >= r.workload_id AND w.id <= r.workload_id ORDER BY w.id OFFSET 0) w
 LEFT JOIN LATERAL (
-  SELECT v.class FROM entity_version v
-  WHERE w.from_at > k.at AND v.organization_id = @organization AND v.id = w.id AND v.from_at <= k.at AND v.to_at > k.at) v ON true;
+  SELECT v.class FROM (
+    SELECT v.* FROM entity_version v
+    WHERE w.from_at > k.at AND v.organization_id = @organization AND v.id >= w.id AND v.id <= w.id
+    ORDER BY v.id, v.version OFFSET 0) v
+  WHERE v.from_at <= k.at AND v.to_at > k.at) v ON true;
 
 -- name: discovered
 SELECT k.at, p.id, /* columns: state */, s.predecessor_id
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT p.* FROM authority_path p
-  WHERE p.organization_id = @organization AND p.first_seen_at = k.at AND p.id > @after_id
-  ORDER BY p.id LIMIT @limit) p
+  WHERE p.organization_id = @organization AND (p.first_seen_at, p.id) > (k.at, @after_id) AND p.first_seen_at <= k.at
+  ORDER BY p.first_seen_at, p.id LIMIT @limit) p
 CROSS JOIN LATERAL (
   SELECT p.class, p.status, p.effective, p.role_ids, p.actions, p.sensitivity, p.data_domain WHERE p.version = 1
   UNION ALL
-  SELECT v.class, v.status, v.effective, v.role_ids, v.actions, v.sensitivity, v.data_domain FROM authority_path_version v
-  WHERE p.version > 1 AND v.organization_id = @organization AND v.id = p.id AND v.version = 1) n
-LEFT JOIN path_succession s ON s.organization_id = @organization AND s.successor_id = p.id AND s.at = k.at;
+  SELECT v.class, v.status, v.effective, v.role_ids, v.actions, v.sensitivity, v.data_domain FROM (
+    SELECT v.* FROM authority_path_version v
+    WHERE p.version > 1 AND v.organization_id = @organization AND (v.id, v.version) >= (p.id, 1)
+    ORDER BY v.id, v.version LIMIT 1) v
+  WHERE (v.id, v.version) = (p.id, 1)) n
+LEFT JOIN LATERAL (
+  SELECT s.* FROM path_succession s
+  WHERE s.organization_id = @organization AND (s.successor_id, s.at) >= (p.id, k.at)
+  ORDER BY s.successor_id, s.at LIMIT 1) s ON (s.successor_id, s.at) = (p.id, k.at);
 
 -- name: changed
 SELECT k.at, p.id, /* columns: state */, n.composition_hash, s.predecessor_id, u.successor_id,
@@ -59,18 +84,28 @@ SELECT k.at, p.id, /* columns: state */, n.composition_hash, s.predecessor_id, u
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT o.* FROM authority_path_version o
-  WHERE o.organization_id = @organization AND o.to_at = k.at AND o.id > @after_id
-  ORDER BY o.id LIMIT @limit) o
-JOIN authority_path p ON p.organization_id = @organization AND p.id = o.id
+  WHERE o.organization_id = @organization AND (o.to_at, o.id) > (k.at, @after_id) AND o.to_at <= k.at
+  ORDER BY o.to_at, o.id LIMIT @limit) o
+CROSS JOIN LATERAL (
+  SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= o.id AND p.id <= o.id ORDER BY p.id OFFSET 0) p
 CROSS JOIN LATERAL (
   SELECT p.class, p.status, p.effective, p.role_ids, p.actions, p.composition_hash, p.sensitivity, p.data_domain WHERE p.version = o.version + 1
   UNION ALL
-  SELECT v.class, v.status, v.effective, v.role_ids, v.actions, v.composition_hash, v.sensitivity, v.data_domain FROM authority_path_version v
-  WHERE p.version > o.version + 1 AND v.organization_id = @organization AND v.id = p.id AND v.version = o.version + 1) n
-LEFT JOIN path_succession s ON s.organization_id = @organization AND s.successor_id = p.id AND s.at = k.at
+  SELECT v.class, v.status, v.effective, v.role_ids, v.actions, v.composition_hash, v.sensitivity, v.data_domain FROM (
+    SELECT v.* FROM authority_path_version v
+    WHERE p.version > o.version + 1 AND v.organization_id = @organization AND (v.id, v.version) >= (p.id, o.version + 1)
+    ORDER BY v.id, v.version LIMIT 1) v
+  WHERE (v.id, v.version) = (p.id, o.version + 1)) n
 LEFT JOIN LATERAL (
-  SELECT u.successor_id FROM path_succession u
-  WHERE u.organization_id = @organization AND u.predecessor_id = p.id AND u.at = k.at ORDER BY u.successor_id LIMIT 1) u ON true;
+  SELECT s.* FROM path_succession s
+  WHERE s.organization_id = @organization AND (s.successor_id, s.at) >= (p.id, k.at)
+  ORDER BY s.successor_id, s.at LIMIT 1) s ON (s.successor_id, s.at) = (p.id, k.at)
+LEFT JOIN LATERAL (
+  SELECT u.successor_id FROM (
+    SELECT u.successor_id FROM path_succession u
+    WHERE u.organization_id = @organization AND u.predecessor_id >= p.id AND u.predecessor_id <= p.id AND u.at = k.at
+    ORDER BY u.predecessor_id, u.at OFFSET 0) u
+  ORDER BY u.successor_id LIMIT 1) u ON true;
 
 -- name: opened
 SELECT k.at, x.path_id, x.type, x.ordinal, p.lineage_id, p.workload_id, p.identity_id, p.resource_id,
@@ -78,14 +113,18 @@ SELECT k.at, x.path_id, x.type, x.ordinal, p.lineage_id, p.workload_id, p.identi
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT x.* FROM exposure x
-  WHERE x.organization_id = @organization AND x.from_at = k.at AND (x.path_id, x.type, x.ordinal) > (@after_id, @after_type, @after_ordinal)
-  ORDER BY x.path_id, x.type, x.ordinal LIMIT @limit) x
-JOIN authority_path p ON p.organization_id = @organization AND p.id = x.path_id
+  WHERE x.organization_id = @organization AND (x.from_at, x.path_id, x.type, x.ordinal) > (k.at, @after_id, @after_type, @after_ordinal) AND x.from_at <= k.at
+  ORDER BY x.from_at, x.path_id, x.type, x.ordinal LIMIT @limit) x
+CROSS JOIN LATERAL (
+  SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= x.path_id AND p.id <= x.path_id ORDER BY p.id OFFSET 0) p
 CROSS JOIN LATERAL (
   SELECT x.class, x.severity, x.explanation, x.disposition WHERE x.version = 1
   UNION ALL
-  SELECT v.class, v.severity, v.explanation, v.disposition FROM exposure_version v
-  WHERE x.version > 1 AND v.organization_id = @organization AND v.path_id = x.path_id AND v.type = x.type AND v.ordinal = x.ordinal AND v.version = 1) v;
+  SELECT v.class, v.severity, v.explanation, v.disposition FROM (
+    SELECT v.* FROM exposure_version v
+    WHERE x.version > 1 AND v.organization_id = @organization AND (v.path_id, v.type, v.ordinal, v.version) >= (x.path_id, x.type, x.ordinal, 1)
+    ORDER BY v.path_id, v.type, v.ordinal, v.version LIMIT 1) v
+  WHERE (v.path_id, v.type, v.ordinal, v.version) = (x.path_id, x.type, x.ordinal, 1)) v;
 
 -- name: resolved
 -- What ended keeps its last version.
@@ -94,33 +133,39 @@ SELECT k.at, x.path_id, x.type, x.ordinal, p.lineage_id, p.workload_id, p.identi
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT x.* FROM exposure x
-  WHERE x.organization_id = @organization AND x.to_at = k.at AND (x.path_id, x.type, x.ordinal) > (@after_id, @after_type, @after_ordinal)
-  ORDER BY x.path_id, x.type, x.ordinal LIMIT @limit) x
-JOIN authority_path p ON p.organization_id = @organization AND p.id = x.path_id;
+  WHERE x.organization_id = @organization AND (x.to_at, x.path_id, x.type, x.ordinal) > (k.at, @after_id, @after_type, @after_ordinal) AND x.to_at <= k.at
+  ORDER BY x.to_at, x.path_id, x.type, x.ordinal LIMIT @limit) x
+CROSS JOIN LATERAL (
+  SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= x.path_id AND p.id <= x.path_id ORDER BY p.id OFFSET 0) p;
 
 -- name: disposed
--- Resolving by hand puts its own decision in place of the one before. OFFSET 0 has the
--- ledger read by its key: a plan that was made while it was short would else go through
--- all of it for each decision.
+-- Resolving by hand puts its own decision in place of the one before.
 SELECT k.at, o.path_id, o.type, o.ordinal, p.lineage_id, p.workload_id, p.identity_id, p.resource_id,
        n.class, n.severity, n.explanation, n.disposition, n.decided_seq, n.version, o.disposition AS old_disposition, o.version AS old_version,
        l.actor, l.batch_id, l.body
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT o.* FROM exposure_version o
-  WHERE o.organization_id = @organization AND o.to_at = k.at AND (o.path_id, o.type, o.ordinal) > (@after_id, @after_type, @after_ordinal)
-  ORDER BY o.path_id, o.type, o.ordinal LIMIT @limit) o
-JOIN exposure x ON x.organization_id = @organization AND x.path_id = o.path_id AND x.type = o.type AND x.ordinal = o.ordinal
-JOIN authority_path p ON p.organization_id = @organization AND p.id = o.path_id
+  WHERE o.organization_id = @organization AND (o.to_at, o.path_id, o.type, o.ordinal) > (k.at, @after_id, @after_type, @after_ordinal) AND o.to_at <= k.at
+  ORDER BY o.to_at, o.path_id, o.type, o.ordinal LIMIT @limit) o
+CROSS JOIN LATERAL (
+  SELECT x.* FROM exposure x
+  WHERE x.organization_id = @organization AND (x.path_id, x.type, x.ordinal) >= (o.path_id, o.type, o.ordinal)
+  ORDER BY x.path_id, x.type, x.ordinal LIMIT 1) x -- always that: a version is of what there is
+CROSS JOIN LATERAL (
+  SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= o.path_id AND p.id <= o.path_id ORDER BY p.id OFFSET 0) p
 CROSS JOIN LATERAL (
   SELECT x.class, x.severity, x.explanation, x.disposition, x.version,
          CASE x.resolution_reason WHEN 'manual' THEN x.decided_before ELSE x.decided_seq END AS decided_seq
   WHERE x.version = o.version + 1
   UNION ALL
-  SELECT v.class, v.severity, v.explanation, v.disposition, v.version, v.decided_seq FROM exposure_version v
-  WHERE x.version > o.version + 1 AND v.organization_id = @organization AND v.path_id = o.path_id AND v.type = o.type AND v.ordinal = o.ordinal AND v.version = o.version + 1) n
+  SELECT v.class, v.severity, v.explanation, v.disposition, v.version, v.decided_seq FROM (
+    SELECT v.* FROM exposure_version v
+    WHERE x.version > o.version + 1 AND v.organization_id = @organization AND (v.path_id, v.type, v.ordinal, v.version) >= (o.path_id, o.type, o.ordinal, o.version + 1)
+    ORDER BY v.path_id, v.type, v.ordinal, v.version LIMIT 1) v
+  WHERE (v.path_id, v.type, v.ordinal, v.version) = (o.path_id, o.type, o.ordinal, o.version + 1)) n
 LEFT JOIN LATERAL (
-  SELECT l.actor, l.batch_id, l.body FROM ledger_entry l WHERE l.organization_id = @organization AND l.seq = n.decided_seq OFFSET 0) l ON true;
+  SELECT l.actor, l.batch_id, l.body FROM ledger_entry l WHERE l.organization_id = @organization AND l.seq >= n.decided_seq AND l.seq <= n.decided_seq ORDER BY l.seq OFFSET 0) l ON true;
 
 -- name: assets_discovered
 -- A service on what was known before is a port that opened, of which somebody knew
@@ -134,21 +179,27 @@ SELECT k.at, /* columns: asset */, p.first_seen_at AS parent_seen_at, t.from_id 
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT a.* FROM asset a
-  WHERE a.organization_id = @organization AND a.first_seen_at = k.at AND a.id > @after_id
-  ORDER BY a.id LIMIT @limit) a
+  WHERE a.organization_id = @organization AND (a.first_seen_at, a.id) > (k.at, @after_id) AND a.first_seen_at <= k.at
+  ORDER BY a.first_seen_at, a.id LIMIT @limit) a
 CROSS JOIN LATERAL (
   SELECT a.state, a.attributes, a.technology, a.confidence, a.plugin, a.class WHERE a.version = 1
   UNION ALL
-  SELECT v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM asset_version v
-  WHERE a.version > 1 AND v.organization_id = @organization AND v.id = a.id AND v.version = 1) n
-LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id
+  SELECT v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM (
+    SELECT v.* FROM asset_version v
+    WHERE a.version > 1 AND v.organization_id = @organization AND (v.id, v.version) >= (a.id, 1)
+    ORDER BY v.id, v.version LIMIT 1) v
+  WHERE (v.id, v.version) = (a.id, 1)) n
+LEFT JOIN LATERAL (
+  SELECT p.* FROM asset p WHERE p.organization_id = @organization AND p.id >= a.parent_id AND p.id <= a.parent_id ORDER BY p.id OFFSET 0) p ON true
 LEFT JOIN LATERAL (
   SELECT t.from_id FROM asset_tie t
   JOIN asset s ON s.organization_id = @organization AND s.id = t.from_id AND s.first_seen_at = k.at
   WHERE a.kind = 'certificate' AND t.organization_id = @organization AND t.to_id = a.id AND t.kind = 'presents' AND t.from_at = k.at
   ORDER BY t.from_id LIMIT 1) t ON true
-LEFT JOIN file f ON f.organization_id = @organization AND f.id = a.id
-LEFT JOIN sync y ON y.organization_id = @organization AND y.id = f.sync_id;
+LEFT JOIN LATERAL (
+  SELECT f.* FROM file f WHERE f.organization_id = @organization AND f.id >= a.id AND f.id <= a.id ORDER BY f.id OFFSET 0) f ON true
+LEFT JOIN LATERAL (
+  SELECT y.source_id FROM sync y WHERE y.organization_id = @organization AND y.id >= f.sync_id AND y.id <= f.sync_id ORDER BY y.id OFFSET 0) y ON true;
 
 -- name: assets_changed
 SELECT k.at, /* columns: asset */, n.status,
@@ -161,15 +212,20 @@ SELECT k.at, /* columns: asset */, n.status,
 FROM unnest(@ats::timestamptz[]) AS k(at)
 CROSS JOIN LATERAL (
   SELECT o.* FROM asset_version o
-  WHERE o.organization_id = @organization AND o.to_at = k.at AND o.id > @after_id
-  ORDER BY o.id LIMIT @limit) o
-JOIN asset a ON a.organization_id = @organization AND a.id = o.id
+  WHERE o.organization_id = @organization AND (o.to_at, o.id) > (k.at, @after_id) AND o.to_at <= k.at
+  ORDER BY o.to_at, o.id LIMIT @limit) o
+CROSS JOIN LATERAL (
+  SELECT a.* FROM asset a WHERE a.organization_id = @organization AND a.id >= o.id AND a.id <= o.id ORDER BY a.id OFFSET 0) a
 CROSS JOIN LATERAL (
   SELECT a.status, a.state, a.attributes, a.technology, a.confidence, a.plugin, a.class WHERE a.version = o.version + 1
   UNION ALL
-  SELECT v.status, v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM asset_version v
-  WHERE a.version > o.version + 1 AND v.organization_id = @organization AND v.id = a.id AND v.version = o.version + 1) n
-LEFT JOIN asset p ON p.organization_id = @organization AND p.id = a.parent_id;
+  SELECT v.status, v.state, v.attributes, v.technology, v.confidence, v.plugin, v.class FROM (
+    SELECT v.* FROM asset_version v
+    WHERE a.version > o.version + 1 AND v.organization_id = @organization AND (v.id, v.version) >= (a.id, o.version + 1)
+    ORDER BY v.id, v.version LIMIT 1) v
+  WHERE (v.id, v.version) = (a.id, o.version + 1)) n
+LEFT JOIN LATERAL (
+  SELECT p.* FROM asset p WHERE p.organization_id = @organization AND p.id >= a.parent_id AND p.id <= a.parent_id ORDER BY p.id OFFSET 0) p ON true;
 
 -- name: seen
 -- When assets had been seen last before an instant: by the last delivery of a source
@@ -244,20 +300,30 @@ SELECT k.path_id, k.at, p.lineage_id, p.first_seen_at = k.at AS discovered,
        o.status AS old_status, n.status, coalesce((o.composition_hash, o.effective) IS DISTINCT FROM (n.composition_hash, n.effective), false) AS scope,
        coalesce(o.sensitivity <> n.sensitivity, false) AS sensitivity
 FROM unnest(@paths::uuid[], @ats::timestamptz[]) AS k(path_id, at)
-JOIN authority_path p ON p.organization_id = @organization AND p.id = k.path_id
+CROSS JOIN LATERAL (
+  SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= k.path_id AND p.id <= k.path_id ORDER BY p.id OFFSET 0) p
 LEFT JOIN LATERAL (
-  SELECT o.* FROM authority_path_version o WHERE o.organization_id = @organization AND o.to_at = k.at AND o.id = k.path_id) o ON true
+  SELECT o.* FROM authority_path_version o
+  WHERE o.organization_id = @organization AND (o.to_at, o.id) >= (k.at, k.path_id)
+  ORDER BY o.to_at, o.id LIMIT 1) o ON (o.to_at, o.id) = (k.at, k.path_id)
 LEFT JOIN LATERAL (
   SELECT p.status, p.composition_hash, p.effective, p.sensitivity WHERE p.version = o.version + 1
   UNION ALL
-  SELECT v.status, v.composition_hash, v.effective, v.sensitivity FROM authority_path_version v
-  WHERE p.version > o.version + 1 AND v.organization_id = @organization AND v.id = p.id AND v.version = o.version + 1) n ON true;
+  SELECT v.status, v.composition_hash, v.effective, v.sensitivity FROM (
+    SELECT v.* FROM authority_path_version v
+    WHERE p.version > o.version + 1 AND v.organization_id = @organization AND (v.id, v.version) >= (p.id, o.version + 1)
+    ORDER BY v.id, v.version LIMIT 1) v
+  WHERE (v.id, v.version) = (p.id, o.version + 1)) n ON true;
 
 -- name: names
 -- What entities were called at an instant.
 SELECT k.id, k.at, e.kind, e.external_id, coalesce(v.name, e.name) AS name
 FROM unnest(@ids::uuid[], @ats::timestamptz[]) AS k(id, at)
-JOIN entity e ON e.organization_id = @organization AND e.id = k.id
+CROSS JOIN LATERAL (
+  SELECT e.* FROM entity e WHERE e.organization_id = @organization AND e.id >= k.id AND e.id <= k.id ORDER BY e.id OFFSET 0) e
 LEFT JOIN LATERAL (
-  SELECT v.name FROM entity_version v
-  WHERE e.from_at > k.at AND v.organization_id = @organization AND v.id = e.id AND v.from_at <= k.at AND v.to_at > k.at) v ON true;
+  SELECT v.name FROM (
+    SELECT v.* FROM entity_version v
+    WHERE e.from_at > k.at AND v.organization_id = @organization AND v.id >= e.id AND v.id <= e.id
+    ORDER BY v.id, v.version OFFSET 0) v
+  WHERE v.from_at <= k.at AND v.to_at > k.at) v ON true;

@@ -279,8 +279,10 @@ func world(parts ...[]record.Fact) []record.Fact {
 }
 
 // wide is a workload that reaches many resources.
-func wide(n int) []record.Fact {
-	parts := [][]record.Fact{runs("w1", "i1")}
+func wide(n int) []record.Fact { return wideAs("i1", n) }
+
+func wideAs(identity string, n int) []record.Fact {
+	parts := [][]record.Fact{runs("w1", identity)}
 	for i := range n {
 		parts = append(parts, grants(fmt.Sprintf("vault-%03d", i), "restricted", "get"))
 	}

@@ -181,6 +181,7 @@ func (s *Sequencer) keep(organization id.ID, memory *feedMemory) {
 
 func (s *Sequencer) step(ctx context.Context, tx *db.Tx, organization id.ID, memory *feedMemory, budget int) (step Step, taken []*occurrence, behind [2]time.Time, err error) {
 	p := tx.Pipeline()
+	p.Local().Exec(sequenceQueries.Get("by_key"), nil)
 	head := db.Queue[headRow](p, sequenceQueries.Get("lock_head"), nil)
 	var waiting [len(lanes)]*[]*occurrence
 	for lane, name := range lanes {
@@ -275,13 +276,10 @@ func (s *Sequencer) publish(ctx context.Context, tx *db.Tx, events []*Event, hea
 		p.Exec(sequenceQueries.Get("advance"), pgx.StrictNamedArgs{"seq": *head})
 	}
 	if next.ended() {
-		args := pgx.StrictNamedArgs{}
-		ats, causes := make([]time.Time, len(taken)), make([]string, len(taken))
-		for i, o := range taken {
-			ats[i], causes[i] = o.At, string(o.Cause)
+		// One by one: by what a kept plan knows, to find several is to go through all that waits.
+		for _, o := range taken {
+			p.Exec(sequenceQueries.Get("finish"), pgx.StrictNamedArgs{"at": o.At, "cause": string(o.Cause)})
 		}
-		args["ats"], args["causes"] = ats, causes
-		p.Exec(sequenceQueries.Get("finish"), args)
 	} else {
 		p.Exec(sequenceQueries.Get("keep"), pgx.StrictNamedArgs{
 			"at": taken[0].At, "cause": string(taken[0].Cause), "stage": next.Stage,
@@ -304,8 +302,6 @@ type storedRow struct {
 	OldValue, NewValue, Metadata json.RawMessage
 }
 
-type knownRow struct{ ID id.ID }
-
 // unpublished leaves out what is in the feed already: a note may come again.
 func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, error) {
 	if len(events) == 0 {
@@ -315,16 +311,13 @@ func unpublished(ctx context.Context, tx *db.Tx, events []*Event) ([]*Event, err
 	for i, e := range events {
 		subjects[i], ids[i] = e.SubjectID, e.ID
 	}
-	p := tx.Pipeline()
-	p.Local().Exec(sequenceQueries.Get("begin_looking_up"), nil)
-	known := db.Queue[knownRow](p, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
-	p.Local().Exec(sequenceQueries.Get("end_looking_up"), nil)
-	if err := p.Send(ctx); err != nil {
+	known, err := db.Column[id.ID](ctx, tx, sequenceQueries.Get("known"), pgx.StrictNamedArgs{"subjects": subjects, "ids": ids})
+	if err != nil {
 		return nil, err
 	}
-	seen := make(map[id.ID]bool, len(*known)+len(events))
-	for _, published := range *known {
-		seen[published.ID] = true
+	seen := make(map[id.ID]bool, len(known)+len(events))
+	for _, published := range known {
+		seen[published] = true
 	}
 	rest := events[:0]
 	for _, e := range events {

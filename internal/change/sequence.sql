@@ -25,14 +25,13 @@ LIMIT @limit;
 ORDER BY b.at, b.cause
 LIMIT @limit;
 
--- name: begin_looking_up
+-- name: by_key
+-- See the head of the file of what is expanded.
 SELECT set_config('enable_sort', 'off', true);
 
 -- name: known
--- Each by a step into the one index that has this order; nothing may be sorted for it.
--- By equality any index of the feed is as good to a planner that knows of no row yet, and
--- the plan is kept: every step of a first sync would go through all that those before it
--- published.
+-- Each by a step into the one index that has this order: every step of a first sync would
+-- else go through all that those before it published.
 SELECT e.id
 FROM unnest(@subjects::uuid[], @ids::uuid[]) AS k(subject_id, id)
 CROSS JOIN LATERAL (
@@ -40,9 +39,6 @@ CROSS JOIN LATERAL (
   WHERE e.organization_id = @organization AND (e.subject_id, e.id) >= (k.subject_id, k.id)
   ORDER BY e.subject_id, e.id LIMIT 1) e
 WHERE e.subject_id = k.subject_id AND e.id = k.id;
-
--- name: end_looking_up
-SELECT set_config('enable_sort', 'on', true);
 
 -- name: append
 -- What comes back is the objects as they are stored, and so as everybody reads them.
@@ -68,9 +64,7 @@ ON CONFLICT (organization_id, day, change_type, severity, class) DO UPDATE SET e
 UPDATE change_head SET seq = @seq WHERE id = @organization;
 
 -- name: finish
-DELETE FROM change_outbox b
-USING unnest(@ats::timestamptz[], @causes::text[]) AS k(at, cause)
-WHERE b.organization_id = @organization AND b.at = k.at AND b.cause = k.cause;
+DELETE FROM change_outbox WHERE organization_id = @organization AND at = @at AND cause = @cause;
 
 -- name: keep
 UPDATE change_outbox SET stage = @stage, after_id = @after_id, after_type = @after_type, after_ordinal = @after_ordinal, attempts = 0
