@@ -38,17 +38,6 @@ const (
 	stages = stageAssetChanged
 )
 
-// needed says whether what happened by a cause can have something in a stage.
-func needed(stage int16, cause outbox.Cause) bool {
-	switch cause {
-	case outbox.Sync:
-		return stage != stageDisposed
-	case outbox.Evaluation:
-		return stage >= stageDiscovered && stage < stageDisposed || stage == stageAssetChanged
-	}
-	return stage >= stageResolved && stage <= stageAssetDiscovered // a file is collected as a decision is made
-}
-
 // everything is more rows than a statement will find.
 const everything = math.MaxInt32
 
@@ -60,6 +49,18 @@ type occurrence struct {
 	Size   int
 	position
 	Attempts int16
+}
+
+// needs says whether the occurrence can have something in a stage. A delivery that
+// changed nothing tells of itself alone.
+func (o *occurrence) needs(stage int16) bool {
+	switch o.Cause {
+	case outbox.Sync:
+		return stage == stageSync || stage != stageDisposed && o.Size > 1
+	case outbox.Evaluation:
+		return stage >= stageDiscovered && stage < stageDisposed || stage == stageAssetChanged
+	}
+	return stage >= stageResolved && stage <= stageAssetDiscovered // a file is collected as a decision is made
 }
 
 // position is how far a large occurrence has been expanded: the stage, and the key
@@ -293,7 +294,7 @@ func whole(ctx context.Context, tx *db.Tx, organization id.ID, list []*occurrenc
 	for stage := stageSync; stage <= stages; stage++ {
 		var ats []time.Time
 		for _, o := range list {
-			if needed(stage, o.Cause) {
+			if o.needs(stage) {
 				ats = append(ats, o.At)
 			}
 		}
@@ -314,7 +315,7 @@ func part(ctx context.Context, tx *db.Tx, organization id.ID, o *occurrence, lim
 	p := tx.Pipeline()
 	x := newExpansion(organization, p, []*occurrence{o})
 	for limit > 0 && !at.ended() {
-		if !needed(at.Stage, o.Cause) {
+		if !o.needs(at.Stage) {
 			at = begin(at.Stage + 1)
 			continue
 		}

@@ -129,6 +129,24 @@ func TestStagesReadByKey(t *testing.T) {
 	}
 }
 
+// TestDeliveryOfNothingNew: most deliveries change nothing. They are told without a look
+// at what they might have changed, however many at once.
+func TestDeliveryOfNothingNew(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	facts := wide(3)
+	r.say(facts...)
+	r.drain()
+	for range 5 {
+		r.say(facts...)
+	}
+	r.Statements.Reset()
+	require.Len(t, ofKind(r.drain(), change.SyncApplied), 6)
+	looked := slices.DeleteFunc(r.Statements.Sent(), func(sent string) bool { return !strings.Contains(sent, "change.expand.") })
+	require.Len(t, looked, 1, "of all of them: %v", looked)
+	require.Contains(t, looked[0], "change.expand.scans")
+}
+
 // digest is the id of a number, as md5 gives it in SQL.
 func digest(kind string, n int) string {
 	return fmt.Sprintf("%x", md5.Sum(fmt.Append(nil, kind, n))) //nolint:gosec // no secret
