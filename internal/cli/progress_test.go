@@ -185,12 +185,16 @@ func TestProgressBarFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := &depot{t: t, answer: test.answer, release: make(chan struct{})}
-			d.follow = func(w http.ResponseWriter, r *http.Request) {
-				defer close(d.release)
-				test.follow(w, r)
-			}
+			d := &depot{t: t, answer: test.answer, follow: test.follow, release: make(chan struct{})}
 			s := &screen{}
+			if test.code == 0 {
+				d.follow = func(w http.ResponseWriter, r *http.Request) {
+					defer close(d.release)
+					test.follow(w, r)
+				}
+			} else { // the bar is there when the answer comes
+				s.until, s.came = "failed", func() { close(d.release) }
+			}
 			code, stdout := watch(t, d, s, true)
 			require.Equal(t, test.code, code, s.raw.String())
 			require.Empty(t, s.rest())
