@@ -151,7 +151,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT x.* FROM exposure x
   WHERE x.organization_id = @organization AND (x.path_id, x.type, x.ordinal) >= (o.path_id, o.type, o.ordinal)
-  ORDER BY x.path_id, x.type, x.ordinal LIMIT 1) x -- always that: a version is of what there is
+  ORDER BY x.path_id, x.type, x.ordinal LIMIT 1) x
 CROSS JOIN LATERAL (
   SELECT p.* FROM authority_path p WHERE p.organization_id = @organization AND p.id >= o.path_id AND p.id <= o.path_id ORDER BY p.id OFFSET 0) p
 CROSS JOIN LATERAL (
@@ -165,7 +165,8 @@ CROSS JOIN LATERAL (
     ORDER BY v.path_id, v.type, v.ordinal, v.version LIMIT 1) v
   WHERE (v.path_id, v.type, v.ordinal, v.version) = (o.path_id, o.type, o.ordinal, o.version + 1)) n
 LEFT JOIN LATERAL (
-  SELECT l.actor, l.batch_id, l.body FROM ledger_entry l WHERE l.organization_id = @organization AND l.seq >= n.decided_seq AND l.seq <= n.decided_seq ORDER BY l.seq OFFSET 0) l ON true;
+  SELECT l.actor, l.batch_id, l.body FROM ledger_entry l WHERE l.organization_id = @organization AND l.seq >= n.decided_seq AND l.seq <= n.decided_seq ORDER BY l.seq OFFSET 0) l ON true
+WHERE (x.path_id, x.type, x.ordinal) = (o.path_id, o.type, o.ordinal);
 
 -- name: assets_discovered
 -- A service on what was known before is a port that opened, of which somebody knew

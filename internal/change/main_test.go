@@ -294,6 +294,7 @@ func world(parts ...[]record.Fact) []record.Fact {
 // wide is a workload that reaches many resources.
 func wide(n int) []record.Fact { return wideAs("i1", n) }
 
+// wideAs is the same workload, running as an identity.
 func wideAs(identity string, n int) []record.Fact {
 	parts := [][]record.Fact{runs("w1", identity)}
 	for i := range n {

@@ -26,7 +26,7 @@ ORDER BY b.at, b.cause
 LIMIT @limit;
 
 -- name: by_key
--- See the head of the file of what is expanded.
+-- For the whole step: see the head of expand.sql.
 SELECT set_config('enable_sort', 'off', true);
 
 -- name: known
